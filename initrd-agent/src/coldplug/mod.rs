@@ -1,0 +1,1 @@
+//! Loads the drivers that the hardware asks for by its modalias.

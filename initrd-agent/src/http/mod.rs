@@ -1,0 +1,192 @@
+//! The one HTTP client: to the boot-server with a pinned CA, to caches, to the cluster.
+
+mod pin;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client as HyperClient, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use protocol::{Code, Failure, encoding::Sha256, failure::Result, parse};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
+    time_provider::TimeProvider,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// No JSON answer is larger than this.
+const MAX_JSON: usize = 8 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A JSON call that has not been answered by then is given up.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Whom the other side's certificate must lead to.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// A CA with one of these SubjectPublicKeyInfo hashes, presented in the chain.
+    Pinned(Vec<Sha256>),
+    /// One of these CA certificates.
+    Roots(Vec<CertificateDer<'static>>),
+    /// The CAs of this system.
+    System,
+}
+
+/// This side's certificate chain and key.
+#[derive(Debug)]
+pub struct Identity {
+    /// Leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The leaf's key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// A client with a pool of connections; clones share it.
+#[derive(Clone)]
+pub struct Client {
+    inner: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// The system's clock, but never before `floor`: a machine without a battery starts in 1970.
+#[derive(Debug)]
+struct FlooredClock {
+    floor: SystemTime,
+}
+
+impl TimeProvider for FlooredClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = SystemTime::now().max(self.floor);
+        now.duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
+}
+
+impl Client {
+    /// A client that trusts `trust`, shows `identity` where asked, and takes no time before `floor` as now.
+    ///
+    /// # Errors
+    /// `E-TLS` where the certificates or the key cannot be used.
+    pub fn new(trust: &Trust, identity: Option<Identity>, floor: SystemTime) -> Result<Self> {
+        let tls = tls_config(trust, identity, floor)?;
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_keepalive(Some(Duration::from_secs(30)));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(connector);
+        let inner = HyperClient::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .build(connector);
+        Ok(Self { inner })
+    }
+
+    /// Sends a request and returns the answer's head with its body still to be read.
+    ///
+    /// # Errors
+    /// `E-TLS` where the certificate was refused, else `E-SERVER-UNREACHABLE`.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+        let activity = format!("{} {}", request.method(), request.uri());
+        self.inner.request(request).await.map_err(|error| {
+            let text = protocol::failure::chain(&error);
+            let tls = text.contains("certificate") || text.contains("Certificate") || text.contains("alert");
+            let code = if tls { Code::Tls } else { Code::ServerUnreachable };
+            Failure::new(code, format!("{activity}: {text}"))
+        })
+    }
+
+    /// A JSON call: `body` out, `T` back. An answer that is a [`Failure`] becomes the error.
+    ///
+    /// # Errors
+    /// Those of [`Client::send`]; the server's own failure; `E-PROTOCOL` for anything else.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T> {
+        let activity = format!("{method} {url}");
+        let (status, bytes) = self.call_raw(method, url, body).await?;
+        if status.is_success() {
+            return parse::json(&activity, &bytes).map_err(|failure| Failure { code: Code::Protocol, ..failure });
+        }
+        Err(serde_json::from_slice::<Failure>(&bytes).unwrap_or_else(|_| {
+            let code = if status.is_server_error() { Code::ServerUnreachable } else { Code::Protocol };
+            Failure::new(code, format!("{activity}: the answer was {status}"))
+        }))
+    }
+
+    /// As [`Client::call`], for peers with error bodies of their own.
+    ///
+    /// # Errors
+    /// Those of [`Client::send`]; `E-PROTOCOL` for a body that is too large or breaks off.
+    pub async fn call_raw(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<(StatusCode, Bytes)> {
+        let activity = format!("{method} {url}");
+        let wrong = |text: String| Failure::new(Code::Protocol, format!("{activity}: {text}"));
+        let mut request = Request::builder().method(method).uri(url).header(header::ACCEPT, "application/json");
+        let bytes = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                serde_json::to_vec(body).map_err(|error| wrong(error.to_string()))?.into()
+            }
+            None => Bytes::new(),
+        };
+        let request = request.body(Full::new(bytes)).map_err(|error| wrong(error.to_string()))?;
+        let exchange = async {
+            let answer = self.send(request).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_JSON).collect().await;
+            let body = body.map_err(|error| wrong(format!("reading the answer: {error}")))?;
+            Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(CALL_TIMEOUT, exchange).await.unwrap_or_else(|_| {
+            let cause = format!("{activity}: no answer within {} s", CALL_TIMEOUT.as_secs());
+            Err(Failure::new(Code::ServerUnreachable, cause))
+        })
+    }
+}
+
+fn tls_config(trust: &Trust, identity: Option<Identity>, floor: SystemTime) -> Result<ClientConfig> {
+    let unusable = |error: rustls::Error| Failure::new(Code::Tls, format!("setting up TLS: {error}"));
+    let provider = Arc::new(default_provider());
+    let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(FlooredClock { floor }))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
+    let builder = match trust {
+        Trust::Pinned(pins) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(pin::PinnedCa::new(pins.clone(), provider.clone()))),
+        Trust::Roots(certificates) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates {
+                roots.add(certificate.clone()).map_err(unusable)?;
+            }
+            builder.with_root_certificates(roots)
+        }
+        Trust::System => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            builder.with_root_certificates(roots)
+        }
+    };
+    match identity {
+        Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).map_err(unusable),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}

@@ -1,0 +1,3 @@
+//! Reads the hardware from sysfs, procfs and DMI.
+
+pub mod cli;

@@ -1,0 +1,162 @@
+//! What the admin's command line and page read.
+
+use crate::{
+    Failure, Timestamp,
+    claims::Claims,
+    inventory::Inventory,
+    names::{NodeName, RunId},
+    spec::NodeSpec,
+    step::Step,
+    telemetry::{Event, LogLine, Progress},
+};
+use serde::{Deserialize, Serialize};
+
+/// DESIGN.md section 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum NodeState {
+    Discovered,
+    Pending,
+    Approved,
+    Installing,
+    Installed,
+    Joining,
+    Ready,
+    Failed,
+    Rejected,
+    Conflict,
+    Revoked,
+    Retired,
+}
+
+impl NodeState {
+    /// Every state, in the order of the way.
+    pub const ALL: [NodeState; 12] = [
+        NodeState::Discovered,
+        NodeState::Pending,
+        NodeState::Approved,
+        NodeState::Installing,
+        NodeState::Installed,
+        NodeState::Joining,
+        NodeState::Ready,
+        NodeState::Failed,
+        NodeState::Rejected,
+        NodeState::Conflict,
+        NodeState::Revoked,
+        NodeState::Retired,
+    ];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            NodeState::Discovered => "discovered",
+            NodeState::Pending => "pending",
+            NodeState::Approved => "approved",
+            NodeState::Installing => "installing",
+            NodeState::Installed => "installed",
+            NodeState::Joining => "joining",
+            NodeState::Ready => "ready",
+            NodeState::Failed => "failed",
+            NodeState::Rejected => "rejected",
+            NodeState::Conflict => "conflict",
+            NodeState::Revoked => "revoked",
+            NodeState::Retired => "retired",
+        }
+    }
+}
+
+impl std::fmt::Display for NodeState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One line of `get nodes`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeSummary {
+    /// The node's name, or `machine-...` while the machine is none of the nodes.
+    pub name: String,
+    /// Where it stands.
+    pub state: NodeState,
+    /// The step, while one is under way.
+    pub step: Option<Step>,
+    /// How far the step is.
+    pub progress: Option<Progress>,
+    /// The enrolment code, while it waits for approval.
+    pub code: Option<String>,
+    /// What admission still needs.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// The generation it may install or has installed.
+    pub generation: u64,
+    /// Seconds since anything was heard of it.
+    pub silent_seconds: Option<u64>,
+    /// The last failure of the current run.
+    pub failure: Option<Failure>,
+    /// Address it last spoke from.
+    pub address: Option<String>,
+}
+
+/// `describe node NAME -o json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeDetail {
+    /// As in the list.
+    pub summary: NodeSummary,
+    /// What the operator applied, secrets left out.
+    pub spec: Option<NodeSpec>,
+    /// What the machine said of itself.
+    pub claims: Option<Claims>,
+    /// What the agent read.
+    pub inventory: Option<Inventory>,
+    /// The run that is shown.
+    pub run: Option<RunId>,
+    /// The last plan.
+    #[serde(default)]
+    pub plan: Vec<String>,
+    /// Boot order as read back after the installation.
+    #[serde(default)]
+    pub boot_order: Vec<String>,
+    /// Peak resident memory of the agent, bytes.
+    #[serde(default)]
+    pub agent_peak_rss: u64,
+    /// Steps of the current run.
+    #[serde(default)]
+    pub events: Vec<ServerEvent>,
+}
+
+/// An event with the server's own clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerEvent {
+    /// Grows over all runs and nodes; the id of a server-sent event.
+    pub id: i64,
+    /// The run.
+    pub run: RunId,
+    /// The server's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub received: Timestamp,
+    /// What the agent sent.
+    pub event: Event,
+}
+
+/// A log line with the server's own number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerLine {
+    /// Grows over all runs and nodes; the id of a server-sent event.
+    pub id: i64,
+    /// The run.
+    pub run: RunId,
+    /// What the agent sent.
+    pub line: LogLine,
+}
+
+/// Approves a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveRequest {
+    /// The code that the machine shows.
+    pub code: String,
+    /// The node it becomes, where no spec matches its claims.
+    #[serde(default)]
+    pub node: Option<NodeName>,
+}

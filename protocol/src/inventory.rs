@@ -1,0 +1,149 @@
+//! The hardware facts that the agent read.
+
+use crate::names::Mac;
+use serde::{Deserialize, Serialize};
+
+/// Everything the agent read of a machine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inventory {
+    /// Processors.
+    pub cpu: Cpu,
+    /// Usable memory, bytes.
+    pub memory_bytes: u64,
+    /// Whole disks, without loop, RAM and device-mapper devices.
+    pub disks: Vec<Disk>,
+    /// Network cards that stand on a bus.
+    pub nics: Vec<Nic>,
+    /// What the firmware says of the machine.
+    pub dmi: Dmi,
+    /// How the machine was booted.
+    pub firmware: Firmware,
+    /// A TPM is present.
+    pub tpm: bool,
+    /// PCI devices.
+    pub pci: Vec<PciDevice>,
+    /// Release of the kernel that runs the agent.
+    pub kernel: String,
+}
+
+/// Processors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cpu {
+    /// Model name of the first processor.
+    pub model: String,
+    /// Logical processors.
+    pub threads: u32,
+    /// Physical cores; 0 where the kernel does not say.
+    pub cores: u32,
+}
+
+/// A whole disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// Kernel name: `vda`, `nvme0n1`.
+    pub name: String,
+    /// Serial number, trimmed.
+    pub serial: Option<String>,
+    /// World-wide name, with its prefix (`0x5000...`, `eui.`, `naa.`) as the kernel prints it.
+    pub wwn: Option<String>,
+    /// Model, trimmed.
+    pub model: Option<String>,
+    /// Vendor, trimmed.
+    pub vendor: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// Logical sector size, bytes.
+    pub sector_size: u32,
+    /// Spins.
+    pub rotational: bool,
+    /// How it is attached.
+    pub transport: Transport,
+    /// Write-protected.
+    pub read_only: bool,
+    /// The medium can be taken out.
+    pub removable: bool,
+    /// `host:channel:target:lun` of a SCSI disk.
+    pub hctl: Option<String>,
+    /// Path in /dev/disk/by-path without the folder, as udev would name it, where it can be derived.
+    pub by_path: Option<String>,
+}
+
+/// How a disk is attached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Transport {
+    Nvme,
+    Sata,
+    Sas,
+    Scsi,
+    Virtio,
+    Usb,
+    Mmc,
+    Xen,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// A network card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nic {
+    /// Kernel name.
+    pub name: String,
+    /// Permanent hardware address.
+    pub mac: Mac,
+    /// Name of the driver.
+    #[serde(default)]
+    pub driver: Option<String>,
+    /// A carrier is there.
+    #[serde(default)]
+    pub link: bool,
+    /// Mbit/s where the driver says.
+    #[serde(default)]
+    pub speed: Option<u32>,
+}
+
+/// SMBIOS strings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct Dmi {
+    pub vendor: Option<String>,
+    pub product: Option<String>,
+    pub serial: Option<String>,
+    pub uuid: Option<String>,
+    pub board_serial: Option<String>,
+    pub chassis_serial: Option<String>,
+    pub bios_version: Option<String>,
+}
+
+/// How the machine was booted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// Legacy BIOS.
+    #[default]
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+/// A PCI function.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PciDevice {
+    /// `0000:00:1f.2`.
+    pub address: String,
+    /// Vendor id, four hex digits.
+    pub vendor: String,
+    /// Device id, four hex digits.
+    pub device: String,
+    /// Class, six hex digits.
+    pub class: String,
+    /// Driver bound to it.
+    pub driver: Option<String>,
+}

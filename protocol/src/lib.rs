@@ -1,0 +1,27 @@
+//! The types that cross the wire between the agent, the boot-server and the image-builder.
+//!
+//! Nothing here does I/O, reads a clock or panics on input. Every type refuses unknown keys where an
+//! operator writes it, and tolerates them where a newer peer may send more.
+
+pub mod admin;
+pub mod claims;
+pub mod cluster;
+pub mod encoding;
+pub mod enrol;
+pub mod failure;
+pub mod image;
+pub mod inventory;
+pub mod manifest;
+pub mod marker;
+pub mod names;
+pub mod parse;
+pub mod report;
+pub mod spec;
+pub mod step;
+pub mod telemetry;
+pub mod trust;
+
+pub use failure::{Code, Failure};
+
+/// A point in time as RFC 3339 on the wire.
+pub type Timestamp = time::OffsetDateTime;

@@ -1,0 +1,51 @@
+//! Reading what operators and peers wrote, with the path of the key in the error.
+
+use crate::{Code, Failure, failure::Result};
+use serde::de::DeserializeOwned;
+
+/// Reads JSON; an error names the key by its path: `disks.select.main.serial`.
+///
+/// # Errors
+/// `E-INPUT` with the path, what was found and what is allowed.
+pub fn json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| refused(what, &error))?;
+    reader.end().map_err(|error| Failure::new(Code::Input, format!("reading {what}: {error}")))?;
+    Ok(value)
+}
+
+/// The failure for a value that does not fit its type, from any format.
+pub fn refused<E: std::error::Error>(what: &str, error: &serde_path_to_error::Error<E>) -> Failure {
+    let path = error.path().to_string();
+    let cause = if path == "." { error.inner().to_string() } else { format!("at {path}: {}", error.inner()) };
+    Failure::new(Code::Input, format!("reading {what}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::NodeSpec;
+
+    const SPEC: &str = r#"{"name":"n1","match":{"macs":["52:54:00:00:00:01"]},
+        "system":{"toplevel":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos","substituters":[],"trusted_public_keys":[]},
+        "disks":{"devices":{},"select":{"main":{"SERIAL":"x"}}}}"#;
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_path() {
+        let failure = json::<NodeSpec>("node.json", SPEC.as_bytes()).unwrap_err();
+        assert!(failure.cause.contains("disks.select.main"), "{failure}");
+        assert!(failure.cause.contains("SERIAL"), "{failure}");
+    }
+
+    #[test]
+    fn a_spec_survives_the_wire() {
+        let spec: NodeSpec = json("node.json", SPEC.replace("SERIAL", "serial").as_bytes()).unwrap();
+        let again: NodeSpec = json("node.json", &serde_json::to_vec(&spec).unwrap()).unwrap();
+        assert_eq!(spec, again);
+    }
+
+    #[test]
+    fn trailing_bytes_are_refused() {
+        assert!(json::<u32>("x", b"1 2").is_err());
+    }
+}

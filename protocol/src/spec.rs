@@ -1,0 +1,236 @@
+//! NodeSpec: what an operator wants of a node.
+
+use crate::{
+    cluster::ClusterConfig,
+    names::{Mac, NodeName, StorePath},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One node, as JSON or TOML. Unknown keys are refused with their path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSpec {
+    /// The node's name; also the CN of its certificate.
+    pub name: NodeName,
+    /// Which machine this is.
+    #[serde(rename = "match")]
+    pub matches: Match,
+    /// The boot image and role.
+    #[serde(default = "default_profile")]
+    pub profile: NodeName,
+    /// Defaults to `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The NixOS system to install.
+    pub system: System,
+    /// The disks.
+    pub disks: Disks,
+    /// Files to write onto the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileSpec>,
+    /// Files that only this node may fetch; never in the manifest, a log or the Nix store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<FileSpec>,
+    /// The content of cluster-config.json.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterConfig>,
+    /// Boot order.
+    #[serde(default)]
+    pub boot: Boot,
+    /// How this machine may become the node; the server's default where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admission>,
+}
+
+fn default_profile() -> NodeName {
+    // A constant that fits the grammar; the test below holds it to that.
+    "vm".parse().unwrap_or_else(|_| unreachable!("a constant label"))
+}
+
+/// Which machine a node is: every claim that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    /// Any of these network cards is in the machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub macs: Vec<Mac>,
+    /// SMBIOS serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// SMBIOS UUID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+}
+
+impl Match {
+    /// Whether these claims are the node's. A match that names nothing matches nobody.
+    pub fn holds(&self, claims: &crate::claims::Claims) -> bool {
+        let named = !self.macs.is_empty() || self.serial.is_some() || self.uuid.is_some();
+        let macs = self.macs.is_empty() || self.macs.iter().any(|mac| claims.macs.contains(mac));
+        let serial = self.serial.is_none() || self.serial == claims.serial;
+        let uuid = self
+            .uuid
+            .as_ref()
+            .is_none_or(|uuid| claims.uuid.as_ref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(uuid)));
+        named && macs && serial && uuid
+    }
+}
+
+/// The system to install and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// Store path of the system toplevel.
+    pub toplevel: StorePath,
+    /// Nix binary caches, tried in this order.
+    pub substituters: Vec<String>,
+    /// `name:base64`, as in nix.conf.
+    pub trusted_public_keys: Vec<String>,
+}
+
+/// Layout, disk choice and what may be destroyed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disks {
+    /// `config.disko.devices`, evaluated.
+    pub devices: serde_json::Value,
+    /// Which disk each of the layout's disks is; its `device` where a name is absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub select: BTreeMap<String, Selector>,
+    /// What may be destroyed, by the layout's disk name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wipe: BTreeMap<String, WipePolicy>,
+    /// Hold the plan until an admin has approved it.
+    #[serde(default)]
+    pub hold: bool,
+}
+
+/// Hints that must match exactly one disk (Ironic's root device hints).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Selector {
+    /// A path: `/dev/vda`, `/dev/disk/by-id/...`, `/dev/disk/by-path/...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wwn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Bytes or `8G`; a range as `>=8G`, `<2T`, `8G..64G`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotational: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hctl: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_path: Option<String>,
+    /// Kernel name: `vda`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<crate::inventory::Transport>,
+}
+
+/// What may happen to a disk of the layout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WipePolicy {
+    /// Only an empty disk is used, or one that this node's own interrupted installation left.
+    #[default]
+    Install,
+    /// Whatever is on it may be destroyed.
+    Wipe,
+}
+
+/// A file on the target.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// Absolute path on the target.
+    pub path: String,
+    /// Octal: `"0600"`.
+    #[serde(default = "default_mode")]
+    pub mode: String,
+    /// Text.
+    pub content: String,
+}
+
+fn default_mode() -> String {
+    "0600".to_owned()
+}
+
+// A secret must not reach a log through {:?}.
+impl std::fmt::Debug for FileSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FileSpec({:?}, {}, {} bytes)", self.path, self.mode, self.content.len())
+    }
+}
+
+/// Boot loader options.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Boot {
+    /// UEFI boot order after the installation.
+    pub order: BootOrder,
+}
+
+/// UEFI boot order after the installation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootOrder {
+    /// The network first, the disk right behind it: the boot-server stays in charge.
+    #[default]
+    NetworkFirst,
+    /// The disk first.
+    DiskFirst,
+}
+
+/// How a machine may become a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Admission {
+    /// An admin types the code that the machine shows.
+    #[default]
+    Approval,
+    /// Whoever claims it: only on a network where nobody lies.
+    OpenLab,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::Claims;
+
+    #[test]
+    fn a_match_that_names_nothing_matches_nobody() {
+        assert!(!Match::default().holds(&Claims::default()));
+    }
+
+    #[test]
+    fn every_claim_that_is_given_must_hold() {
+        let mac: Mac = "52:54:00:00:00:01".parse().unwrap();
+        let wanted = Match { macs: vec![mac.clone()], serial: Some("S1".into()), uuid: None };
+        let claims = Claims { uuid: None, serial: Some("S1".into()), macs: vec![mac.clone()] };
+        assert!(wanted.holds(&claims));
+        assert!(!wanted.holds(&Claims { serial: Some("S2".into()), ..claims.clone() }));
+        assert!(!wanted.holds(&Claims { macs: vec![], ..claims }));
+    }
+
+    #[test]
+    fn the_default_profile_is_a_name() {
+        assert_eq!(default_profile().as_str(), "vm");
+    }
+
+    #[test]
+    fn a_secret_does_not_show_in_debug_output() {
+        let file = FileSpec { path: "/etc/x".into(), mode: "0600".into(), content: "hunter2".into() };
+        assert!(!format!("{file:?}").contains("hunter2"));
+    }
+}
