@@ -1,1 +1,3 @@
+//! The boot-server's binary.
+
 fn main() {}

@@ -1,0 +1,7 @@
+//! The boot-server: everything a machine meets between its firmware and its place in the cluster.
+//!
+//! A library with a thin binary, so that each leg can be run alone in a test.
+
+pub mod health;
+pub mod policy;
+pub mod site;

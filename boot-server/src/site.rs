@@ -1,0 +1,26 @@
+//! Where machines reach this server.
+
+use std::net::Ipv4Addr;
+
+/// The addresses that go into DHCP answers and boot scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Address of the server on the boot network.
+    pub address: Ipv4Addr,
+    /// Port of the plain boot HTTP.
+    pub http_port: u16,
+    /// Port of enrolment and administration.
+    pub https_port: u16,
+}
+
+impl Site {
+    /// `http://10.77.0.1:8080`
+    pub fn boot_url(&self) -> String {
+        format!("http://{}:{}", self.address, self.http_port)
+    }
+
+    /// `https://10.77.0.1:8443`, what the agent takes as `centra.server`.
+    pub fn server_url(&self) -> String {
+        format!("https://{}:{}", self.address, self.https_port)
+    }
+}
