@@ -1,33 +1,40 @@
 //! cluster-config.json (reference: the first-boot contract).
 
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::{
+    Code, Failure,
+    cluster_address::{HttpsUrl, Peer, RaftAddress},
+    failure::Result,
+};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// `/etc/nixos/secrets/cluster-config.json`, 0600.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterConfig {
     /// Unique in the cluster.
+    #[serde(deserialize_with = "identifier")]
     pub node_id: String,
     /// What the node is for.
     pub node_role: NodeRole,
     /// One of the founding nodes.
     pub bootstrap: bool,
     /// Name of the cluster; etcd's cluster token.
+    #[serde(deserialize_with = "identifier")]
     pub cluster_name: String,
     /// A member that takes joins: an https URL.
-    pub leader_url: String,
+    pub leader_url: HttpsUrl,
     /// `IP:port` that the other members reach this node's Raft on.
-    pub raft_addr: String,
+    pub raft_addr: RaftAddress,
     /// `host:port` of the founders. Required when `bootstrap`.
     #[serde(default)]
-    pub initial_peers: Vec<String>,
+    pub initial_peers: Vec<Peer>,
     /// `host:port` of FlareDB's founders. Required when `bootstrap`, where FlareDB is used.
     #[serde(default)]
-    pub flaredb_peers: Vec<String>,
+    pub flaredb_peers: Vec<Peer>,
     /// Primary address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node_ip: Option<String>,
+    pub node_ip: Option<IpAddr>,
     /// Full name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_fqdn: Option<String>,
@@ -46,6 +53,36 @@ pub struct ClusterConfig {
     /// CIDRs, passed through.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub network: BTreeMap<String, String>,
+}
+
+impl ClusterConfig {
+    /// What the types alone cannot say: what is required together, and what is not supported.
+    ///
+    /// # Errors
+    /// `E-CONFIG` with the path of the key.
+    pub fn check(&self) -> Result<()> {
+        let refused = |text: &str| Err(Failure::new(Code::Config, format!("cluster configuration at {text}")));
+        if self.bootstrap && self.initial_peers.is_empty() {
+            return refused("initial_peers: required when bootstrap is true: host:port of every founder");
+        }
+        if self.tls.as_ref().is_some_and(|tls| !tls.enabled) {
+            return refused("tls.enabled: false is not supported: the cluster is always spoken to over verified TLS");
+        }
+        Ok(())
+    }
+
+    /// The address that the other members know this node by.
+    pub fn address(&self) -> IpAddr {
+        self.node_ip.unwrap_or(self.raft_addr.0.ip())
+    }
+}
+
+/// Names go into files and lists of other programs (`NAME=URL,...`), so their alphabet is narrow.
+fn identifier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let fits = (1..=253).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if fits { Ok(text) } else { Err(D::Error::custom(format!("{text:?} is not 1 to 253 of a-z A-Z 0-9 . _ -"))) }
 }
 
 /// What a node is for.
@@ -72,4 +109,66 @@ pub struct TlsPaths {
 
 fn yes() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+    use serde_json::{Value, json};
+
+    fn joiner() -> Value {
+        json!({"node_id": "node04", "node_role": "worker", "bootstrap": false, "cluster_name": "prod",
+            "leader_url": "https://node01.prod.example.com:2379", "raft_addr": "10.0.1.13:2380"})
+    }
+
+    fn read(change: impl FnOnce(&mut Value)) -> Result<ClusterConfig> {
+        let mut value = joiner();
+        change(&mut value);
+        let config: ClusterConfig = parse::json("cluster-config.json", value.to_string().as_bytes())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_joiner_and_a_founder_are_read_and_survive_the_wire() {
+        let config = read(|value| {
+            value["bootstrap"] = json!(true);
+            value["initial_peers"] = json!(["node01:2380", "[fd00::2]:2380"]);
+            value["raft_addr"] = json!("[fd00::2]:2380");
+        })
+        .unwrap();
+        assert_eq!(config.address().to_string(), "fd00::2");
+        let again: ClusterConfig = parse::json("again", &serde_json::to_vec(&config).unwrap()).unwrap();
+        assert_eq!(config, again);
+        assert!(read(|_| ()).is_ok());
+    }
+
+    #[test]
+    fn every_refusal_names_the_key() {
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change); 11] = [
+            ("raft_addr", |value| value["raft_addr"] = json!("node04:2380")),
+            ("raft_addr", |value| value["raft_addr"] = json!("0.0.0.0:2380")),
+            ("raft_addr", |value| value["raft_addr"] = json!("10.0.0.1:0")),
+            ("leader_url", |value| value["leader_url"] = json!("http://node01:2379")),
+            ("node_role", |value| value["node_role"] = json!("boss")),
+            ("node_id", |value| value["node_id"] = json!("a=b,c")),
+            ("node_ip", |value| value["node_ip"] = json!("10.0.0.256")),
+            ("initial_peers", |value| value["bootstrap"] = json!(true)),
+            ("initial_peers[1]", |value| value["initial_peers"] = json!(["a:1", "b"])),
+            ("leader", |value| value["leader"] = json!("x")),
+            ("cluster_name", |value| drop(value.as_object_mut().unwrap().remove("cluster_name"))),
+        ];
+        for (key, change) in cases {
+            let failure = read(change).unwrap_err();
+            assert!(failure.cause.contains(key), "{key}: {failure}");
+        }
+    }
+
+    #[test]
+    fn switching_tls_off_is_refused() {
+        let tls = json!({"enabled": false, "ca_cert_path": "", "node_cert_path": "", "node_key_path": ""});
+        assert!(read(|value| value["tls"] = tls).unwrap_err().cause.contains("tls.enabled"));
+    }
 }

@@ -107,6 +107,8 @@ codes! {
     ClusterUnreachable, "E-CLUSTER-UNREACHABLE", "check the leader's address, its port and the network between";
     /// A member could not be added or promoted.
     ClusterJoin, "E-CLUSTER-JOIN", "look at the members and their health on the leader";
+    /// The data folder on this node belongs to another cluster, or to a member that was removed.
+    ClusterLeftover, "E-CLUSTER-LEFTOVER", "make sure nothing in it is needed, stop the service, empty the data folder that is named, then restart the join unit";
     /// The service on this node did not become healthy.
     ServiceUnhealthy, "E-SERVICE-UNHEALTHY", "read the service's journal: journalctl -u SERVICE";
     /// A check before joining failed.

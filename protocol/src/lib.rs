@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod claims;
 pub mod cluster;
+pub mod cluster_address;
 pub mod encoding;
 pub mod enrol;
 pub mod failure;
