@@ -1,0 +1,94 @@
+#!@busybox@/bin/sh
+# `switch-to-configuration boot`: makes the boot loader offer every generation of the system profile, this one first.
+set -eu
+export PATH=@busybox@/bin:/usr/sbin:/usr/bin
+
+[ "${1:-}" = boot ] || { echo "usage: $0 boot (the demo system knows no other)" >&2 && exit 1; }
+[ -e /etc/NIXOS ] || { echo "This is not a NixOS installation!" >&2 && exit 1; }
+
+generations() { # newest first: NUMBER TOPLEVEL
+  for link in /nix/var/nix/profiles/system-*-link; do
+    [ -L "$link" ] || continue
+    number=${link#*system-}
+    echo "${number%-link} $(readlink "$link")"
+  done | sort -rn
+}
+
+store_name() { # FILE: the name of a store file on the ESP
+  echo "$1" | sed -e 's|^/nix/store/||' -e 's|/|-|g' -e 's|$|.efi|'
+}
+
+copy() { # FROM TO: whole or not at all
+  [ -e "$2" ] && return
+  cp "$1" "$2.tmp"
+  sync "$2.tmp"
+  mv "$2.tmp" "$2"
+}
+
+systemd_boot() {
+  grep -q '^[^ ]* /boot vfat ' /proc/mounts || { echo "/boot is not a mounted EFI system partition" >&2 && exit 1; }
+  mkdir -p /boot/EFI/systemd /boot/EFI/BOOT /boot/EFI/nixos /boot/loader/entries
+  if [ "${NIXOS_INSTALL_BOOTLOADER:-}" = 1 ] || [ ! -e /boot/EFI/systemd/systemd-bootx64.efi ]; then
+    rm -f /boot/EFI/systemd/systemd-bootx64.efi /boot/EFI/BOOT/BOOTX64.EFI
+    copy @systemdBoot@/usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/EFI/systemd/systemd-bootx64.efi
+    copy @systemdBoot@/usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/EFI/BOOT/BOOTX64.EFI
+  fi
+  default=
+  generations >/tmp/generations
+  while read -r number system; do
+    kernel=$(readlink -f "$system/kernel")
+    initrd=$(readlink -f "$system/initrd")
+    copy "$kernel" "/boot/EFI/nixos/$(store_name "$kernel")"
+    copy "$initrd" "/boot/EFI/nixos/$(store_name "$initrd")"
+    entry=/boot/loader/entries/nixos-generation-$number.conf
+    cat >"$entry.tmp" <<END
+title NixOS-shaped demo
+sort-key nixos
+version Generation $number @label@
+linux /EFI/nixos/$(store_name "$kernel")
+initrd /EFI/nixos/$(store_name "$initrd")
+options init=$system/init $(cat "$system/kernel-params")
+machine-id $(cat /etc/machine-id)
+END
+    mv "$entry.tmp" "$entry"
+    [ "$system" = @toplevel@ ] && default=${default:-$number}
+  done </tmp/generations
+  rm -f /tmp/generations
+  printf 'timeout 0\ndefault nixos-generation-%s.conf\neditor 0\n' "${default:-1}" >/boot/loader/loader.conf.tmp
+  mv /boot/loader/loader.conf.tmp /boot/loader/loader.conf
+}
+
+root_disk() { # the whole disk of the file system at /
+  device=$(awk '$2 == "/" && $1 ~ "^/dev/" { d = $1 } END { print d }' /proc/mounts)
+  partition=$(basename "$(readlink -f "$device")")
+  [ -e "/sys/class/block/$partition/partition" ] || { echo "$device: / is not on a partition" >&2 && exit 1; }
+  echo "/dev/$(basename "$(dirname "$(readlink -f "/sys/class/block/$partition")")")"
+}
+
+grub() {
+  disk=$(root_disk)
+  mkdir -p /boot/grub
+  if [ "${NIXOS_INSTALL_BOOTLOADER:-}" = 1 ] || [ ! -e /boot/grub/i386-pc/core.img ]; then
+    @grub@/usr/sbin/grub-install --target=i386-pc --boot-directory=/boot --no-floppy --locales= --themes= --fonts= \
+      --install-modules="normal linux part_gpt ext2 serial terminal echo minicmd configfile" \
+      --modules="part_gpt ext2" "$disk"
+  fi
+  {
+    echo 'serial --unit=0 --speed=115200'
+    echo 'terminal_input console serial'
+    echo 'terminal_output console serial'
+    echo 'set timeout=0'
+    echo 'set default=0'
+    generations | while read -r number system; do
+      echo "menuentry \"NixOS-shaped demo, generation $number\" {"
+      echo "  linux $(readlink -f "$system/kernel") init=$system/init $(cat "$system/kernel-params")"
+      echo "  initrd $(readlink -f "$system/initrd")"
+      echo '}'
+    done
+  } >/boot/grub/grub.cfg.tmp
+  mv /boot/grub/grub.cfg.tmp /boot/grub/grub.cfg
+}
+
+if [ -d /sys/firmware/efi ]; then systemd_boot; else grub; fi
+sync -f /nix/store
+[ ! -d /sys/firmware/efi ] || sync -f /boot

@@ -1,0 +1,33 @@
+# The static part of /etc, with the units that are wanted and those that a small machine is faster without.
+mkdir -p "$out"
+cp -r "$etc" "$out/etc"
+chmod -R u+w "$out/etc"
+cd "$out/etc/systemd/system"
+
+want() { # TARGET UNIT...
+  mkdir -p "$1.wants"
+  for unit in "$@"; do
+    [ "$unit" != "$1" ] || continue
+    case "$unit" in
+    /*) ln -s "$unit" "$1.wants/" ;;
+    *@*) ln -s "../${unit%@*}@.service" "$1.wants/$unit" ;;
+    *) ln -s "../$unit" "$1.wants/" ;;
+    esac
+  done
+}
+want multi-user.target etcd.service etcd-cluster-join.service console@ttyS0.service console@tty1.service \
+  /usr/lib/systemd/system/systemd-networkd.service
+want network-online.target /usr/lib/systemd/system/systemd-networkd-wait-online.service
+ln -s /usr/lib/systemd/system/multi-user.target default.target
+
+for unit in getty.target systemd-logind.service user.slice systemd-user-sessions.service \
+  systemd-hwdb-update.service systemd-journal-catalog-update.service systemd-update-done.service \
+  systemd-firstboot.service systemd-machine-id-commit.service systemd-sysusers.service systemd-remount-fs.service \
+  systemd-fsck-root.service systemd-update-utmp.service systemd-update-utmp-runlevel.service \
+  systemd-boot-system-token.service systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-pstore.service \
+  systemd-binfmt.service proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount \
+  sys-kernel-tracing.mount sys-fs-fuse-connections.mount modprobe@drm.service modprobe@fuse.service \
+  modprobe@configfs.service modprobe@efi_pstore.service systemd-ask-password-console.path \
+  systemd-ask-password-wall.path systemd-tmpfiles-clean.timer fstrim.timer; do
+  ln -s /dev/null "$unit"
+done

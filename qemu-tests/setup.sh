@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs on a bare Debian 12 what the Rust build, the demo and the tests need. Starts no service; a moment when all is there.
+set -euo pipefail
+
+packages=(
+  # the Rust build: C parts, libblkid, bindgen
+  build-essential pkg-config libblkid-dev libclang1-14 libclang-common-14-dev
+  # the boot image: the kernel, mkfs, iPXE
+  linux-image-amd64 kmod zstd xz-utils cpio e2fsprogs dosfstools ipxe
+  # machines
+  qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 mtools gdisk
+  # the demo system, its binary cache and the cluster
+  nix-bin etcd-server etcd-client dpkg
+  # what the tests compare with
+  curl jq
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+  [ "$(id -u)" = 0 ] || { echo "setup.sh: run as root to install: ${missing[*]}" >&2 && exit 1; }
+  # Packages such as etcd-server start their service when they are installed: not here.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 0755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update
+  apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
+elif ! ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; then
+  # The demo system is made of packages that apt downloads.
+  apt-get -qq update
+fi

@@ -1,0 +1,102 @@
+//! The demo system: a NixOS-shaped closure of Debian packages, made by real Nix, signed, in a static binary cache.
+//!
+//! `demo-system/system.nix` says what it is; this gathers its inputs and runs Nix on them. Everything is kept in the
+//! cache folder, so that a second run takes a moment.
+
+mod linux;
+mod nix;
+mod packages;
+
+use crate::{command::sh, paths};
+use anyhow::{Context, Result};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+/// A system that can be installed.
+#[derive(Debug, Clone)]
+pub struct DemoSystem {
+    /// Store path of the toplevel.
+    pub toplevel: String,
+    /// All store paths that it needs, itself included.
+    pub closure: Vec<String>,
+    /// A static binary cache that holds them.
+    pub binary_cache: PathBuf,
+    /// `name:base64`, the key that signed them.
+    pub public_key: String,
+    /// Release of the kernel, also for the boot image.
+    pub kernel: linux::Kernel,
+}
+
+/// What is asked of Debian; the rest comes by Depends.
+const WANTED: &[&str] = &[
+    "bash",
+    "busybox-static",
+    "coreutils",
+    "etcd-client",
+    "etcd-server",
+    "grub-pc-bin",
+    "grub2-common",
+    "iproute2",
+    "kmod",
+    "mount",
+    "procps",
+    "systemd",
+    "systemd-boot-efi",
+    "udev",
+    "util-linux",
+];
+
+/// Builds the demo system with this agent inside, or finds it built.
+///
+/// # Errors
+/// A tool is missing or fails; its own words are in the error.
+pub fn build(agent: &Path) -> Result<DemoSystem> {
+    let cache = paths::cache()?;
+    let inputs = cache.join("inputs");
+    fs::create_dir_all(&inputs).with_context(|| format!("creating {}", inputs.display()))?;
+
+    packages::gather(WANTED, &inputs)?;
+    unpack_busybox(&inputs)?;
+    let kernel = linux::Kernel::of_this_host()?;
+    kernel.copy_modules(&inputs.join("linux"))?;
+
+    let store = nix::Store::open(&cache)?;
+    let toplevel = store.build(&paths::workspace().join("qemu-tests/demo-system/system.nix"), &inputs, agent)?;
+    let closure = store.requisites(&toplevel)?;
+    let key = store.signing_key()?;
+    let binary_cache = cache.join("binary-cache");
+    store.push(&toplevel, &binary_cache, &key)?;
+    Ok(DemoSystem { toplevel, closure, binary_cache, public_key: key.public, kernel })
+}
+
+/// Static busybox with a link per applet: builder of every derivation and tool of the boot scripts.
+fn unpack_busybox(inputs: &Path) -> Result<()> {
+    let target = inputs.join("busybox");
+    if target.join("bin/sh").exists() {
+        return Ok(());
+    }
+    let debs = inputs.join("debs");
+    let deb = fs::read_dir(&debs)
+        .with_context(|| format!("reading {}", debs.display()))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("busybox-static_")))
+        .context("busybox-static is not among the packages")?;
+    let unpacked = tempfile::tempdir_in(inputs)?;
+    sh(&["dpkg-deb", "-x", &deb.to_string_lossy(), &unpacked.path().to_string_lossy()])?;
+
+    let building = tempfile::tempdir_in(inputs)?;
+    let bin = building.path().join("bin");
+    fs::create_dir(&bin)?;
+    let busybox = bin.join("busybox");
+    fs::copy(unpacked.path().join("bin/busybox"), &busybox).context("copying busybox")?;
+    let applets = crate::command::output(&mut crate::command::command(&busybox, ["--list"]))?;
+    for applet in applets.lines().filter(|applet| *applet != "busybox") {
+        symlink("busybox", bin.join(applet)).with_context(|| format!("linking {applet}"))?;
+    }
+    let _ = fs::remove_dir_all(&target);
+    fs::rename(building.keep(), &target).with_context(|| format!("moving busybox to {}", target.display()))
+}
