@@ -1,12 +1,152 @@
-//! `initrd-agent closure ...`
+//! `initrd-agent closure ...`: the engine alone, on any machine and into any folder.
 
-use std::process::ExitCode;
+use super::{Limits, Request, Summary};
+use crate::{cli::print_failure, http};
+use indicatif::{ProgressBar, ProgressStyle};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+    names::StorePath,
+    telemetry::Progress,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::watch;
 
 /// The closure engine alone.
 #[derive(clap::Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Pull store paths and all they reference into a folder, verified and registered
+    Install(InstallArgs),
+}
+
+/// Arguments of `closure install`.
+#[derive(clap::Args)]
+pub struct InstallArgs {
+    /// URL of a binary cache; repeat for more, the preferred one first
+    #[arg(long = "from", value_name = "URL", required = true)]
+    from: Vec<String>,
+    /// Public key as Nix writes it, NAME:BASE64; repeat for more
+    #[arg(long = "trusted-key", value_name = "KEY", required = true)]
+    trusted_keys: Vec<String>,
+    /// The folder that becomes / of the installed system
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// Trust these CA certificates (PEM) for https instead of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// NARs unpacked at the same time
+    #[arg(long, value_name = "N")]
+    parallelism: Option<usize>,
+    /// Make the first store path the system profile
+    #[arg(long)]
+    profile: bool,
+    /// One JSON object per line: progress, then the summary or the failure
+    #[arg(long)]
+    json: bool,
+    /// Store paths such as /nix/store/HASH-name
+    #[arg(value_name = "STOREPATH", required = true)]
+    paths: Vec<StorePath>,
+}
 
 /// Runs the command.
 pub fn run(command: Command) -> ExitCode {
-    match command {}
+    let Command::Install(args) = command;
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_fail(Code::System, || "starting the runtime")
+        .and_then(|runtime| runtime.block_on(install(&args)));
+    match result {
+        Ok(summary) if args.json => print_json(&serde_json::json!({ "summary": summary })),
+        Ok(summary) => println!(
+            "{} paths: {} fetched ({} MiB of NAR), {} already there",
+            summary.paths_total,
+            summary.paths_fetched,
+            summary.nar_bytes >> 20,
+            summary.paths_present
+        ),
+        Err(failure) => {
+            if args.json {
+                print_json(&serde_json::json!({ "failure": failure }));
+            }
+            print_failure(&failure);
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+async fn install(args: &InstallArgs) -> Result<Summary> {
+    let mut limits = Limits::default();
+    if let Some(parallelism) = args.parallelism {
+        limits.parallelism = parallelism;
+    }
+    let (sender, receiver) = watch::channel(Progress::default());
+    let shown = tokio::spawn(show(receiver, args.json));
+    let request = Request {
+        toplevels: &args.paths,
+        substituters: &args.from,
+        trusted_public_keys: &args.trusted_keys,
+        root: &args.root,
+        http: http::Client::new(&trust(args)?, None, SystemTime::UNIX_EPOCH)?,
+        limits,
+    };
+    let result = super::install(request, &sender).await;
+    drop(sender);
+    // The display ends with its sender; whether it panicked changes nothing for the installation.
+    let _ = shown.await;
+    let summary = result?;
+    if args.profile {
+        super::set_system_profile(&args.root, &args.paths[0])?;
+    }
+    Ok(summary)
+}
+
+fn trust(args: &InstallArgs) -> Result<http::Trust> {
+    let Some(file) = &args.ca else { return Ok(http::Trust::System) };
+    let wrong = |error| Failure::new(Code::Config, format!("reading {}: {error}", file.display()));
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|error| wrong(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(wrong("no certificate in it".to_owned()));
+    }
+    Ok(http::Trust::Roots(certificates))
+}
+
+/// Shows progress until the sender is gone.
+async fn show(mut progress: watch::Receiver<Progress>, json: bool) {
+    if json {
+        while progress.changed().await.is_ok() {
+            let now = *progress.borrow_and_update();
+            print_json(&serde_json::json!({ "progress": now }));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    } else if std::io::stderr().is_terminal() {
+        show_bar(progress).await;
+    }
+}
+
+async fn show_bar(mut progress: watch::Receiver<Progress>) {
+    let template = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg} eta {eta}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    while progress.changed().await.is_ok() {
+        let now = *progress.borrow_and_update();
+        bar.set_length(now.total_bytes);
+        bar.set_position(now.done_bytes);
+        bar.set_message(format!("{}/{} paths", now.done_paths, now.total_paths));
+    }
+    bar.finish_and_clear();
+}
+
+fn print_json(value: &serde_json::Value) {
+    // Whoever reads the lines may have gone; the installation goes on.
+    let _ = writeln!(std::io::stdout(), "{value}");
 }
