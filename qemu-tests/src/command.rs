@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_command_and_the_end_of_what_it_said() {
-        let error = output(&mut command("sh", ["-c", "echo so >&2; exit 3"])).unwrap_err().to_string();
+        let error = output(&mut command("sh", ["-c", "echo so >&2; exit 3"])).expect_err("status 3").to_string();
         assert!(error.contains("sh -c"), "{error}");
         assert!(error.contains("exit status: 3") && error.ends_with("so\n"), "{error}");
     }

@@ -2,6 +2,18 @@
 //!
 //! Runs the binaries and links none of them; what they say is read as JSON.
 
+pub mod child;
 pub mod command;
 pub mod demo_system;
+pub mod disk;
+pub mod etcd;
+pub mod lab;
+pub mod machine;
+pub mod network;
+pub mod node;
 pub mod paths;
+pub mod proxy;
+pub mod qmp;
+pub mod server;
+pub mod timeline;
+pub mod wait;

@@ -1,0 +1,99 @@
+//! Disk images of machines, and looks inside them from outside.
+
+use crate::command::{command, output, run};
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// A sparse raw image.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// The file.
+    pub path: PathBuf,
+    /// The serial number that the machine sees.
+    pub serial: String,
+}
+
+impl Disk {
+    /// An empty disk.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(dir: &Path, serial: &str, megabytes: u64) -> Result<Self> {
+        let path = dir.join(format!("{serial}.raw"));
+        let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+        file.set_len(megabytes << 20).with_context(|| format!("sizing {}", path.display()))?;
+        Ok(Disk { path, serial: serial.to_owned() })
+    }
+
+    /// Puts an ext4 file system on the bare disk, as a foreign owner would have.
+    ///
+    /// # Errors
+    /// mkfs.ext4 fails.
+    pub fn format_ext4(&self, label: &str) -> Result<()> {
+        run(command("mkfs.ext4", ["-q", "-F", "-L", label]).arg(&self.path))
+    }
+
+    /// SHA-256 of all its bytes.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn digest(&self) -> Result<String> {
+        let mut file = File::open(&self.path).with_context(|| format!("opening {}", self.path.display()))?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let count = file.read(&mut buffer).with_context(|| format!("reading {}", self.path.display()))?;
+            if count == 0 {
+                return Ok(data_encoding::HEXLOWER.encode(&hasher.finalize()));
+            }
+            hasher.update(&buffer[..count]);
+        }
+    }
+
+    /// Where a partition begins, in bytes, by its GPT name.
+    ///
+    /// # Errors
+    /// There is no partition table; `None` where it has no such name.
+    pub fn partition(&self, name: &str) -> Result<Option<u64>> {
+        let table = output(command("sgdisk", ["-p"]).arg(&self.path))?;
+        Ok(partition_start(&table, name).map(|sector| sector * 512))
+    }
+
+    /// Whether firmware would find a boot loader on the EFI system partition.
+    ///
+    /// # Errors
+    /// The image cannot be read.
+    pub fn has_efi_boot_loader(&self) -> Result<bool> {
+        let Ok(Some(start)) = self.partition("disk-main-ESP") else { return Ok(false) };
+        let image = format!("{}@@{start}", self.path.display());
+        Ok(output(&mut command("mdir", ["-b", "-i", &image, "::/EFI/BOOT/BOOTX64.EFI"])).is_ok())
+    }
+}
+
+/// `sgdisk -p` has lines of number, start, end, size, unit, code, name.
+fn partition_start(table: &str, name: &str) -> Option<u64> {
+    table.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let fits = words.len() >= 7 && words[0].parse::<u32>().is_ok() && words[6] == name;
+        if fits { words[1].parse().ok() } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_found_by_its_name() {
+        let table = "Number  Start (sector)    End (sector)  Size       Code  Name\n   \
+                     1            2048            4095   1024.0 KiB  EF02  disk-main-boot\n   \
+                     2            4096          135167   64.0 MiB    EF00  disk-main-ESP\n";
+        assert_eq!(partition_start(table, "disk-main-ESP"), Some(4096));
+        assert_eq!(partition_start(table, "disk-main-root"), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! A laboratory: one network with a boot-server, an etcd member and machines in it.
+
+use crate::{
+    command::run,
+    demo_system::{self, DemoSystem},
+    disk::Disk,
+    etcd::Etcd,
+    machine::{Firmware, Machine},
+    network::Network,
+    paths,
+    server::{Admission, Server},
+};
+use anyhow::{Context, Result, anyhow};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+/// What all laboratories of one process share: made once.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The system to install.
+    pub system: DemoSystem,
+    /// A folder of `boot-server init` with the boot image that trusts it deployed.
+    pub site: PathBuf,
+    /// Kernel and initrd of the boot image, bytes.
+    pub image_bytes: u64,
+    _dir: tempfile::TempDir,
+}
+
+/// Builds the demo system and the boot image, or takes those of this process.
+///
+/// # Errors
+/// A build fails.
+pub fn prepare() -> Result<&'static Prepared> {
+    static PREPARED: OnceLock<std::result::Result<Prepared, String>> = OnceLock::new();
+    let prepared = PREPARED.get_or_init(|| Prepared::make().map_err(|error| format!("{error:#}")));
+    prepared.as_ref().map_err(|error| anyhow!("preparing the tests: {error}"))
+}
+
+impl Prepared {
+    fn make() -> Result<Self> {
+        let agent = paths::binary("initrd-agent")?;
+        let system = demo_system::build(&agent)?;
+        let dir = tempfile::Builder::new().prefix("prepared-").tempdir_in(runs()?)?;
+        let site = dir.path().join("site");
+        Server::init(&site)?;
+        let image_bytes = deploy_image(&site, &agent, &system)?;
+        Ok(Prepared { system, site, image_bytes, _dir: dir })
+    }
+}
+
+/// Builds the boot image that trusts a site, and puts it where the site serves it from.
+fn deploy_image(site: &Path, agent: &Path, system: &DemoSystem) -> Result<u64> {
+    let builder = paths::binary("image-builder")?;
+    let built = site.with_extension("image");
+    let mut build = crate::command::command(&builder, ["build", "--profile", "vm"]);
+    build.arg("--trust").arg(site.join("trust.json")).arg("--agent").arg(agent).arg("--out").arg(&built);
+    build.arg("--kernel").arg(&system.kernel.image).arg("--modules").arg(&system.kernel.modules);
+    run(&mut build).context("building the boot image")?;
+    let mut deploy = crate::command::command(&builder, ["deploy"]);
+    deploy.arg("--from").arg(&built).arg("--to").arg(site.join("images"));
+    run(&mut deploy).context("deploying the boot image")?;
+    let mut bytes = 0;
+    for blob in fs::read_dir(built.join("blobs")).context("reading the image's blobs")? {
+        bytes += blob?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+/// Folder of everything that runs; what a failed test leaves is looked at here.
+fn runs() -> Result<PathBuf> {
+    let dir = paths::cache()?.join("runs");
+    fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// A laboratory. Fields are dropped in this order: machines first, the network after all that uses it.
+#[derive(Debug)]
+pub struct Lab {
+    /// The boot-server.
+    pub server: Server,
+    /// The network.
+    pub network: Arc<Network>,
+    /// What was built once.
+    pub prepared: &'static Prepared,
+    dir: PathBuf,
+    machines: u8,
+    keep: bool,
+    /// Machines are emulated: one laboratory at a time is enough for two cores.
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Lab {
+    /// A laboratory with a boot-server that runs.
+    ///
+    /// # Errors
+    /// Something is missing on this host, or a program does not start.
+    pub fn open(name: &str, admission: Admission) -> Result<Self> {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let prepared = prepare()?;
+        let dir = runs()?.join(name);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        let site = dir.join("site");
+        run(crate::command::command("cp", ["-a"]).arg(&prepared.site).arg(&site))?;
+        let server = Server::configure(&site, admission, &prepared.system.binary_cache)?;
+        let network = Arc::new(Network::create()?);
+        let mut lab = Lab { server, network, prepared, dir, machines: 0, keep: false, _turn: turn };
+        lab.server.start(&lab.network)?;
+        Ok(lab)
+    }
+
+    /// Leaves all files where they are.
+    pub fn keep_files(&mut self) {
+        self.keep = true;
+    }
+
+    /// Folder of this laboratory's files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A machine that is off, with one empty disk.
+    ///
+    /// # Errors
+    /// No tap or no room.
+    pub fn machine(&mut self, firmware: Firmware) -> Result<Machine> {
+        let disk = Disk::create(&self.dir, "disk-a", 2048)?;
+        self.machine_with(firmware, vec![disk])
+    }
+
+    /// A machine that is off, with these disks.
+    ///
+    /// # Errors
+    /// No tap.
+    pub fn machine_with(&mut self, firmware: Firmware, disks: Vec<Disk>) -> Result<Machine> {
+        self.machines += 1;
+        let name = format!("machine-{}", self.machines);
+        Machine::new(&self.dir, &self.network, &name, self.machines, firmware, disks)
+    }
+
+    /// The outside member of the cluster.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn etcd(&self) -> Result<Etcd> {
+        Etcd::start(&self.network, &self.server)
+    }
+}
+
+/// Runs a test in a laboratory of its own. What fails does so while the laboratory stands, so that its logs are kept.
+///
+/// # Panics
+/// The laboratory cannot be opened, or the test fails.
+pub fn test(name: &str, admission: Admission, body: impl FnOnce(&mut Lab) -> Result<()>) {
+    let opened = Lab::open(name, admission);
+    let mut lab = opened.unwrap_or_else(|error| panic!("opening the laboratory of {name}: {error:#}"));
+    if let Err(error) = body(&mut lab) {
+        panic!("{name}: {error:#}\nthe boot-server's log ends with\n{}", lab.server.log_end());
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.server.kill();
+        if self.keep {
+            return;
+        }
+        // A failed test leaves its logs, but not its disks.
+        if std::thread::panicking() {
+            for entry in fs::read_dir(&self.dir).into_iter().flatten().filter_map(Result::ok) {
+                if entry.path().extension().is_some_and(|extension| extension == "raw" || extension == "vars") {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+            eprintln!("the logs of this test are in {}", self.dir.display());
+        } else {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}

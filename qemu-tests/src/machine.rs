@@ -1,0 +1,198 @@
+//! A machine made of QEMU: firmware, a network card, disks, a serial console that is written to a file.
+
+use crate::{child::Process, disk::Disk, network::Network, qmp::Qmp, wait};
+use anyhow::{Context, Result};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// What a machine starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS, which starts the network card's iPXE.
+    Bios,
+    /// OVMF, with variables of its own that outlive a power cut.
+    Uefi,
+}
+
+/// From where a machine may boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootFrom {
+    /// As a real machine that is set to boot from the network: the order in its firmware decides.
+    Network,
+    /// The network card has no boot ROM: what comes up is on the disk.
+    DiskAlone,
+}
+
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// A machine, on or off.
+#[derive(Debug)]
+pub struct Machine {
+    /// Name of its files.
+    pub name: String,
+    /// What it starts with.
+    pub firmware: Firmware,
+    /// Memory, MiB.
+    pub memory: u32,
+    /// Hardware address of its only network card.
+    pub mac: String,
+    /// SMBIOS UUID.
+    pub uuid: String,
+    /// SMBIOS serial number.
+    pub serial: String,
+    /// Its disks, in the order of the bus.
+    pub disks: Vec<Disk>,
+    dir: PathBuf,
+    tap: String,
+    running: Option<Process>,
+    read_from: usize,
+}
+
+impl Machine {
+    /// A machine that is off. `number` makes its addresses.
+    ///
+    /// # Errors
+    /// No tap, or no firmware on this host.
+    pub fn new(
+        dir: &Path,
+        network: &Network,
+        name: &str,
+        number: u8,
+        firmware: Firmware,
+        disks: Vec<Disk>,
+    ) -> Result<Self> {
+        if firmware == Firmware::Uefi {
+            fs::copy(OVMF_VARS, dir.join(format!("{name}.vars"))).with_context(|| format!("copying {OVMF_VARS}"))?;
+        }
+        Ok(Machine {
+            name: name.to_owned(),
+            firmware,
+            memory: 512,
+            mac: format!("52:54:00:77:00:{number:02x}"),
+            uuid: format!("c0ffee00-0000-4000-8000-0000000000{number:02x}"),
+            serial: format!("DEMO-{number:04}"),
+            disks,
+            dir: dir.to_owned(),
+            tap: network.tap()?,
+            running: None,
+            read_from: 0,
+        })
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.dir.join(format!("{}.{extension}", self.name))
+    }
+
+    /// The file that the serial console is written to.
+    pub fn console(&self) -> PathBuf {
+        self.file("console")
+    }
+
+    /// Presses the power button of a machine that is off.
+    ///
+    /// # Errors
+    /// QEMU does not start.
+    pub fn power_on(&mut self, network: &Network, from: BootFrom) -> Result<()> {
+        self.read_from = wait::read_log(&self.console()).len();
+        let _ = fs::remove_file(self.file("qmp"));
+        let mut qemu = network.command("qemu-system-x86_64", ["-nodefaults", "-display", "none", "-no-user-config"]);
+        self.add_platform(&mut qemu);
+        self.add_disks(&mut qemu, from);
+        self.add_network(&mut qemu, from);
+        let log = self.file("qemu-log");
+        self.running = Some(Process::start(&format!("QEMU of {}", self.name), &mut qemu, &log)?);
+        Ok(())
+    }
+
+    fn add_platform(&self, qemu: &mut Command) {
+        let machine = if self.firmware == Firmware::Bios { "q35,graphics=off" } else { "q35" };
+        qemu.args(["-machine", machine, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]);
+        qemu.args(["-m", &self.memory.to_string(), "-uuid", &self.uuid]);
+        qemu.args(["-smbios", &format!("type=1,manufacturer=QEMU,product=demo,serial={}", self.serial)]);
+        qemu.args(["-chardev", &format!("file,id=console,path={},append=on", self.console().display())]);
+        qemu.args(["-serial", "chardev:console", "-device", "virtio-rng-pci"]);
+        qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", self.file("qmp").display())]);
+        if self.firmware == Firmware::Uefi {
+            qemu.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}")]);
+            qemu.args(["-drive", &format!("if=pflash,format=raw,file={}", self.file("vars").display())]);
+            // Without these OVMF tries IPv6 for a minute before it goes on to the next entry of its boot order.
+            qemu.args(["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]);
+        }
+    }
+
+    fn add_disks(&self, qemu: &mut Command, from: BootFrom) {
+        for (index, disk) in self.disks.iter().enumerate() {
+            // Writeback: a power cut loses what the machine has not flushed, as on a real disk.
+            let drive = format!("if=none,id=disk{index},format=raw,cache=writeback,file={}", disk.path.display());
+            let boot_index = match (from, self.firmware) {
+                (BootFrom::DiskAlone, _) if index == 0 => ",bootindex=1",
+                (BootFrom::Network, Firmware::Bios) if index == 0 => ",bootindex=2",
+                _ => "",
+            };
+            let device = format!("virtio-blk-pci,drive=disk{index},serial={}{boot_index}", disk.serial);
+            qemu.args(["-drive", &drive, "-device", &device]);
+        }
+    }
+
+    fn add_network(&self, qemu: &mut Command, from: BootFrom) {
+        // UEFI gets no bootindex: with one, OVMF would throw away at each start what the installer wrote to BootOrder.
+        let boot = match (from, self.firmware) {
+            (BootFrom::DiskAlone, _) => ",romfile=",
+            (BootFrom::Network, Firmware::Bios) => ",bootindex=1",
+            (BootFrom::Network, Firmware::Uefi) => "",
+        };
+        qemu.args(["-netdev", &format!("tap,id=net0,ifname={},script=no,downscript=no", self.tap)]);
+        qemu.args(["-device", &format!("virtio-net-pci,netdev=net0,mac={}{boot}", self.mac)]);
+    }
+
+    /// Pulls the plug.
+    pub fn cut_power(&mut self) {
+        self.running = None;
+    }
+
+    /// Presses the power button of a machine that is on, and waits until it is off.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn shut_down(&mut self, patience: Duration) -> Result<()> {
+        let Some(mut running) = self.running.take() else { return Ok(()) };
+        Qmp::connect(&self.file("qmp"))?.execute("system_powerdown")?;
+        let ended = || Ok(running.has_ended().then_some(()));
+        wait::until(&format!("{} to shut down", self.name), patience, ended).map_err(|error| self.with_console(error))
+    }
+
+    /// Waits until one of these texts is on the serial console, after what earlier waits have found, and says which.
+    ///
+    /// # Errors
+    /// It does not come in time, or QEMU has ended; the end of the console is in the error.
+    pub fn wait_console(&mut self, texts: &[&str], patience: Duration) -> Result<usize> {
+        let (console, from) = (self.console(), self.read_from);
+        let Some(running) = self.running.as_mut() else { anyhow::bail!("{} is off", self.name) };
+        let found = wait::until(&format!("{texts:?} on the console of {}", self.name), patience, || {
+            let log = wait::read_log(&console);
+            let rest = log.get(from..).unwrap_or_default();
+            let first = texts.iter().enumerate().filter_map(|(n, text)| Some((rest.find(text)? + text.len(), n))).min();
+            if first.is_none() {
+                running.must_run()?;
+            }
+            Ok(first)
+        });
+        let (end, which) = found.map_err(|error| self.with_console(error))?;
+        self.read_from = from + end;
+        Ok(which)
+    }
+
+    fn with_console(&self, error: anyhow::Error) -> anyhow::Error {
+        error.context(format!("the console of {} ends with\n{}\n", self.name, wait::last_lines(&self.console(), 30)))
+    }
+
+    /// Whether QEMU runs.
+    pub fn is_on(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| !running.has_ended())
+    }
+}

@@ -1,0 +1,165 @@
+//! The boot-server of a test, run and spoken to as an operator would.
+
+use crate::{
+    child::Process,
+    command::{output, run},
+    network::{BRIDGE, HOST, Network},
+    paths, wait,
+};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// How machines are admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// By an admin.
+    Approval,
+    /// Everybody whose claims match.
+    OpenLab,
+}
+
+/// A boot-server with its folder.
+#[derive(Debug)]
+pub struct Server {
+    /// What `init` made.
+    pub dir: PathBuf,
+    process: Option<Process>,
+}
+
+impl Server {
+    /// Makes the folder with keys and an example configuration.
+    ///
+    /// # Errors
+    /// `init` fails.
+    pub fn init(dir: &Path) -> Result<()> {
+        let init = ["init", &dir.to_string_lossy(), "--address", HOST, "--interface", BRIDGE];
+        run(&mut crate::command::command(paths::binary("boot-server")?, init)).context("setting up the boot-server")
+    }
+
+    /// A server in a folder that [`Server::init`] made, with a configuration for a test; not started.
+    ///
+    /// # Errors
+    /// The configuration cannot be written.
+    pub fn configure(dir: &Path, admission: Admission, binary_cache: &Path) -> Result<Self> {
+        let admission = if admission == Admission::OpenLab { "open-lab" } else { "approval" };
+        let config = format!(
+            r#"address = "{HOST}"
+
+[dhcp]
+mode = "full"
+interface = "{BRIDGE}"
+subnet = "10.77.0.0/24"
+range_start = "10.77.0.20"
+range_end = "10.77.0.99"
+lease_seconds = 3600
+router_advertisements = true
+
+[enrol]
+admission = "{admission}"
+
+[cache]
+dir = "{}"
+"#,
+            binary_cache.display()
+        );
+        fs::write(dir.join("config.toml"), config).context("writing the boot-server's configuration")?;
+        Ok(Server { dir: dir.to_owned(), process: None })
+    }
+
+    /// Starts it and waits until it is healthy.
+    ///
+    /// # Errors
+    /// It ends, or does not become healthy.
+    pub fn start(&mut self, network: &Network) -> Result<()> {
+        let mut serve = network.command(paths::binary("boot-server")?, ["serve", "--config"]);
+        serve.arg(self.dir.join("config.toml"));
+        let process = self.process.insert(Process::start("boot-server", &mut serve, &self.dir.join("server.log"))?);
+        wait::until("the boot-server's /health", Duration::from_secs(20), || {
+            process.must_run()?;
+            Ok(network.inside(health).ok().filter(|healthy| *healthy).map(drop))
+        })
+    }
+
+    /// The end of its log, for an error.
+    pub fn log_end(&self) -> String {
+        wait::last_lines(&self.dir.join("server.log"), 30)
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// An admin verb.
+    pub fn admin(&self, network: &Network, words: &[&str]) -> Result<Command> {
+        let mut admin = network.command(paths::binary("boot-server")?, words);
+        admin.arg("--dir").arg(&self.dir);
+        Ok(admin)
+    }
+
+    /// What an admin verb prints.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn ask(&self, network: &Network, words: &[&str]) -> Result<String> {
+        output(&mut self.admin(network, words)?)
+    }
+
+    /// Applies a NodeSpec.
+    ///
+    /// # Errors
+    /// The server refuses it.
+    pub fn apply(&self, network: &Network, spec: &Value) -> Result<()> {
+        let file = self.dir.join("apply.json");
+        fs::write(&file, spec.to_string()).with_context(|| format!("writing {}", file.display()))?;
+        self.ask(network, &["apply", "-f", &file.to_string_lossy()]).map(drop)
+    }
+
+    /// Waits until a node is in a state.
+    ///
+    /// # Errors
+    /// It is not in time; the error says where it stands.
+    pub fn wait_state(&self, network: &Network, node: &str, state: &str, patience: Duration) -> Result<()> {
+        let seconds = patience.as_secs().to_string();
+        self.ask(network, &["wait", node, "--for", state, "--timeout", &seconds]).map(drop).map_err(|error| {
+            let shown = self.ask(network, &["describe", "node", node]).unwrap_or_else(|error| format!("{error:#}"));
+            error.context(format!("{node} is not {state}; it is\n{shown}\n"))
+        })
+    }
+
+    /// All nodes, as JSON.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn nodes(&self, network: &Network) -> Result<Vec<Value>> {
+        let text = self.ask(network, &["get", "nodes", "-o", "json"])?;
+        serde_json::from_str(&text).with_context(|| format!("reading the nodes in {text}"))
+    }
+
+    /// One node in full, as JSON.
+    ///
+    /// # Errors
+    /// The server does not answer, or knows no such node.
+    pub fn describe(&self, network: &Network, node: &str) -> Result<Value> {
+        let text = self.ask(network, &["describe", "node", node, "-o", "json"])?;
+        serde_json::from_str(&text).with_context(|| format!("reading the node in {text}"))
+    }
+}
+
+fn health() -> Result<bool> {
+    let address: SocketAddr = format!("{HOST}:8080").parse().context("an address")?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200"))
+}

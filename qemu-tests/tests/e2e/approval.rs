@@ -1,0 +1,36 @@
+//! A machine that nobody has admitted waits, and says so.
+
+use crate::install::PATIENCE;
+use anyhow::{Context, Result, ensure};
+use qemu_tests::{
+    lab::{self, Lab},
+    machine::{BootFrom, Firmware},
+    node,
+    server::Admission,
+    wait,
+};
+use serde_json::Value;
+
+#[test]
+fn an_unknown_machine_waits_for_approval_and_then_installs() {
+    lab::test("approval", Admission::Approval, |lab| {
+        let mut machine = lab.machine(Firmware::Bios)?;
+        let before = machine.disks[0].digest()?;
+        machine.power_on(&lab.network, BootFrom::Network)?;
+        let waiting = pending(lab)?;
+        let code = waiting["code"].as_str().context("a machine that waits shows a code")?.to_owned();
+        machine.wait_console(&[&code], PATIENCE)?;
+        ensure!(machine.disks[0].digest()? == before, "something was written before anybody approved");
+
+        // The operator finds the machine in the list, says what it is to be, and types the code from its console.
+        lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
+        lab.server.ask(&lab.network, &["approve", &code, "--node", "node-01"])?;
+        lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)
+    });
+}
+
+fn pending(lab: &Lab) -> Result<Value> {
+    wait::until("a machine that waits for approval", PATIENCE, || {
+        Ok(lab.server.nodes(&lab.network)?.into_iter().find(|node| node["state"] == "pending"))
+    })
+}

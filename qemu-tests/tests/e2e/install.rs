@@ -1,0 +1,84 @@
+//! From an empty disk to a member of the cluster, and what the disk is worth alone.
+
+use anyhow::{Result, ensure};
+use qemu_tests::{
+    etcd::Etcd,
+    lab::{self, Lab},
+    machine::{BootFrom, Firmware, Machine},
+    node,
+    server::Admission,
+    wait,
+};
+use std::time::Duration;
+
+/// Emulated machines on a busy host: no measure of speed, only an end to waiting.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+#[test]
+fn an_empty_uefi_machine_becomes_a_member_of_the_cluster() {
+    lab::test("uefi-install", Admission::OpenLab, |lab| {
+        let etcd = lab.etcd()?;
+        let mut machine = join_the_cluster(lab, &etcd, Firmware::Uefi)?;
+        let node = lab.server.describe(&lab.network, "node-01")?;
+        let peak = node["agent_peak_rss"].as_u64().unwrap_or(0);
+        ensure!((1..64 << 20).contains(&peak), "the agent took {peak} bytes");
+        ensure!(node["boot_order"].as_array().is_some_and(|order| !order.is_empty()), "no boot order: {node:#}");
+        network_boot_leads_to_the_disk(lab, &etcd, &mut machine)?;
+        the_disk_boots_alone(lab, &etcd, &mut machine)
+    });
+}
+
+#[test]
+fn an_empty_bios_machine_becomes_a_member_of_the_cluster() {
+    lab::test("bios-install", Admission::OpenLab, |lab| {
+        let etcd = lab.etcd()?;
+        let mut machine = join_the_cluster(lab, &etcd, Firmware::Bios)?;
+        network_boot_leads_to_the_disk(lab, &etcd, &mut machine)?;
+        the_disk_boots_alone(lab, &etcd, &mut machine)
+    });
+}
+
+fn join_the_cluster(lab: &mut Lab, etcd: &Etcd, firmware: Firmware) -> Result<Machine> {
+    let mut machine = lab.machine(firmware)?;
+    lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
+    machine.power_on(&lab.network, BootFrom::Network)?;
+    lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
+    let mut voters = etcd.voters(&lab.network)?;
+    voters.sort();
+    ensure!(voters == ["node-01", "outside"], "the members that vote are {voters:?}");
+    Ok(machine)
+}
+
+/// The machine still starts from the network first: the server sends it to its disk, and nothing is installed again.
+fn network_boot_leads_to_the_disk(lab: &Lab, etcd: &Etcd, machine: &mut Machine) -> Result<()> {
+    let runs = runs(lab)?;
+    machine.shut_down(Duration::from_secs(60))?;
+    machine.power_on(&lab.network, BootFrom::Network)?;
+    machine.wait_console(&["iPXE"], PATIENCE)?;
+    machine.wait_console(&["login:"], PATIENCE)?;
+    member_is_healthy(lab, etcd)?;
+    ensure!(runs == self::runs(lab)?, "the second boot from the network began another installation");
+    Ok(())
+}
+
+/// The last check: no network card to boot from, no boot-server, only the disk.
+fn the_disk_boots_alone(lab: &mut Lab, etcd: &Etcd, machine: &mut Machine) -> Result<()> {
+    machine.shut_down(Duration::from_secs(60))?;
+    machine.power_on(&lab.network, BootFrom::DiskAlone)?;
+    machine.wait_console(&["login:"], PATIENCE)?;
+    member_is_healthy(lab, etcd)
+}
+
+fn member_is_healthy(lab: &Lab, etcd: &Etcd) -> Result<()> {
+    let healthy = || Ok(etcd.ctl(&lab.network, &["endpoint", "health", "--cluster"]).ok());
+    wait::until("all members of the cluster to be healthy", PATIENCE, healthy).map(drop)
+}
+
+/// The runs that the server knows of the node.
+fn runs(lab: &Lab) -> Result<Vec<String>> {
+    let node = lab.server.describe(&lab.network, "node-01")?;
+    let events = node["events"].as_array().cloned().unwrap_or_default();
+    let mut runs: Vec<String> = events.iter().filter_map(|event| event["run"].as_str().map(str::to_owned)).collect();
+    runs.dedup();
+    Ok(runs)
+}

@@ -1,0 +1,10 @@
+//! End to end: real firmware, iPXE, kernel, Nix binary cache, systemd and etcd, in machines made of QEMU.
+//!
+//! Needs root, `qemu-tests/setup.sh` and a release build of the workspace.
+
+mod approval;
+mod disks;
+mod harness;
+mod install;
+mod interrupted;
+mod refusals;
