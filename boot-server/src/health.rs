@@ -27,14 +27,16 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(leg, state.into());
     }
 
-    /// Runs a leg to its end and notes how it ended.
+    /// Runs a leg until it ends, which it does by itself only where it is off or has failed.
     ///
     /// # Errors
     /// The leg's own failure.
     pub async fn watch(&self, leg: &'static str, serve: impl Future<Output = Result<()>>) -> Result<()> {
         self.set(leg, "starting");
         let result = serve.await;
-        self.set(leg, result.as_ref().map_or_else(|failure| format!("failed: {failure}"), |()| "stopped".to_owned()));
+        if let Err(failure) = &result {
+            self.set(leg, format!("failed: {failure}"));
+        }
         result
     }
 

@@ -2,6 +2,10 @@
 //!
 //! A library with a thin binary, so that each leg can be run alone in a test.
 
+pub mod context;
+pub mod dhcp;
+pub mod files;
 pub mod health;
 pub mod policy;
+pub mod router_advert;
 pub mod site;

@@ -48,6 +48,12 @@ pub trait Policy: Send + Sync + 'static {
         None
     }
 
+    /// Whose address this is, where an operator fixed it. Called as often.
+    fn reservation_of(&self, address: Ipv4Addr) -> Option<Mac> {
+        let _ = address;
+        None
+    }
+
     /// Something for the admin page: an empty pool, a foreign DHCP server, an unknown architecture.
     /// The legs report a matter once and not per packet.
     fn event(&self, text: &str) {
