@@ -1,1 +1,22 @@
-fn main() {}
+//! Makes boot images: a kernel, and an initrd of agent, trust anchors, modules and tools, the same byte for
+//! byte whenever the inputs are the same. Needs no root.
+
+mod build;
+mod cli;
+mod command;
+mod cpio;
+mod deploy;
+mod elf;
+mod kernel;
+mod libraries;
+mod modules;
+mod profile;
+mod store;
+mod tree;
+mod trust;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

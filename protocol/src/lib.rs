@@ -14,6 +14,7 @@ pub mod image;
 pub mod inventory;
 pub mod manifest;
 pub mod marker;
+pub mod modules;
 pub mod names;
 pub mod parse;
 pub mod report;
