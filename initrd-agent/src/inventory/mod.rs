@@ -1,3 +1,74 @@
-//! Reads the hardware from sysfs, procfs and DMI.
+//! Reads the hardware from sysfs and procfs: the running machine's, or a captured tree's.
+//!
+//! Whatever is missing or odd stays out of the inventory; reading it never fails.
 
+mod by_path;
 pub mod cli;
+mod disks;
+mod firmware;
+mod nics;
+mod processor;
+mod sysfs;
+
+#[cfg(test)]
+mod tests;
+
+use protocol::{claims::Claims, inventory::Inventory, names::Mac};
+use std::path::PathBuf;
+use sysfs::Dir;
+
+/// Where sysfs and procfs are.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// sysfs
+    pub sys: PathBuf,
+    /// procfs; `None` in a captured tree without one.
+    pub proc: Option<PathBuf>,
+}
+
+impl Roots {
+    /// Those of the running machine.
+    pub fn live() -> Self {
+        Self { sys: "/sys".into(), proc: Some("/proc".into()) }
+    }
+
+    /// A captured tree: a folder with `sys` and `proc` in it, or a sysfs itself.
+    pub fn captured(folder: PathBuf) -> Self {
+        let (sys, proc) = (folder.join("sys"), folder.join("proc"));
+        if sys.is_dir() { Self { sys, proc: proc.is_dir().then_some(proc) } } else { Self { sys: folder, proc: None } }
+    }
+
+    fn is_live(&self) -> bool {
+        self.proc.as_deref() == Some(std::path::Path::new("/proc"))
+    }
+}
+
+/// Reads everything there is to read.
+pub fn read(roots: &Roots) -> Inventory {
+    let sys = Dir::new(&roots.sys);
+    let proc = roots.proc.as_deref().map(Dir::new);
+    let live = if roots.is_live() { processor::live() } else { None };
+    let (cpu, memory_bytes) = live.or_else(|| proc.as_ref().map(processor::captured)).unwrap_or_default();
+    Inventory {
+        cpu,
+        memory_bytes,
+        disks: disks::read(&sys),
+        nics: nics::read(&sys),
+        dmi: firmware::dmi(&sys),
+        firmware: firmware::kind(&sys),
+        tpm: firmware::has_tpm(&sys),
+        pci: firmware::pci(&sys),
+        kernel: proc.and_then(|proc| proc.text("sys/kernel/osrelease")).unwrap_or_default(),
+    }
+}
+
+/// What the machine says of itself, the card that it booted from first.
+pub fn claims(inventory: &Inventory, bootif: Option<&Mac>) -> Claims {
+    let mut macs: Vec<Mac> = bootif.into_iter().cloned().collect();
+    for nic in &inventory.nics {
+        if !macs.contains(&nic.mac) {
+            macs.push(nic.mac.clone());
+        }
+    }
+    Claims { uuid: inventory.dmi.uuid.clone(), serial: inventory.dmi.serial.clone(), macs }.cleaned()
+}
