@@ -1,6 +1,6 @@
 //! Debian packages as inputs: downloaded by apt, named for Nix, linked by Depends without cycles.
 
-use crate::command::{command, output, run};
+use crate::command::{command, output, run, sh};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::{
@@ -66,7 +66,11 @@ pub fn gather(wanted: &[&str], inputs: &Path) -> Result<()> {
         return Ok(());
     }
     let debs = inputs.join("debs");
-    download(wanted, &debs)?;
+    if download(wanted, &debs).is_err() {
+        // apt's lists may be older than what the mirror still has.
+        sh(&["apt-get", "-qq", "update"])?;
+        download(wanted, &debs)?;
+    }
     let mut packages = BTreeMap::new();
     for entry in fs::read_dir(&debs).with_context(|| format!("reading {}", debs.display()))? {
         let file = entry?.file_name().to_string_lossy().into_owned();
