@@ -1,14 +1,44 @@
 //! The closure engine: pulls a Nix closure into a root, verified, in bounded memory (DESIGN.md section 7).
 
+mod body;
+mod cache;
 pub mod cli;
+mod commit;
+mod database;
+mod decompress;
+mod fault;
+mod fetch;
+mod nar;
+mod narinfo;
+mod order;
 mod profile;
+mod progress;
+mod retry;
+mod signature;
+mod store;
+mod tree;
+mod unpack;
+mod walk;
 
 pub use profile::set_system_profile;
 
 use crate::http;
+use cache::Caches;
+use database::Database;
+use fetch::Fetcher;
+use narinfo::NarInfo;
+use order::Register;
+use progress::Meter;
 use protocol::{Code, Failure, failure::Result, names::StorePath, telemetry::Progress};
-use std::{path::Path, time::Duration};
+use signature::PublicKey;
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+use store::Store;
 use tokio::sync::watch;
+use walk::{Closure, walk};
 
 /// What to install, from where, and how much of the machine to take for it.
 pub struct Request<'a> {
@@ -76,7 +106,62 @@ pub struct Summary {
 /// `E-CLOSURE-*`, `E-CACHE-UNREACHABLE`, `E-NO-SPACE`, `E-DISK-IO`. What was registered before stays
 /// whole, and is not fetched again by the next call.
 pub async fn install(request: Request<'_>, progress: &watch::Sender<Progress>) -> Result<Summary> {
-    let _ = (request.substituters, request.trusted_public_keys, request.http, progress);
-    let _ = (request.toplevels, request.root, request.limits);
-    Err(Failure::new(Code::Internal, "installing a closure: not yet in this build"))
+    let trusted = request.trusted_public_keys.iter().map(|text| PublicKey::parse(text)).collect::<Result<_>>()?;
+    let caches = Arc::new(Caches::open(request.substituters, &request.http, &request.limits, trusted).await?);
+    let store = Arc::new(Store::open(request.root).await?);
+    let mut database = Database::open(store.database())?;
+    store.remove_temporaries()?;
+    let closure = walk(request.toplevels, &caches, &store, &mut database).await?;
+    for found in &closure.missing {
+        store.remove_unregistered(&found.info.path)?;
+    }
+    store.check_room(closure.nar_bytes())?;
+
+    let summary = Summary {
+        paths_fetched: closure.missing.len() as u64,
+        paths_present: closure.present,
+        nar_bytes: closure.nar_bytes(),
+        paths_total: closure.present + closure.missing.len() as u64,
+    };
+    let total = Progress { total_bytes: summary.nar_bytes, total_paths: summary.paths_total, ..Progress::default() };
+    let meter = Arc::new(Meter::default());
+    meter.add_paths(summary.paths_present);
+    let work = fetch_and_register(closure, caches, store, database, request.limits, meter.clone());
+    let result = tokio::select! {
+        result = work => result,
+        () = meter.publish(total, progress) => Ok(()),
+    };
+    meter.publish_once(total, progress);
+    result.map(|()| summary)
+}
+
+/// Fetching and registering run beside each other; what was unpacked is registered even if a later path fails.
+async fn fetch_and_register(
+    closure: Closure,
+    caches: Arc<Caches>,
+    store: Arc<Store>,
+    database: Database,
+    limits: Limits,
+    meter: Arc<Meter>,
+) -> Result<()> {
+    let missing = Arc::new(closure.missing);
+    let infos: Vec<&NarInfo> = missing.iter().map(|found| &found.info).collect();
+    let references = order::references(&infos);
+    let sizes: Vec<u64> = infos.iter().map(|info| info.nar_size).collect();
+    let fetch_order = order::fetch_order(&references, &sizes);
+    let (sender, receiver) = mpsc::channel();
+    let registering = tokio::task::spawn_blocking({
+        let (missing, store, meter) = (missing.clone(), store.clone(), meter.clone());
+        move || {
+            let infos: Vec<&NarInfo> = missing.iter().map(|found| &found.info).collect();
+            commit::run(&receiver, &infos, Register::new(references), database, &store, &meter)
+        }
+    });
+    let fetcher = Arc::new(Fetcher::new(caches, store, limits, meter));
+    let fetched = fetcher.run(&missing, &fetch_order, sender).await;
+    let registered = registering.await;
+    let register = registered.map_err(|error| Failure::from_error(Code::Internal, "registering", &error))?;
+    // A full disk stops both; the fetch says which path was the last straw.
+    fetched?;
+    commit::check_complete(&register?)
 }

@@ -25,6 +25,8 @@ use std::{
 
 /// No JSON answer is larger than this.
 const MAX_JSON: usize = 8 << 20;
+/// Pieces of a body are at most this long.
+const MAX_PIECE: usize = 128 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A JSON call that has not been answered by then is given up.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -88,6 +90,8 @@ impl Client {
         let inner = HyperClient::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
+            // Bounds what one connection may hold; bodies come in pieces of at most this size.
+            .http1_max_buf_size(MAX_PIECE)
             .build(connector);
         Ok(Self { inner })
     }

@@ -1,0 +1,71 @@
+//! Registers what has been unpacked, in batches: first everything of the batch is on the disk, then one
+//! transaction says so. A power cut in between costs the batch, and never leaves a registered path that
+//! is not whole.
+
+use super::{database::Database, narinfo::NarInfo, order::Register, progress::Meter, store::Store};
+use protocol::{Code, Failure, failure::Result};
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// A batch is registered when it has this many bytes of NAR ...
+const BATCH_BYTES: u64 = 128 << 20;
+/// ... or its first path is this old. Each batch also starts the write-back of all that is under way.
+const BATCH_AGE: Duration = Duration::from_secs(2);
+
+/// Registers the paths whose indices arrive, until the senders are gone, and closes the database.
+///
+/// # Errors
+/// `E-DISK-IO` or `E-NO-SPACE`.
+pub fn run(
+    unpacked: &Receiver<usize>,
+    infos: &[&NarInfo],
+    mut register: Register,
+    mut database: Database,
+    store: &Store,
+    meter: &Meter,
+) -> Result<Register> {
+    let mut more = true;
+    while more {
+        more = collect(unpacked, infos, &mut register);
+        store.sync()?;
+        let ready = register.take_ready();
+        if ready.is_empty() {
+            continue;
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        database.register(ready.iter().map(|index| infos[*index]), now as i64)?;
+        tracing::debug!("registered {} paths", ready.len());
+        meter.add_paths(ready.len() as u64);
+    }
+    database.close()?;
+    Ok(register)
+}
+
+/// Collects one batch; false where it is the last.
+fn collect(unpacked: &Receiver<usize>, infos: &[&NarInfo], register: &mut Register) -> bool {
+    let Ok(first) = unpacked.recv() else { return false };
+    register.unpacked(first);
+    let mut bytes = infos[first].nar_size;
+    let deadline = Instant::now() + BATCH_AGE;
+    while bytes < BATCH_BYTES {
+        match unpacked.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(index) => {
+                register.unpacked(index);
+                bytes = bytes.saturating_add(infos[index].nar_size);
+            }
+            Err(RecvTimeoutError::Timeout) => break,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+    true
+}
+
+/// A set of paths that cannot be registered although everything was unpacked.
+pub fn check_complete(register: &Register) -> Result<()> {
+    match register.is_complete() {
+        true => Ok(()),
+        false => Err(Failure::new(Code::Internal, "registering the closure: some paths wait for others")),
+    }
+}

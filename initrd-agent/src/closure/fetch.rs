@@ -1,0 +1,190 @@
+//! Fetches many NARs at once: the network on the runtime, decompression and disk on threads, a bounded
+//! channel in between, and one budget of memory over all.
+
+use super::{
+    Limits,
+    body::{Body, Expected, PIECES, Piece},
+    cache::{Caches, Found, Transfer},
+    decompress,
+    fault::Fault,
+    narinfo::{Compression, NarInfo},
+    progress::{Meter, Share},
+    retry::retry,
+    store::Store,
+    unpack::unpack,
+};
+use bytes::Bytes;
+use protocol::{Code, Failure, failure::Result};
+use std::sync::{Arc, mpsc::Sender};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+
+/// The budget of memory is counted in pieces of this size.
+const MEMORY_UNIT: u64 = 64 << 10;
+
+/// What all fetches share.
+pub struct Fetcher {
+    caches: Arc<Caches>,
+    store: Arc<Store>,
+    limits: Limits,
+    meter: Arc<Meter>,
+    /// Threads that unpack. A thread keeps its permit to its end, also when its fetch has been given up.
+    threads: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
+    memory_units: u32,
+}
+
+impl Fetcher {
+    /// A fetcher that keeps to `limits`.
+    pub fn new(caches: Arc<Caches>, store: Arc<Store>, limits: Limits, meter: Arc<Meter>) -> Self {
+        let memory_units = u32::try_from(limits.memory as u64 / MEMORY_UNIT).unwrap_or(u32::MAX).max(1);
+        Self {
+            caches,
+            store,
+            meter,
+            threads: Arc::new(Semaphore::new(limits.parallelism.max(1))),
+            memory: Arc::new(Semaphore::new(memory_units as usize)),
+            memory_units,
+            limits,
+        }
+    }
+
+    /// Fetches all of `missing` in this order of indices, and tells `unpacked` of each that is there.
+    /// When this returns, also with an error, no thread writes any more.
+    ///
+    /// # Errors
+    /// That of the first path that cannot be had.
+    pub async fn run(self: Arc<Self>, missing: &[Found], order: &[usize], unpacked: Sender<usize>) -> Result<()> {
+        let result = self.clone().run_all(missing, order, &unpacked).await;
+        let threads = u32::try_from(self.limits.parallelism.max(1)).unwrap_or(u32::MAX);
+        let ended = self.threads.acquire_many(threads).await;
+        drop(ended);
+        result
+    }
+
+    async fn run_all(self: Arc<Self>, missing: &[Found], order: &[usize], unpacked: &Sender<usize>) -> Result<()> {
+        let mut fetches: JoinSet<(usize, Result<()>)> = JoinSet::new();
+        let mut rest = order.iter();
+        loop {
+            while fetches.len() < self.limits.downloads.max(1) {
+                let Some(&index) = rest.next() else { break };
+                let (fetcher, found) = (self.clone(), missing[index].clone());
+                fetches.spawn(async move { (index, fetcher.fetch(found).await) });
+            }
+            let Some(ended) = fetches.join_next().await else { return Ok(()) };
+            let (index, result) =
+                ended.map_err(|error| Failure::from_error(Code::Internal, "fetching a NAR", &error))?;
+            result?;
+            // Who registers has failed where nobody listens, and says why itself.
+            if unpacked.send(index).is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Fetches one path, from another cache where one fails.
+    async fn fetch(&self, mut found: Found) -> Result<()> {
+        let wanted = found.info.clone();
+        let mut tried = Vec::new();
+        let mut worst: Option<Fault> = None;
+        loop {
+            let cache = self.caches.get(found.cache);
+            let result = retry(&self.limits, self.limits.attempts, || self.attempt(&found)).await;
+            cache.judge(result.as_ref().err());
+            let Err(fault) = result else { return Ok(()) };
+            if !fault.other_cache_may_help() {
+                return Err(fault.failure);
+            }
+            tracing::warn!("{fault}");
+            let fault = worst.take().map_or(fault.clone(), |worst| worst.or_worse(fault));
+            tried.push(found.cache);
+            // The walk was made with these references, and their hash is what was signed.
+            match self.next_source(&wanted, &mut tried).await {
+                Some(next) => found = next,
+                None => return Err(fault.failure),
+            }
+            worst = Some(fault);
+        }
+    }
+
+    async fn next_source(&self, wanted: &NarInfo, tried: &mut Vec<usize>) -> Option<Found> {
+        loop {
+            let found = self.caches.lookup(&wanted.path, tried).await.ok()?;
+            if found.info.nar_hash == wanted.nar_hash && found.info.references == wanted.references {
+                return Some(found);
+            }
+            tried.push(found.cache);
+        }
+    }
+
+    /// One transfer: the first bytes say how much memory it takes, then both sides run until the end.
+    async fn attempt(&self, found: &Found) -> Result<(), Fault> {
+        let mut transfer = self.caches.get(found.cache).get(&found.info.url).await?;
+        let first = transfer.next().await?.unwrap_or_default();
+        let memory = decompress::memory_needed(found.info.compression, &first);
+        let units = self.memory_units_of(memory, &transfer.url)?;
+        let (sender, receiver) = mpsc::channel(PIECES);
+        let ended = first.is_empty();
+        let feeding = feed(&mut transfer, sender, ended);
+        let unpacking = self.unpack(found, first, receiver, memory, units);
+        let ((), result) = tokio::join!(feeding, unpacking);
+        result.map_err(|fault| Fault { failure: fault.failure.context(format_args!("GET {}", transfer.url)), ..fault })
+    }
+
+    async fn unpack(
+        &self,
+        found: &Found,
+        first: Bytes,
+        pieces: mpsc::Receiver<Piece>,
+        memory: u64,
+        units: u32,
+    ) -> Result<(), Fault> {
+        let gone = |_| Fault::from(Failure::new(Code::Internal, "fetching a NAR: the budget is closed"));
+        let thread = self.threads.clone().acquire_owned().await.map_err(gone)?;
+        let budget = self.memory.clone().acquire_many_owned(units).await.map_err(gone)?;
+        let (store, info, mut share) = (self.store.clone(), found.info.clone(), Share::new(self.meter.clone()));
+        let work = tokio::task::spawn_blocking(move || {
+            let _held = (thread, budget);
+            let body = Body::new(first, pieces, expected(&info));
+            let body =
+                body.map_err(|error| Fault::from_io(&error).cloned().unwrap_or(Fault::disk("reading", &error)))?;
+            unpack(body, memory, &info, &store, &mut share)?;
+            share.keep();
+            Ok(())
+        });
+        let result = work.await;
+        result.map_err(|error| Failure::from_error(Code::Internal, format!("unpacking {}", found.info.path), &error))?
+    }
+
+    fn memory_units_of(&self, memory: u64, url: &str) -> Result<u32, Fault> {
+        let units = u32::try_from(memory.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
+        if units <= self.memory_units {
+            return Ok(units);
+        }
+        let (needed, limit) = (memory >> 20, self.limits.memory >> 20);
+        let mut fault =
+            Fault::corrupt(format!("{url}: decompressing takes {needed} MiB of memory, {limit} MiB are granted"));
+        fault.failure.remedy = "push the closure again with a lower compression level".into();
+        Err(fault)
+    }
+}
+
+/// What is compressed must be the file that was announced. What is not is checked by its NarHash alone.
+fn expected(info: &NarInfo) -> Expected {
+    let same = info.compression == Compression::None && info.file_hash == Some(info.nar_hash);
+    Expected { hash: info.file_hash.filter(|_| !same), size: info.file_size }
+}
+
+/// Passes on what the network gives, until the end, a fault, or the other side has seen enough.
+async fn feed(transfer: &mut Transfer, pieces: mpsc::Sender<Piece>, ended: bool) {
+    let mut more = !ended;
+    while more {
+        let piece = transfer.next().await;
+        more = matches!(piece, Ok(Some(_)));
+        if pieces.send(piece.map(Option::unwrap_or_default)).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What a binary cache says about one store path. Strict: what is odd is refused, not guessed.
+
+use super::fault::Fault;
+use protocol::{
+    encoding::{Sha256, nix_base32_decode},
+    names::StorePath,
+};
+use std::collections::BTreeSet;
+
+/// A narinfo is never larger than this: room for thousands of references.
+pub const MAX_BYTES: usize = 1 << 20;
+const MAX_URL: usize = 1024;
+
+/// How a NAR is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Compression {
+    None,
+    Xz,
+    Zstd,
+}
+
+/// A parsed narinfo. Only the path, NarHash, NarSize and References are covered by the signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NarInfo {
+    /// The path it describes.
+    pub path: StorePath,
+    /// Where the NAR is, relative to the cache.
+    pub url: String,
+    /// How it is compressed there.
+    pub compression: Compression,
+    /// SHA-256 of the compressed file.
+    pub file_hash: Option<Sha256>,
+    /// Size of the compressed file.
+    pub file_size: Option<u64>,
+    /// SHA-256 of the NAR.
+    pub nar_hash: Sha256,
+    /// Size of the NAR.
+    pub nar_size: u64,
+    /// The paths it needs; may hold itself.
+    pub references: BTreeSet<StorePath>,
+    /// The derivation that made it.
+    pub deriver: Option<StorePath>,
+    /// `NAME:BASE64`.
+    pub signatures: BTreeSet<String>,
+    /// How its content determines its path, if it does.
+    pub ca: Option<String>,
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    path: Option<&'a str>,
+    url: Option<&'a str>,
+    compression: Option<&'a str>,
+    file_hash: Option<&'a str>,
+    file_size: Option<&'a str>,
+    nar_hash: Option<&'a str>,
+    nar_size: Option<&'a str>,
+    references: Option<&'a str>,
+    deriver: Option<&'a str>,
+    ca: Option<&'a str>,
+    signatures: BTreeSet<String>,
+}
+
+/// Reads a narinfo.
+///
+/// # Errors
+/// `E-CLOSURE-CORRUPT` with the field that is wrong.
+pub fn parse(text: &str) -> Result<NarInfo, Fault> {
+    if text.len() > MAX_BYTES {
+        return Err(Fault::corrupt("the narinfo is too large"));
+    }
+    let fields = split(text)?;
+    let path = store_path("StorePath", required("StorePath", fields.path)?)?;
+    let url = check_url(required("URL", fields.url)?)?;
+    let nar_size = size("NarSize", required("NarSize", fields.nar_size)?)?;
+    if nar_size == 0 {
+        return Err(wrong("NarSize", "0"));
+    }
+    Ok(NarInfo {
+        path,
+        url,
+        compression: compression(fields.compression)?,
+        file_hash: fields.file_hash.map(|text| hash("FileHash", text)).transpose()?,
+        // Some caches write 0 where they do not know.
+        file_size: fields.file_size.map(|text| size("FileSize", text)).transpose()?.filter(|size| *size > 0),
+        nar_hash: hash("NarHash", required("NarHash", fields.nar_hash)?)?,
+        nar_size,
+        references: references(required("References", fields.references)?)?,
+        deriver: deriver(fields.deriver)?,
+        signatures: fields.signatures,
+        ca: fields.ca.map(str::to_owned),
+    })
+}
+
+fn split(text: &str) -> Result<Fields<'_>, Fault> {
+    let mut fields = Fields::default();
+    for line in text.lines() {
+        // An empty set is written as "References: ", which some tools trim.
+        let Some((name, value)) = line.split_once(':') else {
+            return Err(Fault::corrupt(format!("narinfo: {line:?} is no field")));
+        };
+        let value = value.trim();
+        if value.chars().any(char::is_control) {
+            return Err(wrong(name, "control characters"));
+        }
+        let field = match name {
+            "StorePath" => &mut fields.path,
+            "URL" => &mut fields.url,
+            "Compression" => &mut fields.compression,
+            "FileHash" => &mut fields.file_hash,
+            "FileSize" => &mut fields.file_size,
+            "NarHash" => &mut fields.nar_hash,
+            "NarSize" => &mut fields.nar_size,
+            "References" => &mut fields.references,
+            "Deriver" => &mut fields.deriver,
+            "CA" => &mut fields.ca,
+            "Sig" => {
+                fields.signatures.insert(signature(value)?);
+                continue;
+            }
+            _ => continue,
+        };
+        if field.replace(value).is_some() {
+            return Err(wrong(name, "given twice"));
+        }
+    }
+    fields.ca = fields.ca.filter(|text| !text.is_empty());
+    Ok(fields)
+}
+
+fn wrong(field: &str, what: impl std::fmt::Display) -> Fault {
+    Fault::corrupt(format!("narinfo field {field}: {what}"))
+}
+
+fn required<'a>(field: &str, value: Option<&'a str>) -> Result<&'a str, Fault> {
+    value.ok_or_else(|| wrong(field, "missing"))
+}
+
+fn store_path(field: &str, text: &str) -> Result<StorePath, Fault> {
+    text.parse().map_err(|error| wrong(field, error))
+}
+
+fn references(text: &str) -> Result<BTreeSet<StorePath>, Fault> {
+    text.split_ascii_whitespace()
+        .map(|base| StorePath::from_base(base).map_err(|error| wrong("References", error)))
+        .collect()
+}
+
+fn deriver(text: Option<&str>) -> Result<Option<StorePath>, Fault> {
+    match text {
+        None | Some("" | "unknown-deriver") => Ok(None),
+        Some(base) => StorePath::from_base(base).map(Some).map_err(|error| wrong("Deriver", error)),
+    }
+}
+
+fn compression(text: Option<&str>) -> Result<Compression, Fault> {
+    // Nix reads a missing line as bzip2.
+    match text.unwrap_or("bzip2") {
+        "none" | "" => Ok(Compression::None),
+        "xz" => Ok(Compression::Xz),
+        "zstd" => Ok(Compression::Zstd),
+        other => {
+            let mut fault = wrong("Compression", format_args!("{other:?} is not supported (none, xz, zstd are)"));
+            fault.failure.remedy = "push the closure again with compression=zstd in the cache's URL".into();
+            Err(fault)
+        }
+    }
+}
+
+/// A path below the cache and nothing else: the field is not signed, so it must not lead anywhere.
+fn check_url(text: &str) -> Result<String, Fault> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%+=?&,:@!".contains(&byte);
+    let leads_away = text.starts_with('/') || text.contains("://") || text.split('/').any(|part| part == "..");
+    if text.is_empty() || text.len() > MAX_URL || !text.bytes().all(plain) || leads_away {
+        return Err(wrong("URL", format_args!("{text:?} is not a path below the cache")));
+    }
+    Ok(text.to_owned())
+}
+
+/// SQLite, like Nix, keeps sizes as signed 64-bit numbers.
+fn size(field: &str, text: &str) -> Result<u64, Fault> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse::<u64>().ok().filter(|number| digits && i64::try_from(*number).is_ok());
+    number.ok_or_else(|| wrong(field, format_args!("{text:?} is not a size")))
+}
+
+/// `sha256:` with Nix's base32 or hex, or `sha256-` with base64.
+fn hash(field: &str, text: &str) -> Result<Sha256, Fault> {
+    parse_hash(text).ok_or_else(|| wrong(field, format_args!("{text:?} is not a SHA-256")))
+}
+
+fn parse_hash(text: &str) -> Option<Sha256> {
+    if let Some(base64) = text.strip_prefix("sha256-") {
+        let bytes = data_encoding::BASE64.decode(base64.as_bytes()).ok()?;
+        return Some(Sha256(bytes.try_into().ok()?));
+    }
+    let digits = text.strip_prefix("sha256:")?;
+    match digits.len() {
+        52 => nix_base32_decode(digits).ok().map(Sha256),
+        _ => digits.parse().ok(),
+    }
+}
+
+fn signature(text: &str) -> Result<String, Fault> {
+    let well_formed = text.split_once(':').is_some_and(|(name, signature)| {
+        !name.is_empty()
+            && !text.contains(char::is_whitespace)
+            && data_encoding::BASE64.decode_len(signature.len()).is_ok_and(|length| length >= 64)
+    });
+    if well_formed { Ok(text.to_owned()) } else { Err(wrong("Sig", format_args!("{text:?} is not NAME:BASE64"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BASE: &str = "0123456789abcdfghijklmnpqrsvwxyz-hello-1.0";
+    const HASH: &str = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+
+    fn text() -> String {
+        format!(
+            "StorePath: /nix/store/{BASE}\nURL: nar/x.nar.zst\nCompression: zstd\nFileHash: {HASH}\nFileSize: 7\n\
+             NarHash: {HASH}\nNarSize: 120\nReferences: {BASE}\nDeriver: unknown-deriver\n"
+        )
+    }
+
+    #[test]
+    fn reads_what_nix_writes() {
+        let info = parse(&text()).unwrap();
+        assert_eq!(info.path.base(), BASE);
+        assert_eq!((info.nar_size, info.file_size), (120, Some(7)));
+        assert_eq!(info.nar_hash, Sha256::of(b""));
+        assert_eq!(info.compression, Compression::Zstd);
+        assert_eq!(info.references.len(), 1);
+        assert_eq!((info.deriver, info.ca), (None, None));
+    }
+
+    #[test]
+    fn an_empty_set_of_references_may_be_trimmed() {
+        for empty in ["References: \n", "References:\n"] {
+            let text = text().replace(&format!("References: {BASE}\n"), empty);
+            assert!(parse(&text).unwrap().references.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unsupported_compression_is_named_and_a_missing_one_is_bzip2() {
+        for (line, name) in [("Compression: br\n", "br"), ("", "bzip2")] {
+            let fault = parse(&text().replace("Compression: zstd\n", line)).unwrap_err();
+            assert!(fault.failure.cause.contains(name), "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_refused() {
+        for (good, bad) in [
+            ("URL: nar/x.nar.zst", "URL: ../x"),
+            ("URL: nar/x.nar.zst", "URL: nar/../../x"),
+            ("URL: nar/x.nar.zst", "URL: http://elsewhere/x"),
+            ("URL: nar/x.nar.zst", "URL: /x"),
+            ("URL: nar/x.nar.zst", "URL: a b"),
+            ("NarSize: 120", "NarSize: -1"),
+            ("NarSize: 120", "NarSize: +1"),
+            ("NarSize: 120", "NarSize: 0"),
+            ("NarSize: 120", "NarSize: 9223372036854775808"),
+            ("NarSize: 120", "NarSize: 120\nNarSize: 121"),
+            ("NarSize: 120\n", ""),
+            ("NarHash: sha256", "NarHash: sha512"),
+            ("References: ", "References: ../x "),
+            ("StorePath: /nix/store/", "StorePath: /tmp/"),
+            ("FileSize: 7", "no field"),
+            ("FileSize: 7", "Sig: x"),
+        ] {
+            let text = text().replace(good, bad);
+            assert_eq!(parse(&text).unwrap_err().failure.code, protocol::Code::ClosureCorrupt, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hash_may_be_base32_hex_or_base64() {
+        let hash = Sha256::of(b"");
+        let base64 = data_encoding::BASE64.encode(&hash.0);
+        for text in [HASH.to_owned(), format!("sha256:{}", hash.hex()), format!("sha256-{base64}")] {
+            assert_eq!(parse_hash(&text), Some(hash), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(?s).{0,400}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_narinfo_with_one_damaged_byte_is_read_or_refused(position in 0usize..300, byte: u8) {
+            let mut bytes = text().into_bytes();
+            let position = position % bytes.len();
+            bytes[position] = byte;
+            let _ = parse(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}

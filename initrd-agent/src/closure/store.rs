@@ -1,0 +1,169 @@
+//! The target's store: its folders, its lock, its room, and how a path gets into it.
+
+use super::{fault::disk_failure, tree};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+    names::StorePath,
+};
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// A path that is not whole yet has this before the hash of its name. Nix leaves hidden names alone.
+const TEMPORARY: &str = ".centra-";
+/// Room kept besides the NARs, for the database and what the file system needs.
+const MARGIN: u64 = 32 << 20;
+/// An installation that was given up takes this long to end, at most.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// The store below a root, locked for us.
+pub struct Store {
+    folder: PathBuf,
+    database: PathBuf,
+    handle: File,
+    _lock: nix::fcntl::Flock<File>,
+}
+
+impl Store {
+    /// Makes the folders that are missing and locks the store.
+    ///
+    /// # Errors
+    /// `E-WRONG-STATE` where another process has it; `E-DISK-IO`.
+    pub async fn open(root: &Path) -> Result<Self> {
+        let folder = root.join("nix/store");
+        let database = root.join("nix/var/nix/db");
+        let failed = |error: &io::Error| disk_failure(format!("preparing the store in {}", root.display()), error);
+        prepare(&folder, &database).map_err(|error| failed(&error))?;
+        let handle = File::open(&folder).map_err(|error| failed(&error))?;
+        let lock = lock(&database.join("big-lock")).await?;
+        Ok(Self { folder, database, handle, _lock: lock })
+    }
+
+    /// Where the database is.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// The store folder, to create in.
+    pub fn handle(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    /// Whether the path's files are there; a crash may have come before they were registered.
+    pub fn holds(&self, path: &StorePath) -> bool {
+        tree::exists(&self.folder.join(path.base()))
+    }
+
+    /// The name a path has while it is unpacked.
+    pub fn temporary_name(path: &StorePath) -> String {
+        format!("{TEMPORARY}{}", path.hash_part())
+    }
+
+    /// Removes whatever an attempt at `path` left.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn remove_temporary(&self, path: &StorePath) -> io::Result<()> {
+        tree::remove(&self.folder.join(Self::temporary_name(path)))
+    }
+
+    /// Removes the files of a path that is not registered.
+    ///
+    /// # Errors
+    /// `E-DISK-IO`.
+    pub fn remove_unregistered(&self, path: &StorePath) -> Result<()> {
+        let path = self.folder.join(path.base());
+        tree::remove(&path).or_fail(Code::DiskIo, || format!("removing the unregistered {}", path.display()))
+    }
+
+    /// Removes everything that was half unpacked when an earlier run ended.
+    ///
+    /// # Errors
+    /// `E-DISK-IO`.
+    pub fn remove_temporaries(&self) -> Result<()> {
+        let clean = || -> io::Result<()> {
+            for entry in fs::read_dir(&self.folder)? {
+                let entry = entry?;
+                if entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY)) {
+                    tree::remove(&entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        clean().or_fail(Code::DiskIo, || format!("removing leftovers in {}", self.folder.display()))
+    }
+
+    /// Gives an unpacked path its name.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn publish(&self, path: &StorePath) -> io::Result<()> {
+        fs::rename(self.folder.join(Self::temporary_name(path)), self.folder.join(path.base()))
+    }
+
+    /// Checks that this many bytes of NARs will fit.
+    ///
+    /// # Errors
+    /// `E-NO-SPACE` where they will not.
+    pub fn check_room(&self, nar_bytes: u64) -> Result<()> {
+        let place = self.folder.display();
+        let numbers = nix::sys::statvfs::fstatvfs(&self.handle)
+            .or_fail(Code::DiskIo, || format!("asking for room in {place}"))?;
+        let free = numbers.blocks_available().saturating_mul(numbers.fragment_size());
+        let needed = nar_bytes.saturating_add(MARGIN);
+        if free >= needed {
+            return Ok(());
+        }
+        let (needed, free) = (needed.div_ceil(1 << 20), free >> 20);
+        Err(Failure::new(Code::NoSpace, format!("the closure needs {needed} MiB in {place}, {free} MiB are free")))
+    }
+
+    /// Everything written so far is on the disk when this returns.
+    ///
+    /// # Errors
+    /// `E-DISK-IO` or `E-NO-SPACE`: since the last call, something was not written.
+    pub fn sync(&self) -> Result<()> {
+        nix::unistd::syncfs(&self.handle)
+            .map_err(|errno| disk_failure(format!("syncing {}", self.folder.display()), &errno.into()))
+    }
+}
+
+fn prepare(folder: &Path, database: &Path) -> io::Result<()> {
+    let make = |folder: &Path| fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+    let fresh = !folder.exists();
+    make(folder)?;
+    make(database)?;
+    if fresh && nix::unistd::geteuid().is_root() {
+        // As NixOS sets it at every boot: builders of the group nixbld may create in it.
+        std::os::unix::fs::chown(folder, Some(0), Some(30000))?;
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o1775))?;
+    }
+    Ok(())
+}
+
+/// Nix itself holds this lock, shared, while it uses the store.
+async fn lock(file: &Path) -> Result<nix::fcntl::Flock<File>> {
+    let open = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
+    let mut handle = open.or_fail(Code::DiskIo, || format!("opening {}", file.display()))?;
+    for _ in 0..LOCK_TRIES {
+        match nix::fcntl::Flock::lock(handle, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, nix::Error::EWOULDBLOCK)) => handle = back,
+            Err((_, error)) => {
+                return Err(Failure::from_error(Code::DiskIo, format!("locking {}", file.display()), &error));
+            }
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+    let cause = format!("locking {}: another process uses this store", file.display());
+    Err(Failure::new(Code::WrongState, cause).with_remedy("end the other installation or Nix process and try again"))
+}
