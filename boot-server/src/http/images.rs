@@ -1,0 +1,82 @@
+//! `/boot/nixos/PROFILE/FILE`: kernel and initrd, by the index of the profile.
+
+use super::reply::{self, Refusal};
+use crate::files;
+use axum::{http::HeaderMap, response::Response};
+use protocol::{Code, Failure, image::ImageIndex, names::NodeName};
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+const MAX_INDEX: u64 = 1 << 20;
+
+/// The folder that image-builder deploys to. Read anew for each request: a deployment takes effect at
+/// once, and the index is small.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// `[images] dir`.
+    pub folder: PathBuf,
+    /// Serves the profiles that have no image of their own.
+    pub default_profile: NodeName,
+}
+
+impl Images {
+    /// The image for a profile: its own, else the default one.
+    pub fn image_of(&self, profile: &NodeName) -> NodeName {
+        let own = files::open_below(&self.folder, &[&index_name(profile)]).is_ok();
+        if own { profile.clone() } else { self.default_profile.clone() }
+    }
+
+    /// Answers a request for a file of an image.
+    ///
+    /// # Errors
+    /// 404 for what is not in the index; 500 where index and blobs do not fit each other.
+    pub fn serve(&self, request: &HeaderMap, profile: &str, name: &str) -> Result<Response, Refusal> {
+        let unknown = |what: String| {
+            let remedy = "build and deploy it: image-builder build --profile NAME, image-builder deploy";
+            Refusal::not_found(Failure::new(Code::NotFound, what).with_remedy(remedy))
+        };
+        let profile: NodeName = profile.parse().map_err(|bad| unknown(format!("reading a profile's name: {bad}")))?;
+        let index = match read_index(&self.folder, &profile) {
+            Ok(index) => index,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(unknown(format!("there is no image for profile {profile}")));
+            }
+            Err(error) => {
+                let activity = format!("reading the image index of profile {profile}");
+                return Err(Refusal::internal(Failure::from_error(Code::Image, activity, &error)));
+            }
+        };
+        let artefact = index
+            .artefacts
+            .get(name)
+            .ok_or_else(|| unknown(format!("the image of profile {profile} has no such file")))?;
+        let hash = artefact.sha256.to_string();
+        let damaged = |error: &io::Error| {
+            let activity = format!("opening blob {hash} of profile {profile}");
+            Refusal::internal(
+                Failure::from_error(Code::Image, activity, error)
+                    .with_remedy("deploy the image again: image-builder deploy"),
+            )
+        };
+        let (file, metadata) = files::open_below(&self.folder, &["blobs", &hash]).map_err(|error| damaged(&error))?;
+        if metadata.len() != artefact.size {
+            let other = format!("it has {} bytes instead of {}", metadata.len(), artefact.size);
+            return Err(damaged(&io::Error::other(other)));
+        }
+        let etag = format!("\"{hash}\"");
+        Ok(reply::file(request, file, artefact.size, &etag, "application/octet-stream"))
+    }
+}
+
+fn index_name(profile: &NodeName) -> String {
+    format!("{profile}.json")
+}
+
+fn read_index(folder: &Path, profile: &NodeName) -> io::Result<ImageIndex> {
+    let (file, _) = files::open_below(folder, &[&index_name(profile)])?;
+    let mut text = Vec::new();
+    file.take(MAX_INDEX).read_to_end(&mut text)?;
+    serde_json::from_slice(&text).map_err(io::Error::from)
+}

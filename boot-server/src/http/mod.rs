@@ -1,0 +1,146 @@
+//! The plain HTTP of the boot network: script, kernel, initrd, iPXE itself, the binary cache, health.
+//!
+//! Nothing secret passes here, and nothing that a client sends is trusted: labels go to the policy,
+//! names go through a grammar.
+
+mod body;
+mod cache;
+mod conditions;
+mod images;
+mod listener;
+mod reply;
+mod script;
+
+use crate::{context::Context, files};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use images::Images;
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+    names::NodeName,
+};
+use reply::Refusal;
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::net::TcpListener;
+
+/// `[http]` of config.toml.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where; the boot port of the server's address where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// What is served, from other sections of the configuration.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// `[ipxe] dir`.
+    pub ipxe: PathBuf,
+    /// `[images] dir`.
+    pub images: PathBuf,
+    /// `[images] default_profile`: serves the profiles without an image of their own.
+    pub default_profile: NodeName,
+    /// `[cache] dir`.
+    pub cache: PathBuf,
+}
+
+/// Serves until dropped.
+///
+/// # Errors
+/// Where the socket cannot be bound.
+pub async fn serve(config: Config, folders: Folders, context: Context) -> Result<()> {
+    let listen = config.listen.unwrap_or_else(|| (context.site.address, context.site.http_port).into());
+    let listener =
+        TcpListener::bind(listen).await.or_fail(Code::System, || format!("binding TCP {listen} for HTTP"))?;
+    tracing::info!("HTTP on {listen}");
+    serve_on(listener, folders, context).await
+}
+
+/// Serves on a socket that is bound already.
+///
+/// # Errors
+/// None by itself; it ends when it is dropped.
+pub async fn serve_on(listener: TcpListener, folders: Folders, context: Context) -> Result<()> {
+    context.health.set("http", "running");
+    listener::run(listener, router(folders, context)).await
+}
+
+fn router(folders: Folders, context: Context) -> Router {
+    let images = Images { folder: folders.images, default_profile: folders.default_profile };
+    let shared = Shared { ipxe: folders.ipxe, cache: folders.cache, images, context };
+    Router::new()
+        .route("/boot/ipxe/boot.ipxe", get(boot_script))
+        .route("/boot/ipxe/{file}", get(ipxe_file))
+        .route("/boot/nixos/{profile}/{file}", get(image_file))
+        .route("/cache/{*path}", get(cache_file))
+        .route("/health", get(health))
+        .fallback(nothing_here)
+        .with_state(Arc::new(shared))
+}
+
+struct Shared {
+    ipxe: PathBuf,
+    cache: PathBuf,
+    images: Images,
+    context: Context,
+}
+
+async fn boot_script(
+    State(shared): State<Arc<Shared>>,
+    query: std::result::Result<Query<script::Query>, QueryRejection>,
+) -> Response {
+    // Whoever sends nonsense is asked who it is.
+    let query = query.map(|Query(query)| query).unwrap_or_default();
+    let script = script::script(&query, &shared.images, &shared.context).await;
+    ([(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-store")], script).into_response()
+}
+
+async fn ipxe_file(State(shared): State<Arc<Shared>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
+    on_disk(move || {
+        let (opened, metadata) =
+            files::open_below(&shared.ipxe, &[&file]).map_err(|error| Refusal::from_open("such iPXE file", &error))?;
+        Ok(reply::file(&headers, opened, metadata.len(), &reply::tag_of(&metadata), "application/octet-stream"))
+    })
+    .await
+}
+
+async fn image_file(
+    State(shared): State<Arc<Shared>>,
+    Path((profile, file)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    on_disk(move || shared.images.serve(&headers, &profile, &file)).await
+}
+
+async fn cache_file(State(shared): State<Arc<Shared>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    on_disk(move || cache::serve(&shared.cache, &headers, &path)).await
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    let report = shared.context.health.report();
+    let status = if report.status == "healthy" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report)).into_response()
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::not_found(Failure::new(Code::NotFound, "there is nothing at this address"))
+}
+
+/// Opens files away from the event loop: a cold disk must not stop the other machines.
+async fn on_disk(answer: impl FnOnce() -> std::result::Result<Response, Refusal> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(refusal)) => refusal.into_response(),
+        Err(error) => {
+            Refusal::internal(Failure::from_error(Code::Internal, "answering a request", &error)).into_response()
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Responses: files, and failures as JSON.
+
+use super::{
+    body::FileBody,
+    conditions::{Outcome, outcome},
+};
+use axum::{
+    Json,
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use protocol::{Code, Failure};
+use std::{
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+};
+
+/// A failure and the status it goes out with.
+pub struct Refusal(StatusCode, Failure);
+
+impl Refusal {
+    /// 404.
+    pub fn not_found(failure: Failure) -> Self {
+        Self(StatusCode::NOT_FOUND, failure)
+    }
+
+    /// 500, and a line in the log: the operator has to do something.
+    pub fn internal(failure: Failure) -> Self {
+        tracing::error!("{failure}");
+        Self(StatusCode::INTERNAL_SERVER_ERROR, failure)
+    }
+
+    /// 404 where the file is not there, else 500. `what` is what the client named.
+    pub fn from_open(what: &str, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound {
+            return Self::not_found(Failure::new(Code::NotFound, format!("there is no {what} here")));
+        }
+        Self::internal(Failure::from_error(Code::System, format!("opening {what}"), error))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+/// A tag that changes whenever the file is replaced or written.
+pub fn tag_of(metadata: &Metadata) -> String {
+    format!("\"{:x}-{:x}-{:x}.{:x}\"", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// The file, or the part that the client asks for.
+pub fn file(request: &HeaderMap, file: File, size: u64, etag: &str, kind: &'static str) -> Response {
+    let outcome = outcome(request, etag, size);
+    let (status, part) = match &outcome {
+        Outcome::NotModified => (StatusCode::NOT_MODIFIED, 0..0),
+        Outcome::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+        Outcome::Whole => (StatusCode::OK, 0..size),
+        Outcome::Part(part) => (StatusCode::PARTIAL_CONTENT, part.clone()),
+    };
+    let range = match outcome {
+        Outcome::Part(part) => Some(format!("bytes {}-{}/{size}", part.start, part.end - 1)),
+        Outcome::Unsatisfiable => Some(format!("bytes */{size}")),
+        Outcome::Whole | Outcome::NotModified => None,
+    };
+    let mut response = Response::new(Body::new(FileBody::new(file, part)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let mut put = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    put(header::ACCEPT_RANGES, "bytes");
+    put(header::ETAG, etag);
+    put(header::CONTENT_TYPE, kind);
+    if let Some(range) = range {
+        put(header::CONTENT_RANGE, &range);
+    }
+    response
+}
