@@ -12,5 +12,8 @@ mod join;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(module) = coldplug::cli::asked_by_kernel(std::env::args_os()) {
+        return coldplug::cli::answer_kernel(&module);
+    }
     cli::run()
 }

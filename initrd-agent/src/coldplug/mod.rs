@@ -1,1 +1,165 @@
 //! Loads the drivers that the hardware asks for by its modalias.
+
+pub mod cli;
+mod devices;
+mod kernel;
+mod uevent;
+
+#[cfg(test)]
+mod tests;
+
+use protocol::{
+    Code,
+    failure::{OrFail, Result},
+    modules::{IndexFiles, ModuleIndex},
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// A bus that has been silent this long has shown what it shows by itself.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// A bus that never falls silent holds the way up no longer than this.
+const LONGEST_SETTLE: Duration = Duration::from_secs(5);
+
+/// Every SCSI or SATA controller brings disks a while later; their driver may as well be there first.
+const SCSI_DISK: &str = "scsi:t-0x00";
+
+/// What became of the modules that were asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Loaded, in this order.
+    pub loaded: Vec<String>,
+    /// Not loaded, and why. A driver that finds its device not to be there says so in this way, too.
+    pub failed: Vec<(String, String)>,
+}
+
+impl Report {
+    /// One line for people.
+    pub fn describe(&self) -> String {
+        let loaded = format!("{} drivers", self.loaded.len());
+        if self.failed.is_empty() {
+            return loaded;
+        }
+        let failed: Vec<String> = self.failed.iter().map(|(module, cause)| format!("{module} ({cause})")).collect();
+        format!("{loaded}; not loaded: {}", failed.join(", "))
+    }
+
+    fn add(&mut self, other: Report) {
+        self.loaded.extend(other.loaded);
+        self.failed.extend(other.failed);
+    }
+}
+
+/// Loads what this machine asks for until its buses fall silent, and leaves a thread behind that loads what
+/// shows up later.
+///
+/// # Errors
+/// `E-IMAGE` where this kernel's modules are not in the image: it was started with another kernel's initrd.
+pub fn coldplug() -> Result<Report> {
+    let sys = Path::new("/sys");
+    let mut loader = Loader::open(&live_root()?, kernel::insert)?;
+    // Before the first look, so that nothing falls between the looks and the listening.
+    let events = uevent::Listener::open();
+    let mut report = loader.scan(sys);
+    if let Ok(mut events) = events {
+        let end = Instant::now() + LONGEST_SETTLE;
+        while Instant::now() < end && events.wait(Some(QUIET)) {
+            report.add(loader.scan(sys));
+        }
+        std::thread::spawn(move || hotplug(&mut loader, &mut events, sys));
+    }
+    Ok(report)
+}
+
+fn hotplug<I: Fn(&Path) -> Result<(), String>>(loader: &mut Loader<I>, events: &mut uevent::Listener, sys: &Path) {
+    while events.wait(None) {
+        let report = loader.scan(sys);
+        if report != Report::default() {
+            tracing::info!("hardware appeared: {}", report.describe());
+        }
+    }
+}
+
+/// Loads a module, or all that an alias such as `fs-ext4` stands for, with what it needs.
+///
+/// # Errors
+/// `E-IMAGE` as [`coldplug`]; what could not be loaded is in the report.
+pub fn load(name: &str) -> Result<Report> {
+    Ok(Loader::open(&live_root()?, kernel::insert)?.load(&[name.to_owned()]))
+}
+
+fn live_root() -> Result<PathBuf> {
+    let names = nix::sys::utsname::uname().or_fail(Code::System, || "asking for the kernel's release")?;
+    Ok(Path::new("/lib/modules").join(names.release()))
+}
+
+/// The modules of one kernel, what has been tried of them, and how they get into it.
+struct Loader<I> {
+    root: PathBuf,
+    index: ModuleIndex,
+    insert: I,
+    tried: BTreeSet<String>,
+    seen: BTreeSet<String>,
+}
+
+impl<I: Fn(&Path) -> Result<(), String>> Loader<I> {
+    fn open(root: &Path, insert: I) -> Result<Self> {
+        let text = |name: &str| std::fs::read_to_string(root.join(name));
+        let dep = text("modules.dep").map_err(|error| {
+            let activity = format!("reading {}", root.join("modules.dep").display());
+            protocol::Failure::from_error(Code::Image, activity, &error)
+                .with_remedy("this initrd belongs to another kernel: build the image again and deploy it whole")
+        })?;
+        let other = |name: &str| text(name).unwrap_or_default();
+        let (alias, softdep, builtin) = (other("modules.alias"), other("modules.softdep"), other("modules.builtin"));
+        let index = ModuleIndex::parse(IndexFiles { dep: &dep, alias: &alias, softdep: &softdep, builtin: &builtin });
+        Ok(Self { root: root.to_owned(), index, insert, tried: BTreeSet::new(), seen: BTreeSet::new() })
+    }
+
+    /// Loads for every device that has not been seen yet, until a look shows none: a PCI driver makes a virtio
+    /// bus, and its devices ask for drivers of their own.
+    fn scan(&mut self, sys: &Path) -> Report {
+        let mut report = Report::default();
+        loop {
+            let mut new: Vec<String> = devices::modaliases(sys).difference(&self.seen).cloned().collect();
+            if new.is_empty() {
+                return report;
+            }
+            self.seen.extend(new.iter().cloned());
+            report.add(self.load(&new));
+            if self.tried.contains("scsi_mod") && self.seen.insert(SCSI_DISK.to_owned()) {
+                new = vec![SCSI_DISK.to_owned()];
+                report.add(self.load(&new));
+            }
+        }
+    }
+
+    /// Loads what the names stand for; those that stand for nothing are drivers that the image does not have.
+    fn load(&mut self, names: &[String]) -> Report {
+        let mut report = Report::default();
+        for name in names.iter().flat_map(|name| self.index.resolve(name)) {
+            let order = match self.index.load_order(&[name]) {
+                Ok(order) => order,
+                Err(error) => {
+                    report.failed.push((name.to_owned(), error.to_string()));
+                    continue;
+                }
+            };
+            for module in order {
+                if !self.tried.insert(module.to_owned()) {
+                    continue;
+                }
+                let path = self.root.join(&self.index.modules()[module].path);
+                match (self.insert)(&path) {
+                    Ok(()) => report.loaded.push(module.to_owned()),
+                    Err(cause) => report.failed.push((module.to_owned(), cause)),
+                }
+            }
+        }
+        report
+    }
+}

@@ -15,7 +15,7 @@ pub struct Args {
 pub fn run(args: &Args) -> ExitCode {
     use protocol::{Code, Failure};
     let roots = args.sysfs.clone().map_or_else(Roots::live, Roots::captured);
-    let printed = match serde_json::to_string_pretty(&super::read(&roots)) {
+    let printed = match serde_json::to_string_pretty(&super::read_from(&roots)) {
         _ if !roots.sys.is_dir() => {
             let cause = format!("reading the hardware from {}: no such folder", roots.sys.display());
             Err(Failure::new(Code::Config, cause).with_remedy("pass --sysfs with a captured sysfs"))

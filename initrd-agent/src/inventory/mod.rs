@@ -13,7 +13,11 @@ mod sysfs;
 #[cfg(test)]
 mod tests;
 
-use protocol::{claims::Claims, inventory::Inventory, names::Mac};
+use protocol::{
+    claims::Claims,
+    inventory::{Disk, Inventory, Nic},
+    names::Mac,
+};
 use std::path::PathBuf;
 use sysfs::Dir;
 
@@ -43,8 +47,23 @@ impl Roots {
     }
 }
 
-/// Reads everything there is to read.
-pub fn read(roots: &Roots) -> Inventory {
+/// The running machine's hardware.
+pub fn read() -> Inventory {
+    read_from(&Roots::live())
+}
+
+/// The running machine's disks alone.
+pub fn disks() -> Vec<Disk> {
+    disks::read(&Dir::new(&Roots::live().sys))
+}
+
+/// The running machine's network cards alone.
+pub fn nics() -> Vec<Nic> {
+    nics::read(&Dir::new(&Roots::live().sys))
+}
+
+/// Everything there is to read below these roots.
+pub fn read_from(roots: &Roots) -> Inventory {
     let sys = Dir::new(&roots.sys);
     let proc = roots.proc.as_deref().map(Dir::new);
     let live = if roots.is_live() { processor::live() } else { None };

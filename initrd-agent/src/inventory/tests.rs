@@ -47,7 +47,7 @@ impl Tree {
     }
 
     fn read(&self) -> Inventory {
-        read(&Roots::captured(self.0.path().to_owned()))
+        read_from(&Roots::captured(self.0.path().to_owned()))
     }
 
     fn only_disk(&self) -> protocol::inventory::Disk {
@@ -198,7 +198,7 @@ fn the_machine_tells_its_firmware_and_numbers() {
 #[test]
 fn an_empty_a_broken_and_a_missing_tree_are_read_as_nothing() {
     assert_eq!(Tree::new().read(), Inventory::default());
-    assert_eq!(read(&Roots::captured("/no/such/folder".into())), Inventory::default());
+    assert_eq!(read_from(&Roots::captured("/no/such/folder".into())), Inventory::default());
     let tree = Tree::new();
     tree.file("sys/block/sda/size", b"\xff\xff").link("sys/block/sda/device", "sys/devices/x");
     symlink(tree.path("sys/block/loop"), tree.path("sys/block/loop")).unwrap();
@@ -208,7 +208,7 @@ fn an_empty_a_broken_and_a_missing_tree_are_read_as_nothing() {
 
 #[test]
 fn the_running_machine_is_read_as_well() {
-    let inventory = read(&Roots::live());
+    let inventory = read();
     assert!(!inventory.kernel.is_empty());
     assert!(Path::new("/proc/meminfo").exists() && inventory.memory_bytes > 0);
 }
