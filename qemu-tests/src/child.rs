@@ -1,16 +1,11 @@
 //! Processes that run beside a test and end with it, however it ends.
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use std::{
     fs::OpenOptions,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 /// A process that is killed when this is dropped, and by the kernel when the thread that started it is gone.
@@ -45,11 +40,6 @@ impl Process {
         Ok(Process { child, name: name.to_owned(), log: log.to_owned() })
     }
 
-    /// The process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// An error with the end of its log, if it has ended.
     ///
     /// # Errors
@@ -70,16 +60,6 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-
-    /// Asks it to end, and kills it where it does not.
-    pub fn stop(&mut self, patience: Duration) {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        if crate::wait::until("its end", patience, || Ok(self.has_ended().then_some(()))).is_err() {
-            self.kill();
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{child::Process, disk::Disk, network::Network, qmp::Qmp, wait};
 use anyhow::{Context, Result};
+use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -155,15 +156,13 @@ impl Machine {
         self.running = None;
     }
 
-    /// Presses the power button of a machine that is on, and waits until it is off.
+    /// Has the system that runs reboot in order, as Ctrl+Alt+Del on the keyboard does.
     ///
     /// # Errors
-    /// It does not end in time.
-    pub fn shut_down(&mut self, patience: Duration) -> Result<()> {
-        let Some(mut running) = self.running.take() else { return Ok(()) };
-        Qmp::connect(&self.file("qmp"))?.execute("system_powerdown")?;
-        let ended = || Ok(running.has_ended().then_some(()));
-        wait::until(&format!("{} to shut down", self.name), patience, ended).map_err(|error| self.with_console(error))
+    /// QEMU does not answer.
+    pub fn press_ctrl_alt_del(&self) -> Result<()> {
+        let keys = ["ctrl", "alt", "delete"].map(|key| json!({ "type": "qcode", "data": key }));
+        Qmp::connect(&self.file("qmp"))?.execute("send-key", &json!({ "keys": keys })).map(drop)
     }
 
     /// Waits until one of these texts is on the serial console, after what earlier waits have found, and says which.

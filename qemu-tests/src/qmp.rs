@@ -25,16 +25,16 @@ impl Qmp {
         stream.set_read_timeout(Some(Duration::from_secs(10))).context("setting a timeout")?;
         let mut qmp = Qmp { reader: BufReader::new(stream) };
         qmp.read().context("reading QEMU's greeting")?;
-        qmp.execute("qmp_capabilities")?;
+        qmp.execute("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
 
-    /// Runs a command without arguments and returns what it returned.
+    /// Runs a command and returns what it returned.
     ///
     /// # Errors
     /// QEMU refuses it or does not answer.
-    pub fn execute(&mut self, name: &str) -> Result<Value> {
-        let line = format!("{}\n", json!({ "execute": name }));
+    pub fn execute(&mut self, name: &str, arguments: &Value) -> Result<Value> {
+        let line = format!("{}\n", json!({ "execute": name, "arguments": arguments }));
         self.reader.get_mut().write_all(line.as_bytes()).with_context(|| format!("sending {name} to QEMU"))?;
         loop {
             let answer = self.read().with_context(|| format!("reading QEMU's answer to {name}"))?;

@@ -52,8 +52,7 @@ fn join_the_cluster(lab: &mut Lab, etcd: &Etcd, firmware: Firmware) -> Result<Ma
 /// The machine still starts from the network first: the server sends it to its disk, and nothing is installed again.
 fn network_boot_leads_to_the_disk(lab: &Lab, etcd: &Etcd, machine: &mut Machine) -> Result<()> {
     let runs = runs(lab)?;
-    machine.shut_down(Duration::from_secs(60))?;
-    machine.power_on(&lab.network, BootFrom::Network)?;
+    machine.press_ctrl_alt_del()?;
     machine.wait_console(&["iPXE"], PATIENCE)?;
     machine.wait_console(&["login:"], PATIENCE)?;
     member_is_healthy(lab, etcd)?;
@@ -61,9 +60,9 @@ fn network_boot_leads_to_the_disk(lab: &Lab, etcd: &Etcd, machine: &mut Machine)
     Ok(())
 }
 
-/// The last check: no network card to boot from, no boot-server, only the disk.
+/// The last check: after a power cut, without a network card to boot from, only the disk.
 fn the_disk_boots_alone(lab: &mut Lab, etcd: &Etcd, machine: &mut Machine) -> Result<()> {
-    machine.shut_down(Duration::from_secs(60))?;
+    machine.cut_power();
     machine.power_on(&lab.network, BootFrom::DiskAlone)?;
     machine.wait_console(&["login:"], PATIENCE)?;
     member_is_healthy(lab, etcd)
