@@ -3,6 +3,9 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Exit code for a command line that makes no sense.
+const USAGE: u8 = 2;
+
 #[derive(Parser)]
 #[command(
     name = "initrd-agent",
@@ -29,12 +32,29 @@ enum Command {
 
 /// Parses the command line and runs it.
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    match cli.command {
         Command::Inventory(args) => crate::inventory::cli::run(&args),
         Command::Closure(command) => crate::closure::cli::run(command),
         Command::Join(args) => crate::join::cli::join(&args),
         Command::HealthCheck(args) => crate::join::cli::health_check(&args),
     }
+}
+
+/// Prints help, or what is wrong with the command line.
+fn refused(error: &clap::Error) -> ExitCode {
+    // Nobody reads standard error: nothing to be done about it.
+    drop(error.print());
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let is_join = arguments.first().is_some_and(|first| first == "join");
+    let decides = arguments.iter().any(|argument| argument == "--decide");
+    ExitCode::from(if is_join { crate::join::cli::usage_status(decides) } else { USAGE })
 }
 
 /// Prints a failure the way every command does: code and cause, then the remedy.

@@ -1,5 +1,6 @@
 //! The one HTTP client: to the boot-server with a pinned CA, to caches, to the cluster.
 
+pub mod pem;
 mod pin;
 
 use bytes::Bytes;
@@ -49,6 +50,12 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's key.
     pub key: PrivateKeyDer<'static>,
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
 }
 
 /// A client with a pool of connections; clones share it.
@@ -166,7 +173,11 @@ impl Client {
     }
 }
 
-fn tls_config(trust: &Trust, identity: Option<Identity>, floor: SystemTime) -> Result<ClientConfig> {
+/// The TLS settings of [`Client::new`], for a connection that is not HTTP.
+///
+/// # Errors
+/// `E-TLS` where the certificates or the key cannot be used.
+pub fn tls_config(trust: &Trust, identity: Option<Identity>, floor: SystemTime) -> Result<ClientConfig> {
     let unusable = |error: rustls::Error| Failure::new(Code::Tls, format!("setting up TLS: {error}"));
     let provider = Arc::new(default_provider());
     let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(FlooredClock { floor }))

@@ -1,0 +1,60 @@
+//! Certificates and keys from PEM files.
+
+use super::Identity;
+use protocol::{Code, Failure, failure::Result};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use std::path::Path;
+
+/// No PEM file of certificates is larger than this.
+const MAX_PEM: u64 = 1 << 20;
+
+/// Every certificate of the file, at least one.
+///
+/// # Errors
+/// `E-TLS` with the path where it cannot be read or holds none.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let bytes = read(path)?;
+    let all: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let all = all.map_err(|error| refused(path, &error.to_string()))?;
+    if all.is_empty() {
+        return Err(refused(path, "there is no certificate in it"));
+    }
+    Ok(all)
+}
+
+/// The chain (leaf first) and its key.
+///
+/// # Errors
+/// `E-TLS` with the path where a file cannot be read or does not hold what it should.
+pub fn identity(chain: &Path, key: &Path) -> Result<Identity> {
+    let bytes = read(key)?;
+    let parsed = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| refused(key, &error.to_string()))?;
+    Ok(Identity { chain: certificates(chain)?, key: parsed })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let size = std::fs::metadata(path).map_err(|error| refused(path, &error.to_string()))?.len();
+    if size > MAX_PEM {
+        return Err(refused(path, "it is larger than 1 MiB"));
+    }
+    std::fs::read(path).map_err(|error| refused(path, &error.to_string()))
+}
+
+fn refused(path: &Path, why: &str) -> Failure {
+    Failure::new(Code::Tls, format!("reading {}: {why}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_pem_is_refused_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.crt");
+        assert!(certificates(&path).unwrap_err().cause.contains("node.crt"));
+        std::fs::write(&path, "no certificate").unwrap();
+        assert!(certificates(&path).unwrap_err().cause.contains("no certificate in it"));
+        assert_eq!(identity(&path, &path).unwrap_err().code, Code::Tls);
+    }
+}

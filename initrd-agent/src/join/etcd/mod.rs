@@ -1,0 +1,180 @@
+//! etcd 3.4 and later: founders start a new cluster, the others come in as learners and are promoted.
+//!
+//! etcd needs to know before its first start whether it founds or joins, so `etcd.service` waits for the
+//! `etcd.env` that is written here.
+
+mod api;
+mod environment;
+mod plan;
+
+use super::{
+    driver::{Admission, Driver, Membership, Node, Way},
+    files::write_atomically,
+    peer::call_failed,
+    retry::{Attempt, retry},
+};
+use crate::command;
+use api::{Api, Member};
+use environment::Identity;
+use plan::{Data, Standing};
+use protocol::{Code, Failure, failure::OrFail, failure::Result};
+use std::path::PathBuf;
+
+/// This node and its etcd.
+pub struct Etcd<'a> {
+    node: &'a Node,
+    us: Identity,
+}
+
+impl<'a> Etcd<'a> {
+    /// Works out who the node is.
+    ///
+    /// # Errors
+    /// `E-CONFIG` where the configuration does not say.
+    pub fn new(node: &'a Node) -> Result<Self> {
+        Ok(Self { node, us: plan::identity(&node.config)? })
+    }
+
+    fn local(&self) -> Api<'a> {
+        Api::new(&self.node.client, self.node.local_url())
+    }
+
+    fn leader(&self) -> Api<'a> {
+        Api::new(&self.node.client, self.node.leader_url())
+    }
+
+    fn env_file(&self) -> PathBuf {
+        self.node.settings.state_dir.join(environment::FILE)
+    }
+
+    fn data(&self) -> Result<Data> {
+        let folder = self.node.settings.data_dir.join("member");
+        if !folder.try_exists().or_fail(Code::System, || format!("looking for {}", folder.display()))? {
+            return Ok(Data::None);
+        }
+        let ours = std::fs::read_to_string(self.env_file()).is_ok_and(|text| environment::is_of(&text, &self.us));
+        Ok(if ours { Data::Ours } else { Data::Foreign })
+    }
+
+    /// A founder starts on nothing, or on what an earlier attempt of its own left.
+    fn found(&self) -> Result<()> {
+        if self.data()? == Data::Foreign {
+            return Err(plan::leftover(
+                &self.node.settings.data_dir,
+                "etcd.env does not say that it is this founder's",
+            ));
+        }
+        self.write_env(Way::Bootstrap, &plan::founders(&self.node.config.initial_peers))
+    }
+
+    /// Has the cluster expect this node, whoever began that.
+    async fn announce(&self) -> Result<()> {
+        let attempts = self.node.settings.attempts();
+        let data = self.data()?;
+        let expected = retry(attempts, "announcing this node to the cluster", async || self.announce_once(data).await);
+        match expected.await? {
+            Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)),
+            None => Ok(()),
+        }
+    }
+
+    /// One attempt; the member list where this node has not started yet.
+    async fn announce_once(&self, data: Data) -> Attempt<Option<Vec<Member>>> {
+        let (standing, members) = match self.look(data).await {
+            Ok(seen) => seen,
+            Err(failure) => return look_failed(failure),
+        };
+        match standing {
+            Standing::Started => return Attempt::Done(None),
+            Standing::Promised => return Attempt::Done(Some(members)),
+            Standing::Absent => tracing::info!("adding {} as a learner", self.us.peer_url),
+        }
+        let answer = match self.leader().add_learner(&self.us.peer_url).await {
+            Ok(answer) => plan::after_add(answer),
+            Err(failure) => call_failed(failure),
+        };
+        match answer {
+            Attempt::Never(failure) => return Attempt::Never(failure),
+            Attempt::Again(failure) => return Attempt::Again(failure),
+            Attempt::Done(()) => {}
+        }
+        match self.look(data).await {
+            Ok((Standing::Absent, _)) => Attempt::Again(Failure::new(
+                Code::ClusterJoin,
+                "adding this node: the member list does not show it yet",
+            )),
+            Ok((_, members)) => Attempt::Done(Some(members)),
+            Err(failure) => look_failed(failure),
+        }
+    }
+
+    async fn look(&self, data: Data) -> Result<(Standing, Vec<Member>)> {
+        let members = self.leader().members().await?;
+        Ok((plan::standing(&members, &self.us, data, &self.node.settings.data_dir)?, members))
+    }
+
+    fn write_env(&self, way: Way, initial_cluster: &str) -> Result<()> {
+        tracing::info!(initial_cluster, "writing {}", self.env_file().display());
+        let text = environment::render(self.node, &self.us, way, initial_cluster)?;
+        write_atomically(&self.env_file(), text.as_bytes(), 0o644)
+    }
+
+    fn start(&self) -> Result<()> {
+        let Some((program, arguments)) = self.node.settings.start_command.split_first() else {
+            return Ok(());
+        };
+        command::run(program, arguments).map(drop)
+    }
+
+    async fn promote_once(&self) -> Attempt<Admission> {
+        let members = match self.leader().members().await {
+            Ok(members) => members,
+            Err(failure) => return look_failed(failure),
+        };
+        let Some(member) = members.iter().find(|member| member.peer_urls.contains(&self.us.peer_url)) else {
+            let cause = format!("promoting this node: {} is not in the member list any more", self.us.peer_url);
+            return Attempt::Never(Failure::new(Code::ClusterJoin, cause));
+        };
+        if !member.is_learner {
+            return Attempt::Done(Admission::AlreadyMember);
+        }
+        let answer = match self.leader().promote(member.id).await {
+            Ok(answer) => plan::after_promote(answer),
+            Err(failure) => call_failed(failure),
+        };
+        match answer {
+            Attempt::Done(()) => Attempt::Done(Admission::Joined),
+            Attempt::Again(failure) => Attempt::Again(failure),
+            Attempt::Never(failure) => Attempt::Never(failure),
+        }
+    }
+}
+
+impl Driver for Etcd<'_> {
+    async fn local_health(&self) -> Result<()> {
+        self.local().health().await
+    }
+
+    async fn prepare(&self, way: Way) -> Result<()> {
+        match way {
+            Way::Bootstrap => self.found()?,
+            Way::Join => self.announce().await?,
+        }
+        self.start()
+    }
+
+    async fn join(&self) -> Result<Admission> {
+        retry(self.node.settings.waiting(), "promoting this node", async || self.promote_once().await).await
+    }
+
+    async fn verify(&self, _: Way) -> Result<Membership> {
+        let local = self.local();
+        local.health().await?;
+        plan::membership(&local.members().await?, &self.us, &local.status().await?)
+    }
+}
+
+/// What is unreachable may come back; a verdict on the list stays.
+fn look_failed<T>(failure: Failure) -> Attempt<T> {
+    if failure.code == Code::ClusterUnreachable { Attempt::Again(failure) } else { Attempt::Never(failure) }
+}

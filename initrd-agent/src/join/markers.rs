@@ -1,0 +1,69 @@
+//! Markers: a service that has one is not joined again.
+
+use super::{Service, files::write_atomically};
+use protocol::{Code, Timestamp, failure::OrFail, failure::Result};
+use std::path::{Path, PathBuf};
+use time::format_description::well_known::Rfc3339;
+
+/// How the node became a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It is a founder.
+    Initialized,
+    /// It joined.
+    Joined,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Initialized => "initialized",
+            Self::Joined => "joined",
+        }
+    }
+}
+
+/// Path of a marker: `.etcd-joined`.
+pub fn path(state_dir: &Path, service: Service, kind: Kind) -> PathBuf {
+    state_dir.join(format!(".{}-{}", service.name(), kind.name()))
+}
+
+/// The marker of the service, of either kind.
+///
+/// # Errors
+/// `E-SYSTEM` where the folder cannot be read: joining twice is worse than not joining.
+pub fn find(state_dir: &Path, service: Service) -> Result<Option<PathBuf>> {
+    for kind in [Kind::Initialized, Kind::Joined] {
+        let path = path(state_dir, service, kind);
+        if path.try_exists().or_fail(Code::System, || format!("looking for {}", path.display()))? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes the marker: one ISO 8601 timestamp.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn write(state_dir: &Path, service: Service, kind: Kind, now: Timestamp) -> Result<()> {
+    let now = now.replace_nanosecond(0).unwrap_or(now);
+    let text = now.format(&Rfc3339).or_fail(Code::Internal, || "formatting the time")?;
+    write_atomically(&path(state_dir, service, kind), format!("{text}\n").as_bytes(), 0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_one_timestamp_and_belongs_to_one_service() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(find(folder.path(), Service::Etcd).unwrap(), None);
+        write(folder.path(), Service::Etcd, Kind::Joined, Timestamp::UNIX_EPOCH).unwrap();
+        let path = find(folder.path(), Service::Etcd).unwrap().unwrap();
+        assert!(path.ends_with(".etcd-joined"));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "1970-01-01T00:00:00Z\n");
+        assert_eq!(find(folder.path(), Service::Chainfire).unwrap(), None);
+    }
+}

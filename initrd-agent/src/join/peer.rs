@@ -1,0 +1,130 @@
+//! Calls to members of the cluster, here and elsewhere: mTLS, bounded, with failures that speak of the cluster.
+
+use super::{credentials::Credentials, retry::Attempt};
+use crate::http::{Client, Trust, tls_config};
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use protocol::{Code, Failure, cluster_address::Peer, failure::Result};
+use rustls::{ClientConfig, pki_types::ServerName};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration, time::SystemTime};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+
+/// A client for the members of the cluster.
+#[derive(Clone)]
+pub struct PeerClient {
+    http: Client,
+    tls: Arc<ClientConfig>,
+    limit: Duration,
+}
+
+impl PeerClient {
+    /// A client that shows the node's certificate and gives each call `limit`.
+    ///
+    /// # Errors
+    /// `E-TLS` where the certificates cannot be used.
+    pub fn new(credentials: &Credentials, limit: Duration) -> Result<Self> {
+        let trust = Trust::Roots(credentials.roots.clone());
+        let identity = || Some(credentials.identity.clone());
+        let http = Client::new(&trust, identity(), SystemTime::UNIX_EPOCH)?;
+        Ok(Self { http, tls: Arc::new(tls_config(&trust, identity(), SystemTime::UNIX_EPOCH)?), limit })
+    }
+
+    /// One call; the answer's status is the caller's to judge.
+    ///
+    /// # Errors
+    /// `E-TLS` where one side refused the other's certificate, else `E-CLUSTER-UNREACHABLE`.
+    pub async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<(StatusCode, Bytes)> {
+        let activity = format!("{method} {url}");
+        match timeout(self.limit, self.http.call_raw(method, url, body)).await {
+            Ok(answer) => answer.map_err(|failure| match failure.code {
+                Code::Tls => tls_refused(failure.cause),
+                _ => Failure::new(Code::ClusterUnreachable, failure.cause),
+            }),
+            Err(_) => {
+                let cause = format!("{activity}: no answer within {} ms", self.limit.as_millis());
+                Err(Failure::new(Code::ClusterUnreachable, cause))
+            }
+        }
+    }
+
+    /// A GET.
+    ///
+    /// # Errors
+    /// As [`PeerClient::call`].
+    pub async fn get(&self, url: &str) -> Result<(StatusCode, Bytes)> {
+        self.call(Method::GET, url, None::<&()>).await
+    }
+
+    /// Whether a member can be reached; name, port and TLS fail apart, each with its own remedy.
+    ///
+    /// # Errors
+    /// `E-CLUSTER-UNREACHABLE` or `E-TLS`.
+    pub async fn reach(&self, peer: &Peer) -> Result<()> {
+        let unreachable =
+            |cause: String, remedy: String| Err(Failure::new(Code::ClusterUnreachable, cause).with_remedy(remedy));
+        let addresses = match lookup_host((peer.host.as_str(), peer.port)).await {
+            Ok(addresses) => addresses.collect::<Vec<_>>(),
+            Err(error) => {
+                let remedy = format!("make the name {} resolvable on this node (DNS, /etc/hosts)", peer.host);
+                return unreachable(format!("resolving {}: {error}", peer.host), remedy);
+            }
+        };
+        let stream = match timeout(self.limit, TcpStream::connect(&*addresses)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                let remedy = format!("check that the leader runs and listens on port {}", peer.port);
+                return unreachable(format!("connecting to {peer}: {error}"), remedy);
+            }
+            Err(_) => {
+                let remedy = format!("check routes and firewalls between this node and {peer}");
+                return unreachable(format!("connecting to {peer}: no answer"), remedy);
+            }
+        };
+        let name =
+            ServerName::try_from(peer.host.clone()).map_err(|error| tls_refused(format!("TLS to {peer}: {error}")))?;
+        let handshake = tokio_rustls::TlsConnector::from(self.tls.clone()).connect(name, stream);
+        match timeout(self.limit, handshake).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(tls_refused(format!("TLS to {peer}: {error}"))),
+            Err(_) => {
+                let remedy = format!("check that what listens on {peer} speaks TLS and is not overloaded");
+                return unreachable(format!("TLS to {peer}: no answer"), remedy);
+            }
+        }
+        // With TLS 1.3 a server refuses the client's certificate only after the handshake.
+        match self.get(&format!("https://{peer}/health")).await {
+            Err(failure) if failure.code == Code::Tls => Err(failure),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn tls_refused(cause: String) -> Failure {
+    Failure::new(Code::Tls, cause).with_remedy(
+        "both certificates must come from the cluster's CA, be in date and name the host of the URL; check both clocks",
+    )
+}
+
+/// Whether a failed call is worth another: certificates do not mend themselves, everything else may.
+pub fn call_failed<T>(failure: Failure) -> Attempt<T> {
+    if failure.code == Code::Tls { Attempt::Never(failure) } else { Attempt::Again(failure) }
+}
+
+/// Whether a status may turn into success by itself.
+pub fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// The beginning of a body that may be anything.
+pub fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(200)]).escape_debug().collect()
+}
