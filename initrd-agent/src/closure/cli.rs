@@ -43,6 +43,12 @@ pub struct InstallArgs {
     /// NARs unpacked at the same time
     #[arg(long, value_name = "N")]
     parallelism: Option<usize>,
+    /// How often a request is tried at one cache
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// Seconds that a cache may be silent
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
     /// Make the first store path the system profile
     #[arg(long)]
     profile: bool,
@@ -83,10 +89,13 @@ pub fn run(command: Command) -> ExitCode {
 }
 
 async fn install(args: &InstallArgs) -> Result<Summary> {
-    let mut limits = Limits::default();
-    if let Some(parallelism) = args.parallelism {
-        limits.parallelism = parallelism;
-    }
+    let usual = Limits::default();
+    let limits = Limits {
+        parallelism: args.parallelism.unwrap_or(usual.parallelism),
+        attempts: args.attempts.unwrap_or(usual.attempts),
+        stall: args.timeout.map_or(usual.stall, Duration::from_secs),
+        ..usual
+    };
     let (sender, receiver) = watch::channel(Progress::default());
     let shown = tokio::spawn(show(receiver, args.json));
     let request = Request {

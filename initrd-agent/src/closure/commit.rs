@@ -12,7 +12,7 @@ use std::{
 /// A batch is registered when it has this many bytes of NAR ...
 const BATCH_BYTES: u64 = 128 << 20;
 /// ... or its first path is this old. Each batch also starts the write-back of all that is under way.
-const BATCH_AGE: Duration = Duration::from_secs(2);
+const BATCH_AGE: Duration = Duration::from_secs(1);
 
 /// Registers the paths whose indices arrive, until the senders are gone, and closes the database.
 ///

@@ -142,10 +142,12 @@ fn prepare(folder: &Path, database: &Path) -> io::Result<()> {
     let fresh = !folder.exists();
     make(folder)?;
     make(database)?;
-    if fresh && nix::unistd::geteuid().is_root() {
-        // As NixOS sets it at every boot: builders of the group nixbld may create in it.
-        std::os::unix::fs::chown(folder, Some(0), Some(30000))?;
-        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o1775))?;
+    if fresh {
+        // For builders of the group nixbld, as NixOS sets it at every boot; it can wait until then.
+        let owned = std::os::unix::fs::chown(folder, Some(0), Some(30000));
+        if owned.is_ok() {
+            fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o1775))?;
+        }
     }
     Ok(())
 }

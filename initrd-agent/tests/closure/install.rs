@@ -1,0 +1,109 @@
+//! What is installed, and that it is the same after any number of interruptions.
+
+use crate::{
+    make::{self, Draw},
+    server::{Answer, Server},
+    world::{World, edge_cases, listing, registered, rows},
+};
+use std::time::Duration;
+
+fn nars(log: &[String]) -> usize {
+    log.iter().filter(|path| path.starts_with("nar/")).count()
+}
+
+#[test]
+fn the_store_equals_what_nix_copy_makes_for_every_compression() {
+    for compression in ["none", "zstd", "xz"] {
+        let world = World::new(&edge_cases(), compression);
+        let server = Server::honest(&world.cache());
+        let summary = world.install(&[&server.url]);
+        assert_eq!((&summary["paths_fetched"], &summary["paths_total"]), (&6.into(), &6.into()));
+        // The -wal is in the main file, also for whoever copies just that.
+        assert!(!world.path("root/nix/var/nix/db/db.sqlite-wal").exists());
+        let reference = world.reference();
+        assert_eq!(listing(&world.path("root")), listing(&reference), "{compression}");
+        assert_eq!(rows(&world.path("root")), rows(&reference), "{compression}");
+        world.verify();
+    }
+}
+
+#[test]
+fn what_is_registered_is_not_asked_for_again_and_what_was_lost_is() {
+    let world = World::new(&edge_cases(), "zstd");
+    let server = Server::honest(&world.cache());
+    world.install(&[&server.url]);
+    server.take_log();
+    let summary = world.install(&[&server.url]);
+    assert_eq!((&summary["paths_fetched"], &summary["paths_present"]), (&0.into(), &6.into()));
+    assert_eq!(server.take_log(), ["nix-cache-info"]);
+    let lost = registered(&world.path("root")).into_iter().find(|path| path.ends_with("plain-file")).unwrap();
+    std::fs::remove_file(world.path("root").join(&lost[1..])).unwrap();
+    world.install(&[&server.url]);
+    assert_eq!(nars(&server.take_log()), 1);
+    world.verify();
+}
+
+#[test]
+fn after_kill_at_any_time_nothing_registered_is_fetched_again_and_the_end_is_the_same() {
+    let world = World::new(&make::system(60, 6 << 20, 7), "zstd");
+    // Slow enough that most kills come in the middle.
+    let server = Server::start(&world.cache(), |path, _| match path.starts_with("nar/") {
+        true => Answer::Late(Duration::from_millis(400)),
+        false => Answer::File,
+    });
+    let mut draw = Draw(std::process::id().into());
+    let (mut kills, mut resumed) = (0, 0);
+    for round in 0..60 {
+        let before = registered(&world.path("root"));
+        server.take_log();
+        let mut agent = world.agent(&[&server.url], &world.key).spawn().unwrap();
+        // From the first millisecond on, later and later, so that there is an end.
+        std::thread::sleep(Duration::from_millis(draw.below(100 + 60 * round)));
+        let ended = agent.try_wait().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+        for path in &before {
+            let name = format!("{}.narinfo", &path["/nix/store/".len()..][..32]);
+            assert!(!server.take_log().contains(&name), "{path} was registered");
+        }
+        let now = registered(&world.path("root"));
+        assert!(before.is_subset(&now));
+        resumed += usize::from(!before.is_empty());
+        if let Some(status) = ended {
+            assert!(status.success());
+            break;
+        }
+        kills += 1;
+    }
+    eprintln!("{kills} kills, {resumed} runs resumed");
+    assert!(kills > 3);
+    world.install(&[&server.url]);
+    let reference = world.reference();
+    assert_eq!(listing(&world.path("root")), listing(&reference));
+    assert_eq!(rows(&world.path("root")), rows(&reference));
+    world.verify();
+}
+
+#[test]
+fn the_profile_is_what_the_garbage_collector_keeps() {
+    let world = World::new(&edge_cases(), "zstd");
+    let server = Server::honest(&world.cache());
+    let output = world.agent(&[&server.url], &world.key).arg("--profile").output().unwrap();
+    assert!(output.status.success());
+    let link = std::fs::read_link(world.path("root/nix/var/nix/profiles/system-1-link")).unwrap();
+    assert_eq!(link.to_str(), Some(world.toplevel.as_str()));
+    let dead = world.nix("nix-store --store $PWD/root --gc --print-dead");
+    assert_eq!(String::from_utf8(dead.stdout).unwrap(), "");
+}
+
+#[test]
+fn two_installations_into_one_root_do_not_meet() {
+    let world = World::new(&edge_cases(), "zstd");
+    let server = Server::start(&world.cache(), |_, _| Answer::Late(Duration::from_millis(20)));
+    let agents: Vec<_> = (0..2).map(|_| world.agent(&[&server.url], &world.key).spawn().unwrap()).collect();
+    for mut agent in agents {
+        assert!(agent.wait().unwrap().success());
+    }
+    assert_eq!(nars(&server.take_log()), 6);
+    world.verify();
+}
