@@ -7,11 +7,17 @@ use hyper::{Method, StatusCode};
 use protocol::{Code, Failure, cluster_address::Peer, failure::Result};
 use rustls::{ClientConfig, pki_types::ServerName};
 use serde::Serialize;
-use std::{sync::Arc, time::Duration, time::SystemTime};
+use std::{
+    io::ErrorKind,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
+use tokio_rustls::client::TlsStream;
 
 /// A client for the members of the cluster.
 #[derive(Clone)]
@@ -91,20 +97,37 @@ impl PeerClient {
         };
         let name =
             ServerName::try_from(peer.host.clone()).map_err(|error| tls_refused(format!("TLS to {peer}: {error}")))?;
-        let handshake = tokio_rustls::TlsConnector::from(self.tls.clone()).connect(name, stream);
-        match timeout(self.limit, handshake).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(tls_refused(format!("TLS to {peer}: {error}"))),
+        let exchange = async {
+            let connector = tokio_rustls::TlsConnector::from(self.tls.clone());
+            hear(connector.connect(name, stream).await?, peer).await
+        };
+        match timeout(self.limit, exchange).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => {
+                Err(tls_refused(format!("TLS to {peer}: {error}")))
+            }
+            Ok(Err(error)) => {
+                let remedy = format!("check that what listens on {peer} is the cluster's service and speaks TLS");
+                unreachable(format!("TLS to {peer}: {error}"), remedy)
+            }
             Err(_) => {
                 let remedy = format!("check that what listens on {peer} speaks TLS and is not overloaded");
-                return unreachable(format!("TLS to {peer}: no answer"), remedy);
+                unreachable(format!("TLS to {peer}: no answer"), remedy)
             }
         }
-        // With TLS 1.3 a server refuses the client's certificate only after the handshake.
-        match self.get(&format!("https://{peer}/health")).await {
-            Err(failure) if failure.code == Code::Tls => Err(failure),
-            _ => Ok(()),
-        }
+    }
+}
+
+/// Asks for something and waits for the first byte: with TLS 1.3 a server refuses the client's certificate only
+/// after the handshake, and the HTTP client may see no more of it than a closed connection.
+async fn hear(mut stream: TlsStream<TcpStream>, peer: &Peer) -> std::io::Result<()> {
+    let request = format!("GET /health HTTP/1.1\r\nhost: {peer}\r\nconnection: close\r\n\r\n");
+    // Where this fails, the reason is still to be read.
+    drop(stream.write_all(request.as_bytes()).await);
+    drop(stream.flush().await);
+    match stream.read(&mut [0]).await? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,60 @@
+//! A certificate authority for one test.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::{fs, path::Path};
+use time::{Duration, OffsetDateTime};
+
+pub struct Ca {
+    pub der: CertificateDer<'static>,
+    pub pem: String,
+    pub spki: Vec<u8>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+pub struct Leaf {
+    pub der: CertificateDer<'static>,
+    pub key: PrivateKeyDer<'static>,
+    certificate_pem: String,
+    key_pem: String,
+}
+
+impl Ca {
+    pub fn new(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.self_signed(&key).unwrap();
+        let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
+        Self { der: certificate.der().clone(), pem: certificate.pem(), spki, issuer: Issuer::new(params, key) }
+    }
+
+    /// A week for 127.0.0.1, client and server.
+    pub fn leaf(&self) -> Leaf {
+        let now = OffsetDateTime::now_utc();
+        self.leaf_until(now - Duration::hours(1), now + Duration::days(7))
+    }
+
+    pub fn leaf_until(&self, from: OffsetDateTime, until: OffsetDateTime) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (from, until);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Leaf {
+            der: certificate.der().clone(),
+            certificate_pem: certificate.pem(),
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            key_pem: key.serialize_pem(),
+        }
+    }
+}
+
+/// Writes ca.crt, node.crt and node.key as the installer does.
+pub fn write(folder: &Path, ca_pem: &str, leaf: &Leaf) {
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("ca.crt"), ca_pem).unwrap();
+    fs::write(folder.join("node.crt"), &leaf.certificate_pem).unwrap();
+    fs::write(folder.join("node.key"), &leaf.key_pem).unwrap();
+}

@@ -1,0 +1,55 @@
+//! What is refused before anything is contacted.
+
+use crate::{certificates::Ca, node::Node};
+use serde_json::json;
+
+#[test]
+fn a_bad_configuration_ends_with_3_and_names_the_key() {
+    let ca = Ca::new("cluster");
+    for (key, value, named) in [
+        ("raft_addr", json!("node2:2380"), "raft_addr"),
+        ("leader_url", json!("http://127.0.0.1:1"), "leader_url"),
+        ("bootstrap", json!("yes"), "bootstrap"),
+        ("bootstrap", json!(true), "initial_peers"),
+        ("initial_peers", json!(["127.0.0.1:1", 5]), "initial_peers[1]"),
+        ("node_name", json!("m2"), "node_name"),
+    ] {
+        let mut node = Node::joiner(&ca, "m2", 1);
+        node.config[key] = value;
+        let run = node.join("etcd", &["--start-command", "false"]);
+        assert_eq!(run.code, Some(3), "{key}");
+        assert!(run.failure().contains(named), "{}", run.failure());
+        assert_eq!(node.join("etcd", &["--decide"]).code, Some(2), "{key}");
+        assert!(!node.path("state").exists());
+    }
+}
+
+#[test]
+fn wrong_arguments_end_with_3_so_that_no_unit_takes_them_for_success() {
+    let ca = Ca::new("cluster");
+    let node = Node::joiner(&ca, "m2", 1);
+    assert_eq!(node.join("etcd", &["--no-such-option"]).code, Some(3));
+    let unknown = node.join("zookeeper", &[]);
+    assert_eq!(unknown.code, Some(3));
+    assert!(unknown.failure().contains("zookeeper"));
+}
+
+#[test]
+fn the_decision_is_an_exit_code_of_its_own() {
+    let ca = Ca::new("cluster");
+    assert_eq!(Node::founder(&ca, "m1").join("etcd", &["--decide"]).code, Some(0));
+    assert_eq!(Node::joiner(&ca, "m2", 1).join("chainfire", &["--decide"]).code, Some(1));
+}
+
+#[test]
+fn every_line_of_the_log_has_the_keys_of_the_contract() {
+    let ca = Ca::new("cluster");
+    let run = Node::joiner(&ca, "m2", 1).join("etcd", &["--attempts", "1"]);
+    assert_eq!(run.code, Some(1));
+    for line in &run.lines {
+        for key in ["timestamp", "level", "service", "operation", "message"] {
+            assert!(line[key].is_string(), "{key} in {line}");
+        }
+        assert_eq!(line["service"], "etcd");
+    }
+}

@@ -1,0 +1,176 @@
+//! Against real etcd on loopback, with mutual TLS.
+
+use crate::{
+    certificates::Ca,
+    etcd_process::Etcd,
+    node::{Node, free_port},
+};
+use serde_json::json;
+use std::fs;
+use time::{Duration, OffsetDateTime};
+
+#[test]
+fn a_founder_bootstraps_and_others_join_as_learners_and_are_promoted() {
+    let ca = Ca::new("cluster");
+    let first = Node::founder(&ca, "m1");
+    let first_etcd = Etcd::of(&first);
+    let run = first_etcd.join();
+    assert_eq!(run.code, Some(0));
+    assert!(first.has_marker(".etcd-initialized"));
+
+    let second = Node::joiner(&ca, "m2", first.port);
+    let second_etcd = Etcd::of(&second);
+    assert_eq!(second_etcd.join().code, Some(0));
+    assert!(second.has_marker(".etcd-joined"));
+    // The third meets the cluster in the seconds after a join, when it refuses to add anybody.
+    let third = Node::joiner(&ca, "m3", first.port);
+    let third_etcd = Etcd::of(&third);
+    assert_eq!(third_etcd.join().code, Some(0));
+
+    let members = first_etcd.members();
+    assert_eq!(members.len(), 3);
+    assert!(members.iter().all(|line| line.contains("started") && line.ends_with("false")), "{members:#?}");
+    for (node, leader) in [(&first, "127.0.0.1"), (&third, "127.0.0.1")] {
+        let health = node.health_check(&[]);
+        assert_eq!(health.code, Some(0));
+        let etcd = &health.lines[0]["services"][0];
+        assert_eq!((&etcd["members"], &etcd["leader"]), (&json!(["127.0.0.1", "m2", "m3"]), &json!(leader)));
+    }
+    second_joins_nothing_twice(&second, &second_etcd, &members);
+}
+
+fn second_joins_nothing_twice(second: &Node, etcd: &Etcd<'_>, members: &[String]) {
+    let again = second.join("etcd", &["--start-command", "false"]);
+    assert_eq!(again.code, Some(0), "a marker: nothing is done");
+    second.remove_marker(".etcd-joined");
+    let lost_marker = second.join("etcd", &["--start-command", "true"]);
+    assert_eq!(lost_marker.code, Some(2), "a member already");
+    assert!(lost_marker.says("WARN", "member already"));
+    assert!(second.has_marker(".etcd-joined"));
+    assert_eq!(etcd.members(), members);
+}
+
+#[test]
+fn a_join_that_was_killed_between_the_add_and_the_start_is_carried_on() {
+    let ca = Ca::new("cluster");
+    let first = Node::founder(&ca, "m1");
+    let first_etcd = Etcd::of(&first);
+    assert_eq!(first_etcd.join().code, Some(0));
+    let second = Node::joiner(&ca, "m2", first.port);
+    let killer = second.path("kill-the-agent");
+    fs::write(&killer, "kill -9 $PPID\n").unwrap();
+    let killed = second.join("etcd", &["--start-command", &format!("sh {}", killer.display())]);
+    assert_eq!(killed.code, None);
+    assert!(first_etcd.members().iter().any(|line| line.contains("unstarted")));
+    // Before etcd.env was written, too.
+    fs::remove_file(second.path("state/etcd.env")).unwrap();
+    let etcd = Etcd::of(&second);
+    assert_eq!(etcd.join().code, Some(0));
+    let members = first_etcd.members();
+    assert_eq!(members.len(), 2);
+    assert!(members.iter().all(|line| line.contains("started") && line.ends_with("false")));
+}
+
+#[test]
+fn old_data_is_neither_started_on_nor_wiped() {
+    let ca = Ca::new("cluster");
+    let first = Node::founder(&ca, "m1");
+    let first_etcd = Etcd::of(&first);
+    assert_eq!(first_etcd.join().code, Some(0));
+    let second = Node::joiner(&ca, "m2", first.port);
+    let etcd = Etcd::of(&second);
+    fs::create_dir_all(second.path("data/member/snap")).unwrap();
+    let foreign = etcd.join();
+    assert_eq!(foreign.code, Some(1));
+    assert!(foreign.failure().starts_with("E-CLUSTER-LEFTOVER"));
+    assert!(second.path("data/member/snap").exists());
+    assert_eq!(first_etcd.members().len(), 1, "nobody was added");
+
+    fs::remove_dir_all(second.path("data")).unwrap();
+    assert_eq!(etcd.join().code, Some(0));
+    etcd.stop();
+    fs::rename(second.path("data"), second.path("kept")).unwrap();
+    second.remove_marker(".etcd-joined");
+    let reinstalled = etcd.join();
+    assert_eq!(reinstalled.code, Some(1));
+    assert!(reinstalled.remedy().contains("member remove"), "{}", reinstalled.remedy());
+}
+
+#[test]
+fn a_member_that_was_removed_does_not_come_back_on_its_old_data() {
+    let ca = Ca::new("cluster");
+    let first = Node::founder(&ca, "m1");
+    let first_etcd = Etcd::of(&first);
+    assert_eq!(first_etcd.join().code, Some(0));
+    let second = Node::joiner(&ca, "m2", first.port);
+    let etcd = Etcd::of(&second);
+    assert_eq!(etcd.join().code, Some(0));
+    let members = first_etcd.members();
+    let id = members.iter().find(|line| line.contains("m2")).unwrap().split(',').next().unwrap();
+    // The strict check of etcd wants a few seconds of calm before it lets a member go.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    first_etcd.ctl(&["member", "remove", id]);
+    second.remove_marker(".etcd-joined");
+    let run = etcd.join();
+    assert_eq!(run.code, Some(1));
+    assert!(run.failure().contains("E-CLUSTER-LEFTOVER"), "{}", run.failure());
+}
+
+#[test]
+fn a_leader_that_cannot_be_reached_is_told_apart_by_name_and_by_port() {
+    let ca = Ca::new("cluster");
+    let mut node = Node::joiner(&ca, "m2", free_port());
+    let quick = ["--attempts", "2", "--start-command", "false"];
+    let down = node.join("etcd", &quick);
+    assert_eq!(down.code, Some(1));
+    assert!(
+        down.failure().starts_with("E-CLUSTER-UNREACHABLE reaching the leader, 2 attempts: connecting to 127.0.0.1")
+    );
+    assert!(down.remedy().contains("leader runs"));
+    node.config["leader_url"] = json!("https://nobody.invalid:2379");
+    let nameless = node.join("etcd", &quick);
+    assert!(nameless.failure().contains("resolving nobody.invalid"), "{}", nameless.failure());
+    assert!(nameless.remedy().contains("DNS"));
+    assert!(!node.path("state/etcd.env").exists() && !node.has_marker(".etcd-joined"));
+}
+
+#[test]
+fn wrong_certificates_are_refused_with_what_is_wrong() {
+    let (ca, other) = (Ca::new("cluster"), Ca::new("other"));
+    let first = Node::founder(&ca, "m1");
+    let first_etcd = Etcd::of(&first);
+    assert_eq!(first_etcd.join().code, Some(0));
+    let node = Node::joiner(&ca, "m2", first.port);
+    let now = OffsetDateTime::now_utc();
+    let expired = ca.leaf_until(now - Duration::days(7), now - Duration::hours(1));
+    let both = format!("{}{}", ca.pem, other.pem);
+    for (ca_pem, leaf, part) in [
+        (&ca.pem, &other.leaf(), "E-PREFLIGHT checking the node's certificate: the CA in ca.crt did not issue it"),
+        (&ca.pem, &expired, "E-PREFLIGHT checking the node's certificate: valid until"),
+        (&other.pem, &other.leaf(), "E-TLS TLS to 127.0.0.1"),
+        (&both, &other.leaf(), "E-TLS TLS to 127.0.0.1"),
+    ] {
+        node.use_certificate(ca_pem, leaf);
+        let run = node.join("etcd", &["--start-command", "false"]);
+        assert_eq!(run.code, Some(1));
+        assert!(run.failure().starts_with(part), "{}", run.failure());
+    }
+    fs::remove_file(node.path("secrets/node.key")).unwrap();
+    let run = node.join("etcd", &["--start-command", "false"]);
+    assert!(run.failure().starts_with("E-PREFLIGHT reading") && run.failure().contains("node.key"));
+    assert_eq!(first_etcd.members().len(), 1);
+}
+
+#[test]
+fn a_service_that_does_not_start_is_a_failure_that_leaves_no_marker() {
+    let ca = Ca::new("cluster");
+    let founder = Node::founder(&ca, "m1");
+    let run = founder.join("etcd", &["--start-command", "true", "--health-timeout", "1"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.failure().starts_with("E-SERVICE-UNHEALTHY"), "{}", run.failure());
+    let broken = founder.join("etcd", &["--start-command", "false"]);
+    assert!(broken.failure().starts_with("E-TOOL"));
+    assert!(!founder.has_marker(".etcd-initialized"));
+    let health = founder.health_check(&["etcd", "--timeout", "1"]);
+    assert_eq!((health.code, &health.lines[0]["healthy"]), (Some(1), &json!(false)));
+}

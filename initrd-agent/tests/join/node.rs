@@ -1,0 +1,117 @@
+//! An installed node in a folder: its secrets, its state, and the agent run on them.
+
+use crate::certificates::{self, Ca, Leaf};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+pub struct Node {
+    pub folder: tempfile::TempDir,
+    pub config: Value,
+    pub port: u16,
+    pub raft: u16,
+}
+
+/// What one run of the agent did.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub lines: Vec<Value>,
+}
+
+impl Run {
+    /// The log line of the failure.
+    pub fn failure(&self) -> String {
+        let line = self.lines.iter().rfind(|line| line["level"] == "ERROR");
+        line.map(|line| format!("{} {}", line["code"].as_str().unwrap(), line["message"].as_str().unwrap()))
+            .unwrap_or_else(|| panic!("no failure was logged: {self:#?}"))
+    }
+
+    pub fn remedy(&self) -> &str {
+        let line = self.lines.iter().rfind(|line| line["level"] == "ERROR").unwrap();
+        line["remedy"].as_str().unwrap()
+    }
+
+    pub fn says(&self, level: &str, part: &str) -> bool {
+        self.lines.iter().any(|line| line["level"] == level && line["message"].as_str().unwrap().contains(part))
+    }
+}
+
+impl Node {
+    /// A founder that is alone.
+    pub fn founder(ca: &Ca, id: &str) -> Self {
+        let mut node = Self::joiner(ca, id, 1);
+        node.config["bootstrap"] = json!(true);
+        node.config["leader_url"] = json!(format!("https://127.0.0.1:{}", node.port));
+        node.config["initial_peers"] = json!([format!("127.0.0.1:{}", node.raft)]);
+        node
+    }
+
+    /// A node that joins by the member at this port.
+    pub fn joiner(ca: &Ca, id: &str, leader_port: u16) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        certificates::write(&folder.path().join("secrets"), &ca.pem, &ca.leaf());
+        let (port, raft) = (free_port(), free_port());
+        let config = json!({
+            "node_id": id, "node_role": "worker", "bootstrap": false, "cluster_name": "test",
+            "leader_url": format!("https://127.0.0.1:{leader_port}"), "raft_addr": format!("127.0.0.1:{raft}"),
+        });
+        Self { folder, config, port, raft }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn use_certificate(&self, ca_pem: &str, leaf: &Leaf) {
+        certificates::write(&self.path("secrets"), ca_pem, leaf);
+    }
+
+    pub fn has_marker(&self, name: &str) -> bool {
+        self.path("state").join(name).exists()
+    }
+
+    pub fn remove_marker(&self, name: &str) {
+        fs::remove_file(self.path("state").join(name)).unwrap();
+    }
+
+    pub fn join(&self, service: &str, options: &[&str]) -> Run {
+        let marker = self.path("install.json").display().to_string();
+        let mut all = options.to_vec();
+        let defaults =
+            [["--install-marker", &marker], ["--retry-base", "300"], ["--health-timeout", "60"], ["--least-free", "1"]];
+        for [name, value] in defaults.iter().filter(|[name, _]| !options.contains(name)) {
+            all.extend([name, value]);
+        }
+        self.agent(&["join", service], &all)
+    }
+
+    pub fn health_check(&self, options: &[&str]) -> Run {
+        self.agent(&["health-check"], options)
+    }
+
+    fn agent(&self, verb: &[&str], options: &[&str]) -> Run {
+        fs::write(self.path("secrets/cluster-config.json"), self.config.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_initrd-agent"));
+        command.args(verb);
+        for (name, folder) in [("--secrets-dir", "secrets"), ("--state-dir", "state"), ("--data-dir", "data")] {
+            command.arg(name).arg(self.path(folder));
+        }
+        command.args(["--port", &self.port.to_string()]).args(options);
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = String::from_utf8(stdout).unwrap();
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        let run = Run { code: status.code(), lines: text.lines().map(parse).collect() };
+        // Shown by the test harness where the test fails.
+        println!("{verb:?} ended with {status}\n{text}{}", String::from_utf8_lossy(&stderr));
+        run
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
