@@ -1,7 +1,7 @@
 //! Binary caches: asking for what they say of a path, in order, with fail-over.
 
 use super::{
-    Limits,
+    Limits, content_address,
     fault::Fault,
     narinfo::{self, NarInfo},
     retry::{Rate, retry},
@@ -110,11 +110,12 @@ impl Caches {
         let place = || format!("{}/{name}", cache.base);
         let text = str::from_utf8(&bytes).map_err(|_| Fault::corrupt(format!("{}: not text", place())))?;
         let put = |fault: Fault| Fault { failure: fault.failure.context(place()), ..fault };
-        let info = narinfo::parse(text).map_err(put)?;
+        let mut info = narinfo::parse(text).map_err(put)?;
         if info.path != *path {
             return Err(put(Fault::corrupt(format!("describes {}, not {path}", info.path))));
         }
         signature::verify(&info, &self.trusted).map_err(put)?;
+        info.ca = content_address::checked(&info).map_err(put)?;
         Ok(info)
     }
 }

@@ -4,6 +4,7 @@ mod body;
 mod cache;
 pub mod cli;
 mod commit;
+mod content_address;
 mod database;
 mod decompress;
 mod fault;

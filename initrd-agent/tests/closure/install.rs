@@ -28,6 +28,24 @@ fn the_store_equals_what_nix_copy_makes_for_every_compression() {
 }
 
 #[test]
+fn a_content_addressed_path_keeps_its_claim_only_where_it_is_true() {
+    let mut world = World::new(&edge_cases()[..1], "zstd");
+    let push = "path=$(nix-store --store $PWD/source --add-fixed sha256 conf/nix.conf)
+        nix copy --store $PWD/source --to \"file://$PWD/cache?secret-key=$PWD/key.sec\" $path; echo $path";
+    world.toplevel = String::from_utf8(world.nix(push).stdout).unwrap().trim().to_owned();
+    let cache = world.cache();
+    let lying = Server::start(&world.cache(), move |path, _| match std::fs::read_to_string(cache.join(path)) {
+        Ok(text) if path.ends_with(".narinfo") => {
+            Answer::Bytes(text.replace("CA: fixed:", "CA: fixed:r:").into_bytes())
+        }
+        _ => Answer::File,
+    });
+    world.refused(&[&lying.url], &world.key, "E-CLOSURE-CORRUPT");
+    world.install(&[&Server::honest(&world.cache()).url]);
+    assert_eq!(rows(&world.path("root")), rows(&world.reference()));
+}
+
+#[test]
 fn what_is_registered_is_not_asked_for_again_and_what_was_lost_is() {
     let world = World::new(&edge_cases(), "zstd");
     let server = Server::honest(&world.cache());

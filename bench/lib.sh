@@ -1,0 +1,77 @@
+# Functions of bench/closure.sh. They use its $dir, and set $top, $key and $url.
+# shellcheck shell=bash
+
+# Builds a program of initrd-agent and prints where it is.
+build() {
+  nice cargo build -q -p initrd-agent "$@" >&2
+  cargo build -q -p initrd-agent "$@" --message-format=json 2>/dev/null |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1
+}
+
+# A cache of a closure shaped like a NixOS system: paths, MiB, compression.
+make_cache() {
+  "$maker" "$1" "$2" 2>"$dir/top" | nix-store --store "$dir/source" --import >/dev/null 2>&1
+  top=$(cat "$dir/top")
+  nix-store --generate-binary-cache-key bench-1 "$dir/key.sec" "$dir/key.pub"
+  key=$(cat "$dir/key.pub")
+  nix copy --store "$dir/source" --to "file://$dir/cache?compression=$3&secret-key=$dir/key.sec" "$top" 2>/dev/null
+  chmod -R u+w "$dir/source"
+  rm -rf "$dir/source"
+}
+
+serve_cache() {
+  local port=$((20000 + RANDOM % 20000))
+  url=http://127.0.0.1:$port
+  mkdir "$dir/nginx"
+  chmod 755 "$dir"
+  cat >"$dir/nginx/nginx.conf" <<CONF
+user root; daemon off; worker_processes 2; pid $dir/nginx/pid; error_log $dir/nginx/error.log;
+events { worker_connections 512; }
+http {
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+  client_body_temp_path $dir/nginx/1; proxy_temp_path $dir/nginx/2; fastcgi_temp_path $dir/nginx/3;
+  uwsgi_temp_path $dir/nginx/4; scgi_temp_path $dir/nginx/5;
+  server { listen 127.0.0.1:$port; root $dir/cache; }
+}
+CONF
+  nginx -c "$dir/nginx/nginx.conf" -p "$dir/nginx" &
+  nginx_pid=$!
+  for _ in $(seq 50); do
+    curl -fs "$url/nix-cache-info" >/dev/null && return
+    sleep 0.1
+  done
+  cat "$dir/nginx/error.log" >&2
+  return 1
+}
+
+# A new file system each time: what an earlier run wrote must not be in its journal or its caches.
+fresh_target() {
+  mkdir -p "$dir/target"
+  if [ "$target" = tmpfs ]; then
+    mount -t tmpfs tmpfs "$dir/target"
+  else
+    truncate -s $((mib * 2 + 1024))M "$dir/image"
+    mkfs.ext4 -q -E lazy_itable_init=0 -i 8192 "$dir/image"
+    mount -o loop "$dir/image" "$dir/target"
+  fi
+  sync -f "$dir/target"
+}
+
+# Median of a column of numbers.
+median() {
+  sort -n | awk '{ value[NR] = $1 } END { print (NR % 2) ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2 }'
+}
+
+column() { awk -v at="$2" '{ print $at }' "$dir/$1"; }
+
+# Wall, CPU, RSS: the medians of a contender.
+row() {
+  printf '%s %s %s' "$(column "$1" 1 | median)" "$(column "$1" 2 | median)" \
+    "$(column "$1" 3 | median | awk '{ printf "%.0f", $1 / 1024 }')"
+}
+
+json() {
+  # shellcheck disable=SC2046
+  set -- $(row "$1") "$(column "$1" 1 | paste -sd,)"
+  printf '{"wall_s":%s,"cpu_s":%s,"rss_mib":%s,"walls":[%s]}' "$1" "$2" "$3" "$4"
+}
