@@ -11,8 +11,8 @@ use time::format_description::well_known::Rfc3339;
 use tracing::{Event, Subscriber, field::Field, field::Visit};
 use tracing_subscriber::{EnvFilter, Layer, layer::Context, layer::SubscriberExt};
 
-/// Lines kept for the boot-server; what comes after stays in the journal alone.
-const MOST_KEPT: usize = 400;
+/// Lines kept for the boot-server, less than it takes in one delivery; what comes after is in the journal alone.
+const MOST_KEPT: u64 = 400;
 /// The longest message that is shipped.
 const MOST_BYTES: usize = 4096;
 
@@ -70,7 +70,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let line = line(now, level, &state.service, state.operation, &fields);
         // The journal gone is no reason to stop.
         drop(writeln!(std::io::stdout().lock(), "{line}"));
-        if state.kept.len() < MOST_KEPT {
+        if state.count < MOST_KEPT {
             state.count += 1;
             let line = LogLine {
                 seq: state.count,

@@ -97,7 +97,7 @@ async fn run(
     let outcome = reporter.step(Step::Join, enter(service, driver, node, way), |outcome| words(*outcome)).await?;
     let membership = reporter.step(Step::Ready, verified(driver, node, way), describe).await?;
     let join_ms = start.elapsed().as_millis() as u64;
-    reporter.keep(&node.settings, service, |marker| ReadyReport {
+    let kept = reporter.keep(&node.settings, service, |marker| ReadyReport {
         run: marker.run.clone(),
         generation: marker.generation,
         service: service.name().to_owned(),
@@ -106,7 +106,10 @@ async fn run(
         members: membership.members.clone(),
         service_version: membership.version.clone(),
         boot_id: boot_id(),
-    })?;
+    });
+    if let Err(failure) = kept {
+        tracing::warn!(code = failure.code.as_str(), "the report cannot be kept: {}", failure.cause);
+    }
     let kind = match way {
         Way::Bootstrap => markers::Kind::Initialized,
         Way::Join => markers::Kind::Joined,

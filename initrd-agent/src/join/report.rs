@@ -92,7 +92,8 @@ impl Reporter {
         Self { log, link, start: Instant::now(), telemetry, count: 0, reachable: true }
     }
 
-    /// Runs one step and tells its start and its end, a failure's log line aside: that is printed once, at the edge; `detail` is what a person wants to know of the result.
+    /// Runs one step and tells its start and its end; `detail` is what a person wants to know of the result. A
+    /// failure is told to the server here, and printed once, at the edge.
     ///
     /// # Errors
     /// The step's own.

@@ -51,6 +51,29 @@ fn second_joins_nothing_twice(second: &Node, etcd: &Etcd<'_>, members: &[String]
 }
 
 #[test]
+fn three_founders_that_start_at_once_make_one_cluster() {
+    let ca = Ca::new("cluster");
+    let mut nodes = ["m1", "m2", "m3"].map(|id| Node::founder(&ca, id));
+    let peers = nodes.each_ref().map(|node| format!("127.0.0.1:{}", node.raft));
+    for node in &mut nodes {
+        node.config["initial_peers"] = json!(peers);
+    }
+    let etcds = nodes.each_ref().map(|node| Etcd::of(node));
+    std::thread::scope(|scope| {
+        let runs = etcds.each_ref().map(|etcd| scope.spawn(|| etcd.join().code));
+        assert_eq!(runs.map(|run| run.join().unwrap()), [Some(0); 3]);
+    });
+    let members = etcds[0].members();
+    assert_eq!(members.len(), 3);
+    assert_eq!(members, etcds[2].members());
+    // Started on its own data after a reboot; nothing is decided again.
+    etcds[1].stop();
+    nodes[1].remove_marker(".etcd-initialized");
+    assert_eq!(etcds[1].join().code, Some(0));
+    assert_eq!(etcds[0].members(), members);
+}
+
+#[test]
 fn a_join_that_was_killed_between_the_add_and_the_start_is_carried_on() {
     let ca = Ca::new("cluster");
     let first = Node::founder(&ca, "m1");

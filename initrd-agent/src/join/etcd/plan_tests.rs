@@ -4,6 +4,7 @@ use super::*;
 use hyper::StatusCode;
 use proptest::prelude::*;
 use protocol::parse;
+use std::slice::from_ref;
 
 fn config(change: impl FnOnce(&mut serde_json::Value)) -> ClusterConfig {
     let mut value = serde_json::json!({"node_id": "node02", "node_role": "worker", "bootstrap": true,
@@ -70,12 +71,12 @@ fn the_member_list_and_the_data_folder_say_what_to_do() {
     let named = [member(1, "node04", "https://a:1", false)];
     let judge = |members: &[Member], data| standing(members, &us(), data, Path::new("/var/lib/etcd"));
     let code = |result: Result<Standing>| result.unwrap_err().code;
-    assert_eq!(judge(&[other.clone()], Data::None), Ok(Standing::Absent));
+    assert_eq!(judge(from_ref(&other), Data::None), Ok(Standing::Absent));
     assert_eq!(judge(&promised, Data::None), Ok(Standing::Promised));
     assert_eq!(judge(&promised, Data::Ours), Ok(Standing::Promised));
     assert_eq!(judge(&started, Data::Ours), Ok(Standing::Started));
     for data in [Data::Ours, Data::Foreign] {
-        assert_eq!(code(judge(&[other.clone()], data)), Code::ClusterLeftover, "removed, or of another cluster");
+        assert_eq!(code(judge(from_ref(&other), data)), Code::ClusterLeftover, "removed, or of another cluster");
     }
     assert_eq!(code(judge(&started, Data::Foreign)), Code::ClusterLeftover);
     assert!(judge(&started, Data::None).unwrap_err().remedy.contains("member remove 2"));
