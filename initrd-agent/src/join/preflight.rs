@@ -25,7 +25,11 @@ pub async fn check(node: &Node, credentials: &Credentials, way: Way) -> Result<S
     if let Some(warning) = credentials::judge(credentials, address, Timestamp::now_utc())? {
         tracing::warn!("{warning}");
     }
-    check_address(address)?;
+    // "Online" can be a moment too early for a second address.
+    retry(node.settings.attempts(), "waiting for the address", async || {
+        check_address(address).map_or_else(Attempt::Again, Attempt::Done)
+    })
+    .await?;
     for folder in [&node.settings.state_dir, &node.settings.data_dir] {
         check_space(folder, node.settings.least_free)?;
     }

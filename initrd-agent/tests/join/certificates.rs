@@ -5,6 +5,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{fs, path::Path};
 use time::{Duration, OffsetDateTime};
 
+/// TEST-NET-1 is nobody's.
+pub const ELSEWHERE: &str = "192.0.2.1";
+
 pub struct Ca {
     pub der: CertificateDer<'static>,
     pub pem: String,
@@ -30,7 +33,7 @@ impl Ca {
         Self { der: certificate.der().clone(), pem: certificate.pem(), spki, issuer: Issuer::new(params, key) }
     }
 
-    /// A week for 127.0.0.1, client and server.
+    /// A week for 127.0.0.1 and an address that is not here, client and server.
     pub fn leaf(&self) -> Leaf {
         let now = OffsetDateTime::now_utc();
         self.leaf_until(now - Duration::hours(1), now + Duration::days(7))
@@ -38,7 +41,7 @@ impl Ca {
 
     pub fn leaf_until(&self, from: OffsetDateTime, until: OffsetDateTime) -> Leaf {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), ELSEWHERE.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (from, until);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

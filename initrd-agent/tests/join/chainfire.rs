@@ -1,7 +1,7 @@
 //! Against a peer that implements chainfire's documented API.
 
 use crate::{
-    certificates::Ca,
+    certificates::{Ca, ELSEWHERE},
     node::Node,
     peer::{Peer, Reply, Request},
 };
@@ -137,4 +137,16 @@ fn a_founder_waits_for_its_own_service_and_calls_nobody() {
     assert!(node.has_marker(".chainfire-initialized"));
     assert!(polls.load(Ordering::SeqCst) >= 4);
     assert!(leader.bodies("").is_empty(), "no call to a leader");
+}
+
+#[test]
+fn an_address_that_this_node_does_not_have_is_found_before_anybody_is_asked() {
+    let ca = Ca::new("cluster");
+    let peer = cluster(&ca, vec![status::<200>]);
+    let mut node = joiner(&ca, &peer);
+    node.config["node_ip"] = json!(ELSEWHERE);
+    let run = node.join("chainfire", &QUICK);
+    assert_eq!(run.code, Some(1));
+    assert!(run.failure().starts_with("E-PREFLIGHT waiting for the address, 5 attempts"), "{}", run.failure());
+    assert!(peer.bodies("").is_empty());
 }
