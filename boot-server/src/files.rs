@@ -25,7 +25,7 @@ pub fn is_plain_name(name: &str) -> bool {
 ///
 /// # Errors
 /// `NotFound` also for what is not a plain name, a symbolic link or not a regular file: a stranger
-/// learns nothing else.
+/// learns nothing else. The log does.
 pub fn open_below(folder: &Path, names: &[&str]) -> io::Result<(File, Metadata)> {
     let (last, folders) = names.split_last().ok_or(io::ErrorKind::NotFound)?;
     if !names.iter().all(|name| is_plain_name(name)) {
@@ -48,7 +48,8 @@ pub fn open_below(folder: &Path, names: &[&str]) -> io::Result<(File, Metadata)>
 
 fn hide_links(error: nix::Error) -> io::Error {
     match error {
-        nix::Error::ELOOP | nix::Error::ENOTDIR | nix::Error::ENXIO => io::ErrorKind::NotFound.into(),
+        nix::Error::ELOOP => io::Error::new(io::ErrorKind::NotFound, "it is a symbolic link, and none is followed"),
+        nix::Error::ENOTDIR | nix::Error::ENXIO => io::ErrorKind::NotFound.into(),
         other => other.into(),
     }
 }

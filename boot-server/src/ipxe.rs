@@ -153,12 +153,10 @@ impl Script {
         let own = !roles.iter().any(|(name, _)| name == default_profile);
         self.line(":menu");
         self.line("menu centra: this machine is not known. What shall it become?");
-        let mut key = 1;
-        for (name, title) in
-            roles.iter().map(|(name, title)| (name, *title)).chain(own.then_some((default_profile, "Default")))
-        {
+        let default = own.then_some((default_profile, "Default"));
+        let choices = roles.iter().map(|(name, title)| (name, *title)).chain(default);
+        for (key, (name, title)) in (1..).zip(choices) {
             self.line(&format!("item --key {key} {name} {key}  {title} ({name})"));
-            key += 1;
         }
         self.line("item --key d local-disk d  Start from the disk");
         self.line("item --key s ipxe-shell s  iPXE shell");

@@ -156,7 +156,7 @@ impl Request {
     /// The link the client is on: suboption 5 of the relay's information, else the relay's address.
     pub fn link(&self) -> Option<Ipv4Addr> {
         let selected = sub_option(&self.relay_info, 5).and_then(address);
-        selected.or_else(|| Some(self.giaddr)).filter(|link| !link.is_unspecified())
+        selected.or(Some(self.giaddr)).filter(|link| !link.is_unspecified())
     }
 }
 

@@ -1,0 +1,8 @@
+//! The boot legs against real clients and servers: udhcpc, dnsmasq, busybox and atftp, over real
+//! sockets in network namespaces of their own. Needs root, iproute2 and those packages.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod dhcp;
+mod http;
+mod lab;
+mod tftp;
