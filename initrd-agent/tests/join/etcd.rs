@@ -6,8 +6,8 @@ use crate::{
     node::{Node, free_port},
 };
 use serde_json::json;
-use std::fs;
-use time::{Duration, OffsetDateTime};
+use std::{fs, thread, time::Duration};
+use time::OffsetDateTime;
 
 #[test]
 fn a_founder_bootstraps_and_others_join_as_learners_and_are_promoted() {
@@ -59,7 +59,7 @@ fn three_founders_that_start_at_once_make_one_cluster() {
         node.config["initial_peers"] = json!(peers);
     }
     let etcds = nodes.each_ref().map(|node| Etcd::of(node));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let runs = etcds.each_ref().map(|etcd| scope.spawn(|| etcd.join().code));
         assert_eq!(runs.map(|run| run.join().unwrap()), [Some(0); 3]);
     });
@@ -92,6 +92,47 @@ fn a_join_that_was_killed_between_the_add_and_the_start_is_carried_on() {
     let members = first_etcd.members();
     assert_eq!(members.len(), 2);
     assert!(members.iter().all(|line| line.contains("started") && line.ends_with("false")));
+}
+
+#[test]
+fn a_join_that_is_killed_again_and_again_ends_as_one_member() {
+    let ca = Ca::new("cluster");
+    let first = Node::founder(&ca, "m1");
+    let first_etcd = Etcd::of(&first);
+    assert_eq!(first_etcd.join().code, Some(0));
+    let second = Node::joiner(&ca, "m2", first.port);
+    let etcd = Etcd::of(&second);
+    for wait in (0..40).map(|step| Duration::from_millis(step * 15)) {
+        if second.join_killed_after(wait, "etcd", &etcd.options()) {
+            break;
+        }
+    }
+    assert!([Some(0), Some(2)].contains(&etcd.join().code));
+    assert!(second.has_marker(".etcd-joined"));
+    let members = first_etcd.members();
+    assert_eq!(members.len(), 2, "{members:#?}");
+    assert!(members.iter().all(|line| line.contains("started") && line.ends_with("false")), "{members:#?}");
+}
+
+#[test]
+fn a_leader_that_dies_during_the_join_is_waited_for_by_the_next_start() {
+    let ca = Ca::new("cluster");
+    let first = Node::founder(&ca, "m1");
+    let first_etcd = Etcd::of(&first);
+    assert_eq!(first_etcd.join().code, Some(0));
+    let second = Node::joiner(&ca, "m2", first.port);
+    let etcd = Etcd::of(&second);
+    let script = second.path("kill-the-leader");
+    let kill = format!("kill $(cat {})\nexec {}\n", first.path("etcd.pid").display(), etcd.start_command);
+    fs::write(&script, kill).unwrap();
+    let start = format!("sh {}", script.display());
+    let run = second.join("etcd", &["--start-command", &start, "--health-timeout", "3"]);
+    assert_eq!(run.code, Some(1));
+    assert!(!second.has_marker(".etcd-joined"));
+    first_etcd.stop();
+    first_etcd.start();
+    assert_eq!(etcd.join().code, Some(0));
+    assert_eq!(first_etcd.members().len(), 2);
 }
 
 #[test]
@@ -131,7 +172,7 @@ fn a_member_that_was_removed_does_not_come_back_on_its_old_data() {
     let members = first_etcd.members();
     let id = members.iter().find(|line| line.contains("m2")).unwrap().split(',').next().unwrap();
     // The strict check of etcd wants a few seconds of calm before it lets a member go.
-    std::thread::sleep(std::time::Duration::from_secs(6));
+    thread::sleep(Duration::from_secs(6));
     first_etcd.ctl(&["member", "remove", id]);
     second.remove_marker(".etcd-joined");
     let run = etcd.join();
@@ -165,7 +206,7 @@ fn wrong_certificates_are_refused_with_what_is_wrong() {
     assert_eq!(first_etcd.join().code, Some(0));
     let node = Node::joiner(&ca, "m2", first.port);
     let now = OffsetDateTime::now_utc();
-    let expired = ca.leaf_until(now - Duration::days(7), now - Duration::hours(1));
+    let expired = ca.leaf_until(now - time::Duration::days(7), now - time::Duration::hours(1));
     let both = format!("{}{}", ca.pem, other.pem);
     for (ca_pem, leaf, part) in [
         (&ca.pem, &other.leaf(), "E-PREFLIGHT checking the node's certificate: the CA in ca.crt did not issue it"),

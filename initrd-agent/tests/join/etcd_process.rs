@@ -15,7 +15,8 @@ impl<'a> Etcd<'a> {
         let folder = node.folder.path().display();
         // The timeout bounds what a killed test leaves behind.
         let text = format!(
-            "set -a; . {folder}/state/etcd.env; set +a\n\
+            "test -e {folder}/etcd.pid && kill -0 $(cat {folder}/etcd.pid) && exit 0\n\
+             set -a; . {folder}/state/etcd.env; set +a\n\
              timeout 240 etcd --logger zap --log-level warn >>{folder}/etcd.log 2>&1 </dev/null &\n\
              echo $! >{folder}/etcd.pid\n"
         );
@@ -24,7 +25,16 @@ impl<'a> Etcd<'a> {
     }
 
     pub fn join(&self) -> crate::node::Run {
-        self.node.join("etcd", &["--start-command", &self.start_command, "--attempts", "9"])
+        self.node.join("etcd", &self.options())
+    }
+
+    pub fn options(&self) -> [&str; 4] {
+        ["--start-command", &self.start_command, "--attempts", "9"]
+    }
+
+    /// Starts it on what the agent has written, as at a boot.
+    pub fn start(&self) {
+        assert!(Command::new("sh").arg(self.node.path("start-etcd")).status().unwrap().success());
     }
 
     /// Ends the process and waits until it is gone.

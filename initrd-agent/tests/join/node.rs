@@ -6,7 +6,10 @@ use std::{
     fs,
     net::TcpListener,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    thread,
+    time::Duration,
 };
 
 pub struct Node {
@@ -80,6 +83,22 @@ impl Node {
     }
 
     pub fn join(&self, service: &str, options: &[&str]) -> Run {
+        self.run(self.join_command(service, options))
+    }
+
+    /// The agent is killed after a while, as by a power cut; whether it had ended by then.
+    pub fn join_killed_after(&self, while_: Duration, service: &str, options: &[&str]) -> bool {
+        let mut child = self.join_command(service, options).stdout(Stdio::null()).spawn().unwrap();
+        thread::sleep(while_);
+        child.kill().unwrap();
+        child.wait().unwrap().success()
+    }
+
+    pub fn health_check(&self, options: &[&str]) -> Run {
+        self.run(self.agent(&["health-check"], options))
+    }
+
+    fn join_command(&self, service: &str, options: &[&str]) -> Command {
         let marker = self.path("install.json").display().to_string();
         let mut all = options.to_vec();
         let defaults =
@@ -90,11 +109,7 @@ impl Node {
         self.agent(&["join", service], &all)
     }
 
-    pub fn health_check(&self, options: &[&str]) -> Run {
-        self.agent(&["health-check"], options)
-    }
-
-    fn agent(&self, verb: &[&str], options: &[&str]) -> Run {
+    fn agent(&self, verb: &[&str], options: &[&str]) -> Command {
         fs::write(self.path("secrets/cluster-config.json"), self.config.to_string()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_initrd-agent"));
         command.args(verb);
@@ -102,16 +117,24 @@ impl Node {
             command.arg(name).arg(self.path(folder));
         }
         command.args(["--port", &self.port.to_string()]).args(options);
+        command
+    }
+
+    fn run(&self, mut command: Command) -> Run {
         let Output { status, stdout, stderr } = command.output().unwrap();
         let text = String::from_utf8(stdout).unwrap();
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         let run = Run { code: status.code(), lines: text.lines().map(parse).collect() };
         // Shown by the test harness where the test fails.
-        println!("{verb:?} ended with {status}\n{text}{}", String::from_utf8_lossy(&stderr));
+        println!("{} ended with {status}\n{text}{}", self.config["node_id"], String::from_utf8_lossy(&stderr));
         run
     }
 }
 
+/// Below the ports that the kernel gives to outgoing connections, so that none of them takes it meanwhile.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 1000) as u16 * 20;
+    let mut candidates = (0..2000).map(|_| first + NEXT.fetch_add(1, Ordering::SeqCst));
+    candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
