@@ -19,6 +19,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Install this machine: what PID 1 starts in the initrd
+    #[command(hide = true)]
+    Boot,
     /// Print the hardware as JSON
     Inventory(crate::inventory::cli::Args),
     /// The closure engine alone
@@ -37,6 +40,7 @@ pub fn run() -> ExitCode {
         Err(error) => return refused(&error),
     };
     match cli.command {
+        Command::Boot => crate::boot::run(),
         Command::Inventory(args) => crate::inventory::cli::run(&args),
         Command::Closure(command) => crate::closure::cli::run(command),
         Command::Join(args) => crate::join::cli::join(&args),

@@ -24,9 +24,14 @@ pub struct Output {
 /// # Errors
 /// `E-TOOL` where it cannot be started, or ends otherwise than with status 0.
 pub fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<Output> {
+    run_command(prepare(program, arguments), None)
+}
+
+/// A command to be given an environment before [`run_command`].
+pub fn prepare<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments);
-    run_command(command, None)
+    command
 }
 
 /// Runs a prepared command to its end, with `input` on standard input.

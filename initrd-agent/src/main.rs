@@ -1,19 +1,28 @@
 //! One static binary: PID 1 of the installer's initrd, the disk and closure engines on their own, and
 //! the first-boot joiner of the installed system.
 
+mod boot;
+mod bootloader;
 mod cli;
 mod closure;
 mod coldplug;
 mod command;
+mod console;
+mod disk;
 mod http;
+mod init;
 mod inventory;
 mod join;
+mod telemetry;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Some(module) = coldplug::cli::asked_by_kernel(std::env::args_os()) {
         return coldplug::cli::answer_kernel(&module);
+    }
+    if std::process::id() == 1 {
+        init::run();
     }
     cli::run()
 }

@@ -1,0 +1,199 @@
+//! enrol/1 as the node: hello, clock, request, code, certificate (DESIGN.md section 4).
+
+use super::{
+    identity::{self, Identity},
+    runner::Run,
+    server::BootServer,
+};
+use nix::{
+    sys::time::TimeSpec,
+    time::{ClockId, clock_settime},
+};
+use protocol::{
+    Code, Failure, Timestamp,
+    claims::Claims,
+    encoding::Sha256,
+    enrol::{EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES, code, hello_statement},
+    failure::Result,
+    inventory::Inventory,
+    names::NodeName,
+    step::Step,
+    trust::TrustAnchors,
+};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use time::Duration;
+
+/// The clock is left alone while it is closer to the server's than this.
+const CLOCK_TOLERANCE: Duration = Duration::minutes(5);
+
+/// Both sides have committed: a session, and the code that an admin compares.
+#[derive(Debug, Clone)]
+pub struct Greeted {
+    /// Names this enrolment.
+    pub session: String,
+    /// What every console of the node shows.
+    pub code: String,
+}
+
+/// Says hello; the answer's signature is checked before its time is believed.
+///
+/// # Errors
+/// Those of the call; `E-TLS` for a signature of a key that the image does not trust.
+pub async fn hello(server: &BootServer, anchors: &TrustAnchors, identity: &Identity) -> Result<(Greeted, HelloReply)> {
+    let nonce = identity::nonce()?;
+    let request = HelloRequest { nonce: nonce.clone(), csr_sha256: Sha256::of(&identity.csr) };
+    let reply = server.hello(&request).await?;
+    let statement = hello_statement(&nonce, &reply.nonce, reply.time);
+    if !is_signed(anchors, &statement, &reply.signature) {
+        let cause = "checking the server's hello: it is not signed by a manifest key of this image";
+        return Err(Failure::new(Code::Tls, cause));
+    }
+    let grammar = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if reply.nonce.len() != NONCE_BYTES || reply.session.is_empty() || !reply.session.bytes().all(grammar) {
+        return Err(Failure::new(Code::Protocol, "checking the server's hello: the nonce or the session is malformed"));
+    }
+    // The image may pin the next CA beside the current one, which comes first.
+    let ca = anchors.ca_spki_sha256.first().copied();
+    let ca = ca.ok_or_else(|| Failure::new(Code::TrustAnchors, "trust.json pins no CA"))?;
+    let code = code(&identity.spki(), &ca, &nonce, &reply.nonce);
+    Ok((Greeted { session: reply.session.clone(), code }, reply))
+}
+
+/// Whether one of the image's manifest keys signed the statement.
+pub fn is_signed(anchors: &TrustAnchors, statement: &[u8], signature: &[u8]) -> bool {
+    anchors
+        .manifest_keys
+        .iter()
+        .any(|key| UnparsedPublicKey::new(&ED25519, &key.0).verify(statement, signature).is_ok())
+}
+
+/// Sets the clock where it is before the image was built, or off by more than five minutes.
+///
+/// # Errors
+/// `E-SYSTEM` where the kernel refuses.
+pub fn set_clock(anchors: &TrustAnchors, server_time: Timestamp) -> Result<String> {
+    let now = Timestamp::now_utc();
+    let Some(offset) = clock_offset(now, server_time, anchors.build_time) else {
+        return Ok("the clock is right".to_owned());
+    };
+    let seconds = server_time.unix_timestamp();
+    let nanoseconds = i64::from(server_time.nanosecond());
+    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(seconds, nanoseconds))
+        .map_err(|error| Failure::new(Code::System, format!("setting the clock: {error}")))?;
+    Ok(format!("the clock was off by {} s and is set", offset.whole_seconds()))
+}
+
+/// By how much the clock is to be moved, if it is.
+fn clock_offset(now: Timestamp, server: Timestamp, floor: Option<Timestamp>) -> Option<Duration> {
+    let offset = server - now;
+    let before_floor = floor.is_some_and(|floor| now < floor);
+    (before_floor || offset.abs() > CLOCK_TOLERANCE).then_some(offset)
+}
+
+/// An enrolment that was approved.
+#[derive(Debug, Clone)]
+pub struct Approved {
+    /// Which node this machine is.
+    pub node: NodeName,
+    /// Leaf and CA in PEM.
+    pub certificate: String,
+}
+
+/// Sends the request and waits, for as long as it takes, until an admin or a policy has decided.
+///
+/// # Errors
+/// `E-ENROL-REJECTED`, `E-ENROL-CONFLICT`; those of the calls.
+pub async fn enrol(
+    run: &Run,
+    server: &BootServer,
+    identity: &Identity,
+    greeted: &Greeted,
+    claims: Claims,
+    inventory: &Inventory,
+) -> Result<Approved> {
+    let request = EnrolRequest {
+        session: greeted.session.clone(),
+        csr: identity.csr.clone(),
+        claims,
+        inventory: inventory.clone(),
+        run: run.telemetry.run(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let mut reply = server.enrol(&request).await?;
+    let mut shown: Option<Vec<String>> = None;
+    loop {
+        match judge(reply)? {
+            Judged::Approved(approved) => return Ok(approved),
+            Judged::Waiting(missing) => {
+                if shown.as_ref() != Some(&missing) {
+                    let text = format!("code {} -- waiting for: {}", greeted.code, missing.join("; "));
+                    run.note(Step::Enrol, &text);
+                    shown = Some(missing);
+                }
+            }
+        }
+        reply = server.poll_enrolment(&greeted.session).await?;
+    }
+}
+
+#[derive(Debug)]
+enum Judged {
+    Approved(Approved),
+    Waiting(Vec<String>),
+}
+
+fn judge(reply: EnrolReply) -> Result<Judged> {
+    let refused = |code: Code, cause: &str| Err(Failure::new(code, format!("enrolling: {cause}")));
+    match reply.state {
+        EnrolState::Pending => Ok(Judged::Waiting(reply.missing)),
+        EnrolState::Approved => match (reply.node, reply.certificate) {
+            (Some(node), Some(certificate)) => Ok(Judged::Approved(Approved { node, certificate })),
+            _ => refused(Code::Protocol, "approved without a name or a certificate"),
+        },
+        EnrolState::Rejected => refused(Code::EnrolRejected, "an admin rejected this machine"),
+        EnrolState::Conflict => refused(Code::EnrolConflict, "another key is enrolled with the claims of this machine"),
+        EnrolState::Revoked => refused(Code::EnrolRejected, "the key of this machine was revoked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::trust::PublicKey;
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+    use time::macros::datetime;
+
+    #[test]
+    fn the_clock_moves_only_where_it_must() {
+        let server = datetime!(2026-11-21 12:00 UTC);
+        let floor = Some(datetime!(2026-11-01 0:00 UTC));
+        assert_eq!(clock_offset(server - Duration::minutes(4), server, floor), None);
+        assert!(clock_offset(server - Duration::minutes(6), server, floor).is_some());
+        assert!(clock_offset(server + Duration::minutes(6), server, floor).is_some());
+        // Close to the server's, but before the image was built: the server's clock may be the wrong one,
+        // and its own is still the better of the two.
+        let early = datetime!(1970-01-01 0:00:10 UTC);
+        assert!(clock_offset(early, early + Duration::seconds(5), floor).is_some());
+    }
+
+    #[test]
+    fn only_a_key_of_the_image_signs() {
+        let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let anchors = TrustAnchors {
+            ca_spki_sha256: vec![],
+            manifest_keys: vec![PublicKey(key.public_key().as_ref().to_vec())],
+            build_time: None,
+        };
+        let signature = key.sign(b"statement");
+        assert!(is_signed(&anchors, b"statement", signature.as_ref()));
+        assert!(!is_signed(&anchors, b"another", signature.as_ref()));
+        let other = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).unwrap();
+        assert!(!is_signed(&anchors, b"statement", other.sign(b"statement").as_ref()));
+    }
+
+    #[test]
+    fn an_approval_without_a_certificate_is_no_approval() {
+        let reply = EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None };
+        assert_eq!(judge(reply).unwrap_err().code, Code::Protocol);
+    }
+}

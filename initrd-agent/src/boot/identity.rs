@@ -1,0 +1,81 @@
+//! The key that is who this node is: made here, or found on the disk of an earlier installation.
+
+use crate::{boot::trace_of_install, http};
+use protocol::{
+    Code, Failure, encoding::Sha256, failure::OrFail, failure::Result, marker::InstallMarker, trust::TrustAnchors,
+};
+use rcgen::{CertificateParams, KeyPair, PublicKeyData};
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+/// The node's key with its signing request.
+pub struct Identity {
+    key: KeyPair,
+    /// The certificate signing request, DER. Only its key matters to the server.
+    pub csr: Vec<u8>,
+    /// What an earlier installation left on the disk, with whose key this is the same node.
+    pub found: Option<InstallMarker>,
+}
+
+impl Identity {
+    /// The key of an earlier installation under the same trust anchors, or a new one.
+    ///
+    /// # Errors
+    /// `E-INTERNAL` where no key can be made.
+    pub fn find_or_make(anchors: &TrustAnchors) -> Result<Self> {
+        for trace in trace_of_install::find() {
+            let ours = trace.marker.ca_spki_sha256.iter().any(|pin| anchors.ca_spki_sha256.contains(pin));
+            match KeyPair::from_pem(&trace.key) {
+                Ok(key) if ours => return Self::with_key(key, Some(trace.marker)),
+                Ok(_) => tracing::info!("leaving the key of {} alone: it belongs to another CA", trace.marker.node),
+                Err(error) => tracing::warn!("reading the key of {}: {error}", trace.marker.node),
+            }
+        }
+        let key = KeyPair::generate().or_fail(Code::Internal, || "making the node's key")?;
+        Self::with_key(key, None)
+    }
+
+    fn with_key(key: KeyPair, found: Option<InstallMarker>) -> Result<Self> {
+        let making = || "making the signing request";
+        let params = CertificateParams::new(Vec::new()).or_fail(Code::Internal, making)?;
+        let csr = params.serialize_request(&key).or_fail(Code::Internal, making)?.der().to_vec();
+        Ok(Self { key, csr, found })
+    }
+
+    /// SHA-256 of the DER SubjectPublicKeyInfo: who this node is.
+    pub fn spki(&self) -> Sha256 {
+        Sha256::of(&self.key.subject_public_key_info())
+    }
+
+    /// The key in PEM (PKCS#8), for the installed system. Secret.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// The client side of mTLS with a certificate chain in PEM.
+    ///
+    /// # Errors
+    /// `E-PROTOCOL` where the server's chain cannot be read.
+    pub fn for_tls(&self, chain: &str) -> Result<http::Identity> {
+        let unreadable = |text: String| Failure::new(Code::Protocol, format!("reading the certificate: {text}"));
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain.as_bytes())
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| unreadable(error.to_string()))?;
+        if chain.is_empty() {
+            return Err(unreadable("there is none".to_owned()));
+        }
+        let key = PrivateKeyDer::try_from(self.key.serialize_der());
+        Ok(http::Identity { chain, key: key.map_err(|error| unreadable(error.to_owned()))? })
+    }
+}
+
+/// Random bytes for a nonce.
+///
+/// # Errors
+/// `E-INTERNAL` where the kernel has none.
+pub fn nonce() -> Result<Vec<u8>> {
+    let mut bytes = vec![0u8; protocol::enrol::NONCE_BYTES];
+    let drawn = SystemRandom::new().fill(&mut bytes);
+    drawn.map_err(|_| Failure::new(Code::Internal, "drawing a nonce: the kernel has no random bytes"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,230 @@
+//! Steps 6 to 12: one run of one generation.
+
+use super::{
+    closure_step, files, manifest,
+    manifest::Verified,
+    prepare::Machine,
+    runner::{
+        Attempts::{AtMost, UntilItWorks},
+        Run,
+    },
+    trace_of_install,
+};
+use crate::{
+    bootloader::{self, efi},
+    closure,
+    disk::{
+        apply,
+        mount::Mounted,
+        plan::{self, Facts, Plan},
+        probe,
+    },
+    telemetry,
+};
+use protocol::{
+    Code, Failure, Timestamp,
+    failure::{OrFail, Result},
+    inventory::Firmware,
+    marker::{InstallMarker, MarkerState},
+    report::{InstalledReport, PlanDecision, PlanReport},
+    spec::FileSpec,
+    step::Step,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use std::{path::Path, time::Duration};
+
+const TARGET: &str = "/mnt";
+const HOLD_POLL: Duration = Duration::from_secs(5);
+
+/// Installs what the manifest says. On return the disk is complete, unmounted and reported.
+///
+/// # Errors
+/// The failure that ends this run.
+pub async fn install(run: &Run, machine: &Machine) -> Result<()> {
+    let manifest = run.step(Step::Manifest, UntilItWorks, async || get_manifest(run, machine).await).await?;
+    if is_installed_already(machine, &manifest) {
+        return report_again(run, machine, &manifest).await;
+    }
+    let plan = run.step(Step::Plan, AtMost(5), async || make_plan(run, machine, &manifest).await).await?;
+    let target = run.step(Step::Disk, AtMost(1), async || prepare_target(run, machine, &manifest, &plan)).await?;
+    let closure = run
+        .step(Step::Closure, UntilItWorks, async || closure_step::pull(run, machine, &manifest, target.root()).await)
+        .await?;
+    run.step(Step::Files, AtMost(5), async || write_files(machine, &manifest, target.root()).await).await?;
+    let order = run
+        .step(Step::BootLoader, AtMost(1), async || install_boot_loader(machine, &manifest, &plan, target.root()))
+        .await?;
+    let report = installed_report(run, &manifest, &closure, order);
+    seal(run, machine, &manifest, target)?;
+    run.step(Step::Report, UntilItWorks, async || send_report(machine, &report).await).await
+}
+
+async fn get_manifest(run: &Run, machine: &Machine) -> Result<(Verified, String)> {
+    let run = run.telemetry.run();
+    let manifest = manifest::fetch(&machine.server, &machine.anchors, &machine.identity, &machine.node, run).await?;
+    let detail = format!("{} generation {}: {}", manifest.node, manifest.generation, manifest.system.toplevel);
+    Ok((manifest, detail))
+}
+
+/// The disk carries this generation whole: the report of it was lost, or the server has lost its memory.
+fn is_installed_already(machine: &Machine, manifest: &Verified) -> bool {
+    machine.identity.found.as_ref().is_some_and(|marker| {
+        marker.node == manifest.node
+            && marker.generation == manifest.generation
+            && marker.state == MarkerState::Installed
+    })
+}
+
+async fn report_again(run: &Run, machine: &Machine, manifest: &Verified) -> Result<()> {
+    run.note(Step::Report, "this disk carries this generation already: nothing is written, and it is reported again");
+    let report = installed_report(run, manifest, &closure::Summary::default(), efi::Ordered::default());
+    run.step(Step::Report, UntilItWorks, async || send_report(machine, &report).await).await
+}
+
+async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<(Plan, String)> {
+    let disks = crate::inventory::disks();
+    let contents = probe::contents(&disks)?;
+    let facts =
+        Facts { node: &manifest.node, disks: &disks, contents: &contents, firmware: machine.inventory.firmware };
+    let plan = plan::make(&manifest.disks, &facts)?;
+    let lines = plan.lines();
+    for line in &lines {
+        run.console.line(&format!("   {line}"));
+    }
+    let report = PlanReport {
+        run: run.telemetry.run(),
+        generation: manifest.generation,
+        lines: lines.clone(),
+        resumes: plan.may_resume(),
+    };
+    let mut told = false;
+    while machine.server.plan(&report).await?.decision == PlanDecision::Hold {
+        if !told {
+            run.note(Step::Plan, "the plan is held: waiting for an admin to approve it");
+            told = true;
+        }
+        tokio::time::sleep(HOLD_POLL).await;
+    }
+    let detail = lines.into_iter().filter(|line| line.starts_with("disk")).collect::<Vec<_>>().join("; ");
+    Ok((plan, detail))
+}
+
+/// Mounts what an interrupted run of this generation left, or partitions and formats anew.
+fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan) -> Result<(Mounted, String)> {
+    let root = Path::new(TARGET);
+    if let Some(mounted) = plan.may_resume().then(|| Mounted::mount(plan, root).ok()).flatten() {
+        match trace_of_install::read_marker(root).filter(|marker| marker.node == manifest.node) {
+            Some(marker) if marker.generation == manifest.generation && marker.state == MarkerState::Installing => {
+                return Ok((mounted, "an interrupted installation is carried on".to_owned()));
+            }
+            Some(marker) if marker.generation >= manifest.generation && marker.state == MarkerState::Installed => {
+                let cause = format!("mounting the target: it carries generation {} already", marker.generation);
+                return Err(Failure::new(Code::GenerationUsed, cause));
+            }
+            _ => {}
+        }
+    }
+    apply::apply(plan)?;
+    let mounted = Mounted::mount(plan, root)?;
+    // From here on a power cut leads back to this disk: with its key the node is known again at once.
+    files::write_file(root, &format!("/{}", trace_of_install::KEY_PATH), 0o400, machine.identity.key_pem().as_bytes())?;
+    files::write_marker(root, &marker(run, machine, manifest, MarkerState::Installing))?;
+    Ok((mounted, format!("{} disks partitioned, formatted and mounted", plan.disks.len())))
+}
+
+fn marker(run: &Run, machine: &Machine, manifest: &Verified, state: MarkerState) -> InstallMarker {
+    InstallMarker {
+        node: manifest.node.clone(),
+        generation: manifest.generation,
+        run: run.telemetry.run(),
+        state,
+        toplevel: manifest.system.toplevel.clone(),
+        server: machine.server.url.clone(),
+        ca_spki_sha256: machine.anchors.ca_spki_sha256.clone(),
+        written: Timestamp::now_utc(),
+    }
+}
+
+async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Result<((), String)> {
+    let secrets = machine.server.secrets(manifest.generation).await?;
+    if secrets.generation != manifest.generation {
+        return Err(Failure::new(Code::Protocol, "fetching the secrets: they are for another generation"));
+    }
+    let own = own_files(machine)?;
+    for files in [&manifest.files, &own, &secrets.files] {
+        files::write_all(root, files)?;
+    }
+    let count = manifest.files.len() + own.len();
+    Ok(((), format!("{count} files, {} secrets", secrets.files.len())))
+}
+
+/// The marker of NixOS, and the node's certificate for the first boot.
+fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
+    let unreadable = || "reading the node's certificate";
+    let blocks: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(machine.certificate.as_bytes())
+        .collect::<Result<_, _>>()
+        .or_fail(Code::Protocol, unreadable)?;
+    let ca = blocks.last().map(|ca| pem("CERTIFICATE", ca)).unwrap_or_default();
+    let file =
+        |path: &str, mode: &str, content: String| FileSpec { path: path.to_owned(), mode: mode.to_owned(), content };
+    Ok(vec![
+        file("/etc/NIXOS", "0644", String::new()),
+        file("/etc/nixos/secrets/node.crt", "0644", machine.certificate.clone()),
+        file("/etc/nixos/secrets/ca.crt", "0644", ca),
+    ])
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+fn install_boot_loader(
+    machine: &Machine,
+    manifest: &Verified,
+    plan: &Plan,
+    root: &Path,
+) -> Result<(efi::Ordered, String)> {
+    let entry = bootloader::install(root, &manifest.system.toplevel, machine.inventory.firmware)?;
+    let shown = entry.strip_prefix(root).unwrap_or(&entry).display().to_string();
+    if machine.inventory.firmware == Firmware::Bios {
+        return Ok((efi::Ordered::default(), shown));
+    }
+    let order = efi::set_boot_order(&plan.esp()?, manifest.boot.order)?;
+    let detail = format!("{shown}; boot order: {}", order.after.join(", "));
+    Ok((order, detail))
+}
+
+fn installed_report(
+    run: &Run,
+    manifest: &Verified,
+    closure: &closure::Summary,
+    order: efi::Ordered,
+) -> InstalledReport {
+    InstalledReport {
+        run: run.telemetry.run(),
+        generation: manifest.generation,
+        boot_order: order.after,
+        boot_order_before: order.before,
+        paths_fetched: closure.paths_fetched,
+        paths_present: closure.paths_present,
+        nar_bytes: closure.nar_bytes,
+        agent_peak_rss: telemetry::peak_rss(),
+    }
+}
+
+/// The generation is used up: marked on the disk, on the platter, before anybody is told.
+fn seal(run: &Run, machine: &Machine, manifest: &Verified, target: Mounted) -> Result<()> {
+    files::write_marker(target.root(), &marker(run, machine, manifest, MarkerState::Installed))?;
+    nix::unistd::sync();
+    target.unmount()
+}
+
+async fn send_report(machine: &Machine, report: &InstalledReport) -> Result<((), String)> {
+    let reply = machine.server.installed(report).await?;
+    if !reply.recorded {
+        return Err(Failure::new(Code::ServerUnreachable, "reporting the installation: the server did not record it"));
+    }
+    Ok(((), format!("generation {} is installed", report.generation)))
+}

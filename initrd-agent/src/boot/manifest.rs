@@ -1,0 +1,156 @@
+//! Gets the manifest and believes it only once everything about it has been checked.
+
+use super::{
+    enrol::is_signed,
+    identity::{self, Identity},
+    server::BootServer,
+};
+use protocol::{
+    Code, Failure, Timestamp,
+    encoding::Sha256,
+    failure::Result,
+    manifest::{Manifest, ManifestRequest, SignedManifest, statement},
+    marker::InstallMarker,
+    names::{NodeName, RunId},
+    parse,
+    trust::TrustAnchors,
+};
+
+/// A manifest that was signed for this node, this key and this request. Only [`fetch`] makes one.
+#[derive(Debug, Clone)]
+pub struct Verified(Manifest);
+
+impl std::ops::Deref for Verified {
+    type Target = Manifest;
+    fn deref(&self) -> &Manifest {
+        &self.0
+    }
+}
+
+/// Fetches and verifies the manifest of `node`.
+///
+/// # Errors
+/// `E-MANIFEST-REFUSED`; those of the call (`E-QUARANTINE`, `E-GENERATION-USED`, `E-NO-SPEC` ...).
+pub async fn fetch(
+    server: &BootServer,
+    anchors: &TrustAnchors,
+    identity: &Identity,
+    node: &NodeName,
+    run: RunId,
+) -> Result<Verified> {
+    let nonce = identity::nonce()?;
+    let signed = server.manifest(&ManifestRequest { nonce: nonce.clone(), run }).await?;
+    let expected = Expected { anchors, node, key: identity.spki(), nonce: &nonce, seen: identity.found.as_ref() };
+    verify(&signed, &expected, Timestamp::now_utc())
+}
+
+struct Expected<'a> {
+    anchors: &'a TrustAnchors,
+    node: &'a NodeName,
+    key: Sha256,
+    nonce: &'a [u8],
+    seen: Option<&'a InstallMarker>,
+}
+
+fn verify(signed: &SignedManifest, expected: &Expected<'_>, now: Timestamp) -> Result<Verified> {
+    let refused = |why: String| Failure::new(Code::ManifestRefused, format!("checking the manifest: {why}"));
+    if !is_signed(expected.anchors, &statement(&signed.payload), &signed.signature) {
+        return Err(refused("it is not signed by a manifest key of this image".to_owned()));
+    }
+    let manifest: Manifest = parse::json("the manifest", &signed.payload)?;
+    if manifest.node != *expected.node {
+        return Err(refused(format!("it is for {}, and this is {}", manifest.node, expected.node)));
+    }
+    let seen = expected.seen.filter(|marker| marker.node == manifest.node).map(|marker| marker.generation);
+    manifest.check(&expected.key, expected.nonce, now, seen).map_err(|refusal| refused(refusal.to_string()))?;
+    Ok(Verified(manifest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{
+        marker::MarkerState,
+        spec::{Boot, Disks, System},
+        trust::PublicKey,
+    };
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+    use time::{Duration, macros::datetime};
+
+    const NOW: Timestamp = datetime!(2026-11-21 12:00 UTC);
+    const TOPLEVEL: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos";
+
+    fn manifest() -> Manifest {
+        Manifest {
+            node: "n1".parse().unwrap(),
+            hostname: "n1".into(),
+            generation: 2,
+            node_key: Sha256::of(b"key"),
+            nonce: b"nonce".to_vec(),
+            issued: NOW,
+            expires: NOW + Duration::hours(1),
+            system: System { toplevel: TOPLEVEL.parse().unwrap(), substituters: vec![], trusted_public_keys: vec![] },
+            disks: Disks {
+                devices: serde_json::json!({}),
+                select: Default::default(),
+                wipe: Default::default(),
+                hold: false,
+            },
+            files: vec![],
+            boot: Boot::default(),
+        }
+    }
+
+    fn marker(generation: u64) -> InstallMarker {
+        InstallMarker {
+            node: "n1".parse().unwrap(),
+            generation,
+            run: "r".parse().unwrap(),
+            state: MarkerState::Installed,
+            toplevel: TOPLEVEL.parse().unwrap(),
+            server: "https://s".into(),
+            ca_spki_sha256: vec![],
+            written: NOW,
+        }
+    }
+
+    fn check(manifest: &Manifest, seed: u8, seen: Option<&InstallMarker>) -> Result<Verified> {
+        let trusted = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+        let signer = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let anchors = TrustAnchors {
+            ca_spki_sha256: vec![],
+            manifest_keys: vec![PublicKey(trusted.public_key().as_ref().to_vec())],
+            build_time: None,
+        };
+        let payload = serde_json::to_vec(manifest).unwrap();
+        let signature = signer.sign(&statement(&payload)).as_ref().to_vec();
+        let node = "n1".parse().unwrap();
+        let expected = Expected { anchors: &anchors, node: &node, key: Sha256::of(b"key"), nonce: b"nonce", seen };
+        verify(&SignedManifest { payload, signature }, &expected, NOW)
+    }
+
+    #[test]
+    fn a_manifest_made_for_this_request_is_believed() {
+        assert_eq!(check(&manifest(), 1, Some(&marker(2))).unwrap().generation, 2);
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let refused = |change: fn(&mut Manifest)| {
+            let mut changed = manifest();
+            change(&mut changed);
+            assert_eq!(check(&changed, 1, None).unwrap_err().code, Code::ManifestRefused);
+        };
+        refused(|manifest| manifest.node = "n2".parse().unwrap());
+        refused(|manifest| manifest.node_key = Sha256::of(b"other"));
+        refused(|manifest| manifest.nonce = b"replayed".to_vec());
+        refused(|manifest| manifest.expires = NOW - Duration::seconds(1));
+        refused(|manifest| manifest.issued = NOW + Duration::hours(1));
+        assert_eq!(check(&manifest(), 9, None).unwrap_err().code, Code::ManifestRefused, "another key signed");
+        assert_eq!(
+            check(&manifest(), 1, Some(&marker(3))).unwrap_err().code,
+            Code::ManifestRefused,
+            "older generation"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! The whole way of a node in the initrd, from the kernel command line to the reboot (DESIGN.md section 1).
+
+mod closure_step;
+mod cmdline;
+mod dhcp;
+mod enrol;
+mod files;
+mod identity;
+mod install;
+mod manifest;
+mod network;
+mod prepare;
+pub mod runner;
+mod server;
+mod trace_of_install;
+
+use crate::{
+    console::Console,
+    init,
+    telemetry::{self, Channel, LogLayer, Telemetry},
+};
+use cmdline::KernelParameters;
+use protocol::{Code, Failure, failure::OrFail, failure::Result, names::RunId, parse, step::Step, trust::TrustAnchors};
+use runner::Run;
+use std::{fs, path::Path, process::ExitCode, time::Duration};
+use tokio::sync::watch;
+use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+const TRUST_ANCHORS: &str = "/etc/centra/trust.json";
+/// What a new process of this boot carries on with.
+const STATE: &str = "/run/centra";
+/// How long the end of a run waits for the server to take the rest of the log.
+const FLUSH: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Runs the way and returns the status that PID 1 acts on.
+pub fn run() -> ExitCode {
+    let telemetry = Telemetry::new(run_of_this_boot(), Some(Path::new(STATE)));
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let level = if command_line.contains("centra.debug") { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    tracing_subscriber::registry().with(level).with(LogLayer::new(telemetry.clone())).init();
+    telemetry::follow_kernel_log(telemetry.clone());
+    let run = Run { telemetry, console: Console::open() };
+    if let Ok(how) = std::env::var(init::LAST_EXIT_VARIABLE) {
+        run.note(Step::Coldplug, &format!("the agent ended unexpectedly ({how}) and was started again"));
+    }
+    // The steps run on this thread and may block; shipping and lease run on the others.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            run.console.line(&format!("!! E-SYSTEM: starting the runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(way(&run, &KernelParameters::parse(&command_line))) {
+        Ok(()) => status(init::EXIT_REBOOT),
+        Err(failure) => {
+            run.console.line(&format!("!! {failure}\n   remedy: {}", failure.remedy));
+            status(init::EXIT_AGAIN)
+        }
+    }
+}
+
+fn status(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Prepares once, then installs: again and again, until it is done or there is nothing to do.
+async fn way(run: &Run, parameters: &KernelParameters) -> Result<()> {
+    let anchors = read_anchors()?;
+    let (channel, channels) = watch::channel(None);
+    tokio::spawn(telemetry::ship(run.telemetry.clone(), channels));
+    let machine = match prepare::prepare(run, parameters, anchors, &channel).await {
+        Ok(machine) => machine,
+        Err(failure) => {
+            run.telemetry.drained(FLUSH).await;
+            return Err(failure);
+        }
+    };
+    let mut pause = FIRST_PAUSE;
+    while let Err(failure) = install::install(run, &machine).await {
+        run.telemetry.drained(FLUSH).await;
+        if needs_new_enrolment(failure.code) {
+            return Err(failure);
+        }
+        run.console.line(&format!("== this run has failed; the next begins in {} s", pause.as_secs()));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        run.telemetry.begin_run(new_run());
+    }
+    if !run.telemetry.drained(FLUSH).await {
+        run.console.line("   the end of the log did not reach the boot-server");
+    }
+    Ok(())
+}
+
+fn needs_new_enrolment(code: Code) -> bool {
+    matches!(code, Code::EnrolUnknown | Code::EnrolConflict | Code::EnrolRejected | Code::Forbidden | Code::Tls)
+}
+
+fn read_anchors() -> Result<TrustAnchors> {
+    let bytes = fs::read(TRUST_ANCHORS).or_fail(Code::TrustAnchors, || format!("reading {TRUST_ANCHORS}"))?;
+    parse::json(TRUST_ANCHORS, &bytes).map_err(|failure| Failure { code: Code::TrustAnchors, ..failure })
+}
+
+/// The run that a process before this one began in this boot, or a new one.
+fn run_of_this_boot() -> RunId {
+    let path = Path::new(STATE).join("run");
+    if let Some(run) = fs::read_to_string(&path).ok().and_then(|text| text.parse().ok()) {
+        return run;
+    }
+    let run = new_run();
+    let _ = fs::create_dir_all(STATE).and_then(|()| fs::write(&path, run.as_str()));
+    run
+}
+
+fn new_run() -> RunId {
+    let text = uuid::Uuid::new_v4().to_string();
+    text.parse().unwrap_or_else(|_| unreachable!("a UUID is hex digits and dashes"))
+}
+
+/// Tells the shipper how the server is reached from now on.
+fn announce(channel: &watch::Sender<Option<Channel>>, server: &server::BootServer, session: Option<&str>) {
+    let session = session.map(str::to_owned);
+    channel.send_replace(Some(Channel { client: server.client.clone(), server: server.url.clone(), session }));
+}

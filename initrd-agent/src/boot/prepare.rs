@@ -1,0 +1,102 @@
+//! Steps 1 to 5, once a boot: drivers, network, clock, inventory, enrolment.
+
+use super::{
+    announce,
+    cmdline::KernelParameters,
+    enrol,
+    identity::Identity,
+    network,
+    runner::{Attempts::UntilItWorks, Run},
+    server::BootServer,
+};
+use crate::{coldplug, inventory, telemetry::Channel};
+use protocol::{
+    Code, Failure, failure::Result, inventory::Inventory, names::NodeName, step::Step, trust::TrustAnchors,
+};
+use tokio::sync::watch;
+
+/// A machine that has proved who it is.
+pub struct Machine {
+    /// What the image trusts.
+    pub anchors: TrustAnchors,
+    /// The hardware.
+    pub inventory: Inventory,
+    /// The node's key.
+    pub identity: Identity,
+    /// Which node this is.
+    pub node: NodeName,
+    /// Leaf and CA in PEM.
+    pub certificate: String,
+    /// The boot-server, by mTLS.
+    pub server: BootServer,
+}
+
+/// From a booted kernel to an enrolled node.
+///
+/// # Errors
+/// The failure of the step that cannot be helped by trying again.
+pub async fn prepare(
+    run: &Run,
+    parameters: &KernelParameters,
+    anchors: TrustAnchors,
+    channel: &watch::Sender<Option<Channel>>,
+) -> Result<Machine> {
+    run.step(Step::Coldplug, UntilItWorks, async || load_drivers()).await?;
+    let network = run
+        .step(Step::Network, UntilItWorks, async || {
+            let network = network::bring_up(parameters).await?;
+            let detail = network.describe();
+            Ok((network, detail))
+        })
+        .await?;
+    tokio::spawn(network::keep_lease(network.clone()));
+
+    let url = server_url(parameters, &network)?;
+    let anonymous = BootServer::new(&url, &anchors, None)?;
+    let identity = Identity::find_or_make(&anchors)?;
+    let greeted = run
+        .step(Step::Clock, UntilItWorks, async || {
+            let (greeted, reply) = enrol::hello(&anonymous, &anchors, &identity).await?;
+            Ok((greeted, enrol::set_clock(&anchors, reply.time)?))
+        })
+        .await?;
+    announce(channel, &anonymous, Some(&greeted.session));
+
+    let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
+    let claims = inventory::claims(&inventory, Some(&network.nic.mac));
+    let approved = run
+        .step(Step::Enrol, UntilItWorks, async || {
+            let approved = enrol::enrol(run, &anonymous, &identity, &greeted, claims.clone(), &inventory).await?;
+            let detail = format!("this is {} (code {})", approved.node, greeted.code);
+            Ok((approved, detail))
+        })
+        .await?;
+    let server = BootServer::new(&url, &anchors, Some(identity.for_tls(&approved.certificate)?))?;
+    announce(channel, &server, None);
+    Ok(Machine { anchors, inventory, identity, node: approved.node, certificate: approved.certificate, server })
+}
+
+fn load_drivers() -> Result<((), String)> {
+    let report = coldplug::coldplug()?;
+    Ok(((), report.describe()))
+}
+
+fn read_hardware() -> (Inventory, String) {
+    let inventory = inventory::read();
+    let detail = format!(
+        "{} threads, {} MiB, {} disks, {} network cards, {:?}",
+        inventory.cpu.threads,
+        inventory.memory_bytes >> 20,
+        inventory.disks.len(),
+        inventory.nics.len(),
+        inventory.firmware
+    );
+    (inventory, detail)
+}
+
+fn server_url(parameters: &KernelParameters, network: &network::Network) -> Result<String> {
+    let url = parameters.server.as_ref().or(network.lease.boot_server.as_ref());
+    url.cloned().ok_or_else(|| {
+        Failure::new(Code::NoServer, "looking for the boot-server: neither centra.server= nor DHCP option 224 names it")
+    })
+}

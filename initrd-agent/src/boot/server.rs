@@ -1,0 +1,81 @@
+//! The boot-server as the agent sees it: one function per call of its API.
+
+use crate::http::{Client, Identity, Trust};
+use hyper::Method;
+use protocol::{
+    enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
+    failure::Result,
+    manifest::{ManifestRequest, SecretBundle, SignedManifest},
+    report::{InstalledReply, InstalledReport, PlanReply, PlanReport},
+    trust::TrustAnchors,
+};
+use std::time::SystemTime;
+
+/// How long the server may keep a poll open, seconds.
+const POLL_SECONDS: u32 = 25;
+
+/// The boot-server at one URL, with a certificate or without.
+#[derive(Clone)]
+pub struct BootServer {
+    /// The client, with the node's certificate once there is one.
+    pub client: Client,
+    /// `https://HOST:PORT`.
+    pub url: String,
+}
+
+impl BootServer {
+    /// The server at `url`, trusted by the image's pins alone.
+    ///
+    /// # Errors
+    /// `E-TLS` where the certificate or key cannot be used.
+    pub fn new(url: &str, anchors: &TrustAnchors, identity: Option<Identity>) -> Result<Self> {
+        let floor = anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+        let client = Client::new(&Trust::Pinned(anchors.ca_spki_sha256.clone()), identity, floor)?;
+        Ok(Self { client, url: url.to_owned() })
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// First message of the enrolment.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`]; so for every call here.
+    pub async fn hello(&self, hello: &HelloRequest) -> Result<HelloReply> {
+        self.client.call(Method::POST, &self.at("/v1/enrol/hello"), Some(hello)).await
+    }
+
+    /// Second message of the enrolment.
+    #[allow(missing_docs)]
+    pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply> {
+        self.client.call(Method::POST, &self.at("/v1/enrol"), Some(request)).await
+    }
+
+    /// Where the enrolment stands; answers when it changes, or after a while.
+    pub async fn poll_enrolment(&self, session: &str) -> Result<EnrolReply> {
+        let path = format!("/v1/enrol/{session}?wait={POLL_SECONDS}");
+        self.client.call(Method::GET, &self.at(&path), None::<&()>).await
+    }
+
+    /// The signed manifest.
+    pub async fn manifest(&self, request: &ManifestRequest) -> Result<SignedManifest> {
+        self.client.call(Method::POST, &self.at("/v1/node/manifest"), Some(request)).await
+    }
+
+    /// What only this node may have.
+    pub async fn secrets(&self, generation: u64) -> Result<SecretBundle> {
+        let path = format!("/v1/node/secrets?generation={generation}");
+        self.client.call(Method::GET, &self.at(&path), None::<&()>).await
+    }
+
+    /// Shows the plan and asks whether it may be carried out.
+    pub async fn plan(&self, report: &PlanReport) -> Result<PlanReply> {
+        self.client.call(Method::POST, &self.at("/v1/node/plan"), Some(report)).await
+    }
+
+    /// The installation is complete.
+    pub async fn installed(&self, report: &InstalledReport) -> Result<InstalledReply> {
+        self.client.call(Method::POST, &self.at("/v1/node/installed"), Some(report)).await
+    }
+}

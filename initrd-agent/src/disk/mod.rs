@@ -1,0 +1,13 @@
+//! The disk engine: disko's layout onto exactly the disks that were meant (DESIGN.md sections 6 and 11).
+//!
+//! `layout` reads what the operator wrote, `select` finds the disk, `plan` decides everything, and only what
+//! takes a [`plan::Plan`] writes.
+
+pub mod apply;
+pub mod layout;
+pub mod mount;
+pub mod plan;
+pub mod probe;
+pub mod select;
+pub mod size;
+pub mod table;
