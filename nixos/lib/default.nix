@@ -1,0 +1,5 @@
+# Functions that need nothing but Nix itself, so that they are tested without nixpkgs.
+{
+  mkNode = import ./mk-node.nix;
+  ipv4 = import ./ipv4.nix;
+}

@@ -1,0 +1,92 @@
+# A NodeSpec (protocol/src/spec.rs) of a NixOS configuration that has disko's layout:
+#
+#   nix eval --json .#nodes.node-01 > node-01.json
+#   boot-server apply -f node-01.json
+#
+# Only the toplevel's path goes into the spec; the closure gets to the cache by
+#   nix copy --to URL "$(nix build --print-out-paths .#nixosConfigurations.node-01.config.system.build.toplevel)"
+{
+  # The node's name, a DNS label.
+  name,
+  # Which machine it is: macs, serial, uuid. Every claim that is given must hold.
+  match,
+  nixosConfiguration ? null,
+  toplevel ? nixosConfiguration.config.system.build.toplevel,
+  # disko.devices, evaluated.
+  devices ? nixosConfiguration.config.disko.devices,
+  # Nix binary caches that have the closure, and the keys that sign it.
+  substituters,
+  trustedPublicKeys,
+  # The boot image.
+  profile ? null,
+  hostname ? null,
+  # By the layout's disk name: which disk it is (serial, wwn, model, size, ...), and what may be destroyed.
+  select ? { },
+  wipe ? { },
+  # Hold the plan until an admin has agreed to it.
+  hold ? null,
+  # [{ path; mode; content; }]
+  files ? [ ],
+  # The same, given to this node alone. Mind that what a Nix expression holds may end up in a store.
+  secrets ? [ ],
+  # cluster-config.json
+  cluster ? null,
+  # network-first or disk-first
+  bootOrder ? null,
+  # approval or open-lab
+  admission ? null,
+}:
+let
+  # disko keeps functions and its own workings among the evaluated options.
+  plain =
+    value:
+    if builtins.isAttrs value then
+      if value ? outPath then
+        toString value
+      else
+        builtins.mapAttrs (_: plain) (
+          builtins.removeAttrs value (builtins.filter (key: drop key value.${key}) (builtins.attrNames value))
+        )
+    else if builtins.isList value then
+      map plain (builtins.filter (item: !builtins.isFunction item) value)
+    else
+      value;
+  drop = key: value: builtins.substring 0 1 key == "_" || value == null || builtins.isFunction value;
+
+  # What is left out takes the server's default.
+  given =
+    attributes:
+    builtins.removeAttrs attributes (
+      builtins.filter (
+        key:
+        builtins.elem attributes.${key} [
+          null
+          { }
+          [ ]
+        ]
+      ) (builtins.attrNames attributes)
+    );
+in
+{
+  inherit name match;
+  system = {
+    toplevel = builtins.unsafeDiscardStringContext (toString toplevel);
+    inherit substituters;
+    trusted_public_keys = trustedPublicKeys;
+  };
+  disks = {
+    devices = plain devices;
+  }
+  // given { inherit select wipe hold; };
+}
+// given {
+  inherit
+    profile
+    hostname
+    files
+    secrets
+    cluster
+    admission
+    ;
+  boot = given { order = bootOrder; };
+}

@@ -1,0 +1,2 @@
+# A cluster of one, for tests: everything a control plane has, and work.
+{ imports = [ ./control-plane.nix ]; }

@@ -1,0 +1,79 @@
+# Needs no nixpkgs: nix-instantiate --eval --strict nixos/tests/lib.nix. Every value must be true.
+let
+  inherit (import ../lib) mkNode ipv4;
+  refused = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
+  hash = "0123456789abcdfghijklmnpqrsvwxyz";
+  small = {
+    name = "n1";
+    match.macs = [ "52:54:00:00:00:01" ];
+    toplevel = "/nix/store/${hash}-nixos";
+    substituters = [ ];
+    trustedPublicKeys = [ ];
+    devices.disk.main = {
+      type = "disk";
+      device = "/dev/vda";
+      _create = { }: "sgdisk";
+      preCreateHook = null;
+      content.partitions.root = {
+        _index = 1;
+        size = "100%";
+      };
+    };
+  };
+in
+{
+  "a mask has a prefix length" = map ipv4.prefixLength [
+    "255.255.255.0"
+    "255.255.240.0"
+    "0.0.0.0"
+    "255.255.255.255"
+  ] == [
+    24
+    20
+    0
+    32
+  ];
+  "a mask with a hole is refused" = refused (ipv4.prefixLength "255.0.255.0") && refused (ipv4.prefixLength "255.3.0.0");
+  "what is no address is refused" = refused (ipv4.prefixLength "255.255.255") && refused (ipv4.prefixLength "256.0.0.0");
+  "a network has a broadcast address" = ipv4.broadcast "10.0.16.0" "255.255.240.0" == "10.0.31.255";
+  "a spec has what was given and nothing else" =
+    mkNode small == {
+      name = "n1";
+      match.macs = [ "52:54:00:00:00:01" ];
+      system = {
+        toplevel = "/nix/store/${hash}-nixos";
+        substituters = [ ];
+        trusted_public_keys = [ ];
+      };
+      disks.devices.disk.main = {
+        type = "disk";
+        device = "/dev/vda";
+        content.partitions.root.size = "100%";
+      };
+    };
+  "what the server has a default for may be given" =
+    let
+      spec = mkNode (
+        small
+        // {
+          bootOrder = "disk-first";
+          wipe.main = "wipe";
+          hold = true;
+        }
+      );
+    in
+    spec.boot.order == "disk-first" && spec.disks.wipe.main == "wipe" && spec.disks.hold;
+  "a layout and toplevel are taken from a configuration" =
+    let
+      nixosConfiguration.config = {
+        system.build.toplevel = {
+          type = "derivation";
+          outPath = "/nix/store/${hash}-system";
+        };
+        disko.devices.disk = { };
+      };
+      spec = mkNode (builtins.removeAttrs small [ "toplevel" "devices" ] // { inherit nixosConfiguration; });
+    in
+    spec.system.toplevel == "/nix/store/${hash}-system" && spec.disks.devices == { disk = { }; };
+  "a spec is JSON" = builtins.isString (builtins.toJSON (mkNode small));
+}
