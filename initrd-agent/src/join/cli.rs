@@ -101,8 +101,10 @@ impl Common {
     fn config(&self) -> Result<ClusterConfig> {
         let path = self.config.clone().unwrap_or_else(|| self.secrets_dir.join("cluster-config.json"));
         let read = || format!("reading {}", path.display());
-        let size = std::fs::metadata(&path).or_fail(Code::Config, read)?.len();
-        if size > MAX_CONFIG {
+        let metadata = std::fs::metadata(&path).or_fail(Code::Config, read).map_err(|failure| {
+            failure.with_remedy("put the node's cluster-config.json there, or name it with --config")
+        })?;
+        if metadata.len() > MAX_CONFIG {
             return Err(Failure::new(Code::Config, format!("{}: it is larger than 1 MiB", read())));
         }
         let bytes = std::fs::read(&path).or_fail(Code::Config, read)?;

@@ -53,3 +53,11 @@ fn every_line_of_the_log_has_the_keys_of_the_contract() {
         assert_eq!(line["service"], "etcd");
     }
 }
+
+#[test]
+fn a_configuration_that_is_not_there_is_asked_for_by_its_path() {
+    let ca = Ca::new("cluster");
+    let run = Node::joiner(&ca, "m2", 1).join("etcd", &["--config", "/does/not/exist.json"]);
+    assert_eq!(run.code, Some(3));
+    assert!(run.failure().contains("/does/not/exist.json") && run.remedy().contains("--config"));
+}

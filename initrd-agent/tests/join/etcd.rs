@@ -58,7 +58,7 @@ fn three_founders_that_start_at_once_make_one_cluster() {
     for node in &mut nodes {
         node.config["initial_peers"] = json!(peers);
     }
-    let etcds = nodes.each_ref().map(|node| Etcd::of(node));
+    let etcds = nodes.each_ref().map(Etcd::of);
     thread::scope(|scope| {
         let runs = etcds.each_ref().map(|etcd| scope.spawn(|| etcd.join().code));
         assert_eq!(runs.map(|run| run.join().unwrap()), [Some(0); 3]);
