@@ -118,8 +118,8 @@ pub struct Gpt {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Partition {
     /// Order on the disk: small first.
-    #[serde(default = "default_priority")]
-    pub priority: i64,
+    #[serde(default)]
+    priority: Option<i64>,
     /// `500M`, `100%`; `end` says the same where both are there.
     #[serde(default)]
     pub size: Option<String>,
@@ -136,7 +136,7 @@ pub struct Partition {
     #[serde(default)]
     pub attributes: Vec<u8>,
     /// sgdisk's four digits, or a GUID.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default = "linux_data")]
     pub kind: String,
     /// Name in the table.
     #[serde(default)]
@@ -155,8 +155,8 @@ pub struct Partition {
     _device: Option<String>,
 }
 
-fn default_priority() -> i64 {
-    1000
+fn linux_data() -> String {
+    "8300".to_owned()
 }
 
 fn zero() -> String {
@@ -269,6 +269,15 @@ impl Partition {
             Some(Content::Other(value)) => Err(other(&format!("{at}.content"), value)),
             Some(Content::Filesystem(filesystem)) => filesystem.check(&format!("{at}.content")),
         }
+    }
+
+    /// Order on the disk: disko puts what a BIOS boots from first, and what takes the rest last.
+    pub fn priority(&self) -> i64 {
+        self.priority.unwrap_or(match (self.kind.as_str(), self.size.as_deref()) {
+            ("EF02", _) => 100,
+            (_, Some("100%")) => 9001,
+            _ => 1000,
+        })
     }
 
     /// The file system in it.

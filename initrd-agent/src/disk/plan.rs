@@ -164,7 +164,7 @@ fn place(name: &str, layout: &layout::Disk, disk: &Disk, facts: &Facts<'_>) -> R
     let usable = usable(disk.size, sector)
         .ok_or_else(|| facts.refuse(Code::DiskUnfit, &format!("{} is too small for a partition table", disk.name)))?;
     let mut order: Vec<_> = gpt.partitions.iter().collect();
-    order.sort_by_key(|(_, partition)| partition.priority);
+    order.sort_by_key(|(_, partition)| partition.priority());
     let mut next = usable.first;
     let mut placed = Vec::new();
     for (number, (key, partition)) in (1u32..).zip(order) {

@@ -45,6 +45,20 @@ fn diskos_order_is_priority_then_name() {
 }
 
 #[test]
+fn a_layout_that_leaves_diskos_defaults_out_gets_them() {
+    let mut short = wanted();
+    for partition in ["ESP", "boot", "root"] {
+        let partition = short.devices["disk"]["main"]["content"]["partitions"][partition].as_object_mut().unwrap();
+        for key in ["priority", "end", "start", "label"] {
+            partition.remove(key);
+        }
+    }
+    short.devices["disk"]["main"]["content"]["partitions"]["root"].as_object_mut().unwrap().remove("type");
+    let disks = [disk("vda", "A", 4 * GIB)];
+    assert_eq!(plan(&short, &disks, &[]).unwrap(), plan(&wanted(), &disks, &[]).unwrap());
+}
+
+#[test]
 fn a_foreign_file_system_is_refused_with_the_table_and_wiped_only_by_name() {
     let disks = [disk("vda", "A", 4 * GIB)];
     let failure = plan(&wanted(), &disks, &[("vda", ext4("vda"))]).unwrap_err();
