@@ -2,13 +2,34 @@
 //!
 //! A library with a thin binary, so that each leg can be run alone in a test.
 
+pub mod admission;
+pub mod api;
+pub mod apply;
+pub mod ca;
+pub mod cli;
+pub mod config;
 pub mod context;
 pub mod dhcp;
+pub mod enrolment;
 pub mod files;
+pub mod folder;
 pub mod health;
 pub mod http;
+pub mod https;
+pub mod install;
+pub mod intake;
 pub mod ipxe;
+pub mod lifecycle;
+pub mod manifest;
 pub mod policy;
+pub mod presence;
+pub mod random;
 pub mod router_advert;
+pub mod server;
+pub mod sessions;
 pub mod site;
+pub mod spec_check;
+pub mod state;
 pub mod tftp;
+pub mod ui;
+pub mod view;

@@ -5,6 +5,7 @@ use crate::{
     claims::Claims,
     inventory::Inventory,
     names::{NodeName, RunId},
+    report::ReadyReport,
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, LogLine, Progress},
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum NodeState {
+    /// An operator applied it; no machine has been seen yet.
+    Expected,
     Discovered,
     Pending,
     Approved,
@@ -32,7 +35,8 @@ pub enum NodeState {
 
 impl NodeState {
     /// Every state, in the order of the way.
-    pub const ALL: [NodeState; 12] = [
+    pub const ALL: [NodeState; 13] = [
+        NodeState::Expected,
         NodeState::Discovered,
         NodeState::Pending,
         NodeState::Approved,
@@ -50,6 +54,7 @@ impl NodeState {
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {
+            NodeState::Expected => "expected",
             NodeState::Discovered => "discovered",
             NodeState::Pending => "pending",
             NodeState::Approved => "approved",
@@ -120,9 +125,71 @@ pub struct NodeDetail {
     /// Peak resident memory of the agent, bytes.
     #[serde(default)]
     pub agent_peak_rss: u64,
-    /// Steps of the current run.
+    /// Steps of the run that installs and of those after it.
     #[serde(default)]
     pub events: Vec<ServerEvent>,
+    /// Who decided what about it.
+    #[serde(default)]
+    pub history: Vec<AuditEntry>,
+    /// The report of its membership.
+    #[serde(default)]
+    pub ready: Option<ReadyReport>,
+}
+
+/// Who decided or did what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// The server's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub time: Timestamp,
+    /// `admin`, `server` or a node.
+    pub actor: String,
+    /// One line.
+    pub text: String,
+}
+
+/// An event or a log line, in the order in which they arrived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum JournalEntry {
+    /// A step began, ended or failed.
+    Event(ServerEvent),
+    /// A log line.
+    Line(ServerLine),
+}
+
+impl JournalEntry {
+    /// Grows over all runs and nodes; the id of a server-sent event.
+    pub fn id(&self) -> i64 {
+        match self {
+            JournalEntry::Event(event) => event.id,
+            JournalEntry::Line(line) => line.id,
+        }
+    }
+}
+
+/// What an operator applies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyRequest {
+    /// The nodes; others stay as they are.
+    pub nodes: Vec<NodeSpec>,
+}
+
+/// What became of one applied node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Its name.
+    pub name: NodeName,
+    /// `created`, `configured` or `unchanged`.
+    pub result: String,
+}
+
+/// Answer to [`ApproveRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// The node that the machine is now.
+    pub node: NodeName,
 }
 
 /// An event with the server's own clock.

@@ -43,7 +43,8 @@ pub struct NodeSpec {
     pub admission: Option<Admission>,
 }
 
-fn default_profile() -> NodeName {
+/// The profile of a spec that names none.
+pub fn default_profile() -> NodeName {
     // A constant that fits the grammar; the test below holds it to that.
     "vm".parse().unwrap_or_else(|_| unreachable!("a constant label"))
 }

@@ -15,7 +15,7 @@ pub struct Reservations<'a> {
     /// The client's own.
     pub own: Option<Ipv4Addr>,
     /// Whether the address is another client's.
-    pub others: &'a dyn Fn(Ipv4Addr) -> bool,
+    pub others: &'a (dyn Fn(Ipv4Addr) -> bool + Sync),
 }
 
 /// What comes out of a message.

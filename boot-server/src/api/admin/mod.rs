@@ -1,0 +1,26 @@
+//! What an admin may: a bearer token, or the page's cookie.
+
+mod apply;
+mod approve;
+mod login;
+mod logs;
+mod nodes;
+
+use crate::server::Server;
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use std::sync::Arc;
+
+/// The admin's routes.
+pub fn router() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/v1/nodes", get(nodes::list).post(apply::post))
+        .route("/v1/nodes/{name}", get(nodes::detail))
+        .route("/v1/nodes/{name}/logs", get(logs::page))
+        .route("/v1/nodes/{name}/stream", get(logs::stream))
+        .route("/v1/nodes/{name}/plan/approve", post(approve::plan))
+        .route("/v1/approve", post(approve::code))
+        .route("/v1/login", post(login::begin).delete(login::end))
+}

@@ -1,0 +1,5 @@
+//! Enrolment: hello, request, poll.
+
+pub mod hello;
+pub mod poll;
+pub mod request;

@@ -1,0 +1,7 @@
+//! What a node asks and reports with its certificate.
+
+pub mod installed;
+pub mod manifest;
+pub mod plan;
+pub mod ready;
+pub mod secrets;

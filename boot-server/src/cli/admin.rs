@@ -1,0 +1,233 @@
+//! The admin's verbs: apply, get, describe, approve, wait.
+
+use super::{client::Target, output, specs};
+use crate::enrolment;
+use protocol::{
+    Code, Failure,
+    admin::{Applied, ApplyRequest, ApproveRequest, Approved, NodeDetail, NodeState, NodeSummary},
+    failure::Result,
+    names::NodeName,
+};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// Say what nodes shall be: a NodeSpec, or several, as JSON or TOML
+///
+/// A node that is new gets its first generation: the first machine that is admitted as it is installed, once.
+/// Applying the same file again changes nothing.
+#[derive(Debug, clap::Args)]
+pub struct Apply {
+    /// File of NodeSpecs; - reads the standard input; repeat for more
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    file: Vec<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Applies the files in one request.
+pub async fn apply(args: Apply) -> Result<()> {
+    let client = args.target.client()?;
+    let mut nodes = Vec::new();
+    for file in &args.file {
+        nodes.extend(specs::read(file)?);
+    }
+    let applied: Vec<Applied> = client.post("/v1/nodes", &ApplyRequest { nodes }).await?;
+    for node in applied {
+        println!("node {} {}", node.name, node.result);
+    }
+    Ok(())
+}
+
+/// List nodes, and machines that wait to become one
+#[derive(Debug, clap::Args)]
+pub struct Get {
+    /// What to list
+    #[arg(value_parser = ["nodes", "node"])]
+    what: String,
+    /// Only this one
+    name: Option<String>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: output::Format,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Prints the list.
+pub async fn get(args: Get) -> Result<()> {
+    let mut nodes: Vec<NodeSummary> = args.target.client()?.get("/v1/nodes").await?;
+    if let Some(name) = &args.name {
+        nodes.retain(|node| node.name == *name);
+        if nodes.is_empty() {
+            return Err(Failure::new(Code::NotFound, format!("looking for node {name:?}: there is none")));
+        }
+    }
+    print!("{}", output::nodes(&nodes, args.output)?);
+    Ok(())
+}
+
+/// Show one node: what it is, how far it is, what happened to it
+#[derive(Debug, clap::Args)]
+pub struct Describe {
+    /// What to show
+    #[arg(value_parser = ["node"])]
+    what: String,
+    /// Its name, as get nodes prints it
+    name: String,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: output::DetailFormat,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Prints one node.
+pub async fn describe(args: Describe) -> Result<()> {
+    let detail: NodeDetail = args.target.client()?.get(&path_of(&args.name)?).await?;
+    print!("{}", output::detail(&detail, args.output)?);
+    Ok(())
+}
+
+/// Admit a machine by the code on its console, or agree to a plan that is held
+#[derive(Debug, clap::Args)]
+pub struct Approve {
+    /// The code that the machine shows, such as K7QF-2M5X; or the name of a node
+    #[arg(value_name = "CODE-or-NAME")]
+    subject: String,
+    /// The node it becomes, where no NodeSpec matches the machine
+    #[arg(long, value_name = "NAME")]
+    node: Option<NodeName>,
+    /// The code that the machine shows, where the node is named
+    #[arg(long)]
+    code: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Approves a machine or a plan.
+pub async fn approve(args: Approve) -> Result<()> {
+    let client = args.target.client()?;
+    let (code, node) = match (&args.code, enrolment::normal_code(&args.subject)) {
+        (Some(code), _) => {
+            let name = args.subject.parse();
+            let name = name.map_err(|error| Failure::new(Code::Input, format!("reading the node's name: {error}")))?;
+            (code.clone(), Some(name))
+        }
+        (None, Some(code)) => (code, args.node),
+        (None, None) => {
+            let path = format!("{}/plan/approve", path_of(&args.subject)?);
+            let approved: Approved = client.post(&path, &serde_json::json!({})).await?;
+            println!("the plan of node {} is approved", approved.node);
+            return Ok(());
+        }
+    };
+    let approved: Approved = client.post("/v1/approve", &ApproveRequest { code, node }).await?;
+    println!("the machine is node {}", approved.node);
+    Ok(())
+}
+
+/// Wait until a node has come to a state
+///
+/// Ends with an error at once where the node cannot come there by itself: failed, rejected, in conflict.
+#[derive(Debug, clap::Args)]
+pub struct Wait {
+    /// The node
+    name: String,
+    /// The state: expected, discovered, pending, approved, installing, installed, joining, ready, failed ...
+    #[arg(long = "for", value_name = "STATE", value_parser = state)]
+    state: NodeState,
+    /// Seconds to wait at most
+    #[arg(long, default_value_t = 3600)]
+    timeout: u64,
+    #[command(flatten)]
+    target: Target,
+}
+
+fn state(text: &str) -> Result<NodeState, String> {
+    let names = NodeState::ALL.map(NodeState::name).join(", ");
+    NodeState::ALL.into_iter().find(|state| state.name() == text).ok_or_else(|| format!("not one of {names}"))
+}
+
+/// Whether a node in this state has come to the wanted one: states of the way count once they are passed.
+fn reached(now: NodeState, wanted: NodeState) -> bool {
+    let place = |state| {
+        use NodeState::{Approved, Discovered, Expected, Installed, Installing, Joining, Pending, Ready};
+        let way = [Expected, Discovered, Pending, Approved, Installing, Installed, Joining, Ready];
+        way.iter().position(|step| *step == state)
+    };
+    match (place(now), place(wanted)) {
+        (Some(now), Some(wanted)) => now >= wanted,
+        _ => now == wanted,
+    }
+}
+
+/// Asks every second.
+pub async fn wait(args: Wait) -> Result<()> {
+    let client = args.target.client()?;
+    let path = path_of(&args.name)?;
+    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    loop {
+        let found = client.get::<NodeDetail>(&path).await;
+        let summary = match found {
+            Ok(detail) => detail.summary,
+            // The server may be restarting; a node may be applied in a moment.
+            Err(failure) if Instant::now() < deadline && failure.code == Code::ServerUnreachable => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        if reached(summary.state, args.state) {
+            println!("node {} is {}", args.name, summary.state);
+            return Ok(());
+        }
+        let stuck = matches!(summary.state, NodeState::Rejected | NodeState::Conflict | NodeState::Revoked);
+        if stuck || Instant::now() >= deadline {
+            return Err(not_reached(&args, &summary));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn not_reached(args: &Wait, summary: &NodeSummary) -> Failure {
+    let mut cause = format!("waiting for node {} to be {}: it is {}", args.name, args.state, summary.state);
+    if let Some(step) = summary.step {
+        cause.push_str(&format!(", {}", step.title()));
+    }
+    if let Some(failure) = &summary.failure {
+        cause.push_str(&format!(" ({failure})"));
+    }
+    let failure = Failure::new(Code::WrongState, cause);
+    match summary.missing.first() {
+        Some(missing) => failure.with_remedy(format!("it needs {missing}")),
+        None => failure.with_remedy(format!("boot-server describe node {}", args.name)),
+    }
+}
+
+/// A name goes into a URL; what is no name is refused here.
+pub fn path_of(name: &str) -> Result<String> {
+    let name: NodeName =
+        name.parse().map_err(|error| Failure::new(Code::Input, format!("reading the node's name: {error}")))?;
+    Ok(format!("/v1/nodes/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_is_passed_has_been_reached() {
+        assert!(reached(NodeState::Ready, NodeState::Installed));
+        assert!(!reached(NodeState::Installing, NodeState::Installed));
+        assert!(!reached(NodeState::Failed, NodeState::Installed));
+        assert!(reached(NodeState::Failed, NodeState::Failed));
+    }
+
+    #[test]
+    fn no_name_leads_out_of_its_path() {
+        assert!(path_of("../tokens").is_err());
+        assert_eq!(path_of("n1").unwrap(), "/v1/nodes/n1");
+    }
+}

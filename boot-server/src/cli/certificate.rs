@@ -1,0 +1,53 @@
+//! `boot-server certificate`: a leaf for a member of the cluster that this server did not install.
+
+use crate::{
+    ca::{self, Ca},
+    folder,
+    server::now,
+};
+use protocol::{
+    Code,
+    failure::{OrFail, Result},
+    names::NodeName,
+};
+use std::{net::IpAddr, path::PathBuf};
+
+/// Issue a certificate for a member of the cluster that this server did not install
+///
+/// Writes NAME.crt, NAME.key and ca.crt.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the server
+    #[arg(long)]
+    dir: PathBuf,
+    /// The member's name
+    #[arg(long)]
+    name: NodeName,
+    /// An address that the others reach it by; repeat for more
+    #[arg(long, value_name = "IP", required = true)]
+    address: Vec<IpAddr>,
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Days that it is valid
+    #[arg(long, default_value_t = ca::MEMBER_LIFE.whole_days(), value_parser = clap::value_parser!(i64).range(1..=3650))]
+    days: i64,
+}
+
+/// Writes the three files.
+pub fn run(args: &Args) -> Result<()> {
+    let ca = Ca::load(&args.dir)?;
+    let mut names = vec![args.name.to_string(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+    names.extend(args.address.iter().map(ToString::to_string));
+    let (issued, key) = ca.issue_with_key(args.name.as_str(), &names, now(), time::Duration::days(args.days))?;
+    let out = &args.out;
+    std::fs::create_dir_all(out).or_fail(Code::System, || format!("making the folder {}", out.display()))?;
+    folder::write_new(&out.join(format!("{}.key", args.name)), 0o600, key.serialize_pem().as_bytes())?;
+    folder::write_new(&out.join(format!("{}.crt", args.name)), 0o644, issued.chain_pem.as_bytes())?;
+    let ca_file = out.join("ca.crt");
+    if !ca_file.exists() {
+        folder::write_new(&ca_file, 0o644, ca::pem(ca.certificate()).as_bytes())?;
+    }
+    println!("Wrote {0}/{1}.crt, {0}/{1}.key and {0}/ca.crt.", out.display(), args.name);
+    Ok(())
+}

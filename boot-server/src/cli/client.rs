@@ -1,0 +1,172 @@
+//! How the admin's verbs reach the server: HTTPS, the CA known, a token.
+
+use crate::{config::Config, folder};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client as HyperClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+    parse,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider, pki_types::CertificateDer};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// No answer is larger than this.
+const MAX_ANSWER: usize = 64 << 20;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the server is and who asks.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// Init folder of the server on this host: stands for the three options below
+    #[arg(long, env = "CENTRA_DIR", help_heading = "Server")]
+    dir: Option<PathBuf>,
+    /// URL of the server, such as https://10.77.0.1:8443
+    #[arg(long, env = "CENTRA_SERVER", value_name = "URL", help_heading = "Server")]
+    server: Option<String>,
+    /// File with an admin's token
+    #[arg(long, env = "CENTRA_TOKEN_FILE", value_name = "FILE", help_heading = "Server")]
+    token_file: Option<PathBuf>,
+    /// File with the server's CA certificate
+    #[arg(long, env = "CENTRA_CA", value_name = "FILE", help_heading = "Server")]
+    ca: Option<PathBuf>,
+}
+
+/// A connection to the server.
+pub struct Client {
+    inner: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: String,
+    token: String,
+}
+
+impl Target {
+    /// A client for the server.
+    pub fn client(&self) -> Result<Client> {
+        let missing = |what: &str, option: &str| {
+            Failure::new(Code::Config, format!("looking for the server: {what} is not known"))
+                .with_remedy(format!("pass --dir DIR of the init folder, or {option}"))
+        };
+        let in_dir = |name: &str| self.dir.as_ref().map(|dir| dir.join(name));
+        let base = match &self.server {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => self.server_of_dir()?.ok_or_else(|| missing("its URL", "--server URL"))?,
+        };
+        let token = self.token_file.clone().or_else(|| in_dir("admin.token"));
+        let token = folder::read_text(&token.ok_or_else(|| missing("the token", "--token-file FILE"))?)?;
+        let ca = self.ca.clone().or_else(|| in_dir("ca.crt"));
+        let ca = ca.ok_or_else(|| missing("its CA", "--ca FILE"))?;
+        let certificate = CertificateDer::from_pem_slice(folder::read_text(&ca)?.as_bytes())
+            .or_fail(Code::Config, || format!("reading {}", ca.display()))?;
+        Ok(Client { inner: connector(certificate)?, base, token: token.trim().to_owned() })
+    }
+
+    /// The server whose folder this is; where its port was left open, the one that it says it took.
+    fn server_of_dir(&self) -> Result<Option<String>> {
+        let Some(dir) = &self.dir else { return Ok(None) };
+        let address = Config::load(&dir.join("config.toml"))?.https_address();
+        let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+        let port = if address.port() == 0 { taken_port(dir)? } else { address.port() };
+        Ok(Some(format!("https://{host}:{port}")))
+    }
+}
+
+fn taken_port(dir: &std::path::Path) -> Result<u16> {
+    let ports: std::collections::BTreeMap<String, u16> =
+        parse::json("ports.json", folder::read_text(&dir.join("ports.json"))?.as_bytes())?;
+    ports.get("https").copied().ok_or_else(|| Failure::new(Code::Config, "reading ports.json: it has no https"))
+}
+
+fn connector(ca: CertificateDer<'static>) -> Result<HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>> {
+    let unusable = |error: rustls::Error| Failure::from_error(Code::Tls, "setting up TLS", &error);
+    let mut roots = RootCertStore::empty();
+    roots.add(ca).map_err(unusable)?;
+    let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
+    Ok(HyperClient::builder(TokioExecutor::new()).build(connector))
+}
+
+impl Client {
+    /// GET as JSON.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.call(Method::GET, path, Bytes::new()).await
+    }
+
+    /// POST as JSON.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let body = serde_json::to_vec(body).or_fail(Code::Internal, || "writing the request")?;
+        self.call(Method::POST, path, body.into()).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T> {
+        let activity = format!("{method} {}{path}", self.base);
+        let exchange = async {
+            let answer = self.send(method, path, body, None).await?;
+            self.read(&activity, answer).await
+        };
+        let (status, bytes) = tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| {
+            Err(Failure::new(Code::ServerUnreachable, format!("{activity}: no answer within {} s", TIMEOUT.as_secs())))
+        })?;
+        if status.is_success() {
+            return parse::json(&activity, &bytes).map_err(|failure| Failure { code: Code::Protocol, ..failure });
+        }
+        Err(refusal(&activity, status, &bytes))
+    }
+
+    async fn read(&self, activity: &str, answer: Response<Incoming>) -> Result<(StatusCode, Bytes)> {
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| Failure::new(Code::Protocol, format!("{activity}: {error}")))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    /// A stream of server-sent events, from the entry after `after` on.
+    pub async fn stream(&self, path: &str, after: i64) -> Result<Incoming> {
+        let answer = self.send(Method::GET, path, Bytes::new(), Some(after)).await?;
+        if answer.status().is_success() {
+            return Ok(answer.into_body());
+        }
+        let activity = format!("GET {}{path}", self.base);
+        let (status, bytes) = self.read(&activity, answer).await?;
+        Err(refusal(&activity, status, &bytes))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes, after: Option<i64>) -> Result<Response<Incoming>> {
+        let url = format!("{}{path}", self.base);
+        let activity = format!("{method} {url}");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let request = request.body(Full::new(body)).or_fail(Code::Config, || format!("addressing {url}"))?;
+        self.inner.request(request).await.map_err(|error| {
+            let text = protocol::failure::chain(&error);
+            if text.contains("certificate") {
+                return Failure::new(Code::Tls, format!("{activity}: {text}"))
+                    .with_remedy("pass the CA certificate of this server: --ca DIR/ca.crt");
+            }
+            Failure::new(Code::ServerUnreachable, format!("{activity}: {text}"))
+                .with_remedy("check the URL, and that boot-server serve runs")
+        })
+    }
+}
+
+fn refusal(activity: &str, status: StatusCode, bytes: &[u8]) -> Failure {
+    serde_json::from_slice::<Failure>(bytes)
+        .unwrap_or_else(|_| Failure::new(Code::Protocol, format!("{activity}: the answer was {status}")))
+}

@@ -1,0 +1,212 @@
+//! `boot-server init DIR`: everything a new server needs, in one folder.
+
+use crate::{
+    ca::Ca,
+    config::Config,
+    folder,
+    manifest::ManifestKey,
+    server::{now, state_path},
+    state::{self, State, tokens},
+};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+    trust::TrustAnchors,
+};
+use std::{
+    net::Ipv4Addr,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Where Debian and NixOS keep iPXE programs.
+const IPXE_DIRS: [&str; 3] = ["/usr/lib/ipxe", "/usr/share/ipxe", "/run/current-system/sw/share/ipxe"];
+const IPXE_FILES: [&str; 4] = ["undionly.kpxe", "ipxe.efi", "snponly.efi", "ipxe-arm64.efi"];
+
+/// Make the folder of a new server: its CA, its keys, its configuration
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder to make; it must not hold a server yet
+    dir: PathBuf,
+    /// Address of this server on the boot network
+    #[arg(long, value_name = "IP")]
+    address: Ipv4Addr,
+    /// Interface of the boot network; DHCP stays off without one
+    #[arg(long, value_name = "IF")]
+    interface: Option<String>,
+    /// full: give addresses; proxy: give boot files beside another DHCP server; off
+    #[arg(long, value_name = "MODE", value_parser = ["full", "proxy", "off"])]
+    dhcp: Option<String>,
+    /// Boot network for --dhcp full [default: the /24 around the address]
+    #[arg(long, value_name = "CIDR")]
+    subnet: Option<String>,
+    /// First address to give [default: .100 of the subnet]
+    #[arg(long, value_name = "IP")]
+    range_start: Option<Ipv4Addr>,
+    /// Last address to give [default: .199 of the subnet]
+    #[arg(long, value_name = "IP")]
+    range_end: Option<Ipv4Addr>,
+    /// Admit every machine that a NodeSpec matches: only on a network where nobody lies
+    #[arg(long)]
+    open_lab: bool,
+}
+
+/// Makes the folder.
+pub async fn run(args: Args) -> Result<()> {
+    let dir = &args.dir;
+    if dir.join("config.toml").exists() || dir.join("ca.key").exists() || state_path(dir).exists() {
+        let cause = format!("making {}: it holds a server already", dir.display());
+        return Err(Failure::new(Code::Config, cause).with_remedy("name another folder; init replaces nothing"));
+    }
+    let text = config_text(&args);
+    for part in ["", "images", "cache", "ipxe"] {
+        make_dir(&dir.join(part), if part.is_empty() { 0o750 } else { 0o755 })?;
+    }
+    let token = keys(dir)?;
+    let state = State::open(&state_path(dir)).await?;
+    let mut write = state.write().await?;
+    tokens::add(&mut write, "admin", &token, now()).await?;
+    state::commit(write).await?;
+    state.close().await;
+    let copied = copy_ipxe(&dir.join("ipxe"))?;
+    let config = dir.join("config.toml");
+    folder::write_new(&config, 0o644, text.as_bytes())?;
+    Config::load(&config)?;
+    tell(&args, &copied);
+    Ok(())
+}
+
+/// Makes the keys; the admin's token.
+fn keys(dir: &Path) -> Result<String> {
+    let (certificate, key) = Ca::create("centra boot-server CA", now())?;
+    let signer = ManifestKey::create()?;
+    let token = tokens::fresh()?;
+    folder::write_new(&dir.join("ca.key"), 0o600, key.as_bytes())?;
+    folder::write_new(&dir.join("ca.crt"), 0o644, certificate.as_bytes())?;
+    let text = data_encoding::BASE64.encode(&signer) + "\n";
+    folder::write_new(&dir.join("manifest.key"), 0o600, text.as_bytes())?;
+    folder::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
+    let trust = TrustAnchors {
+        ca_spki_sha256: vec![Ca::load(dir)?.spki()],
+        manifest_keys: vec![ManifestKey::from_pkcs8(&signer)?.public()],
+        build_time: None,
+    };
+    let trust = serde_json::to_string_pretty(&trust).or_fail(Code::Internal, || "writing trust.json")?;
+    folder::write_new(&dir.join("trust.json"), 0o644, (trust + "\n").as_bytes())?;
+    Ok(token)
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    let activity = || format!("making the folder {}", path.display());
+    let fresh = !path.exists();
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).or_fail(Code::System, activity)?;
+    if fresh {
+        // The umask may have taken rights that a web leg under another user needs.
+        let rights = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, rights).or_fail(Code::System, activity)?;
+    }
+    Ok(())
+}
+
+fn copy_ipxe(target: &Path) -> Result<Vec<&'static str>> {
+    let mut copied = Vec::new();
+    for name in IPXE_FILES {
+        let source = IPXE_DIRS.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file());
+        if let Some(source) = source {
+            let activity = || format!("copying {} to {}", source.display(), target.display());
+            std::fs::copy(&source, target.join(name)).or_fail(Code::System, activity)?;
+            copied.push(name);
+        }
+    }
+    Ok(copied)
+}
+
+fn config_text(args: &Args) -> String {
+    let address = args.address;
+    let default_mode = if args.interface.is_some() { "full" } else { "off" };
+    let mode = args.dhcp.as_deref().unwrap_or(default_mode);
+    let [a, b, c, _] = address.octets();
+    let subnet = args.subnet.clone().unwrap_or_else(|| format!("{a}.{b}.{c}.0/24"));
+    let start = args.range_start.unwrap_or_else(|| Ipv4Addr::new(a, b, c, 100));
+    let end = args.range_end.unwrap_or_else(|| Ipv4Addr::new(a, b, c, 199));
+    let interface = args.interface.as_deref().unwrap_or("eth0");
+    let full = if mode == "full" { "" } else { "# " };
+    let tftp = mode != "off";
+    let admission = if args.open_lab { "open-lab" } else { "approval" };
+    format!(
+        r#"# The boot-server's configuration. Relative paths start in this folder. Unknown keys are refused.
+
+# Address of this server on the boot network: in DHCP answers, boot scripts and the server's certificate.
+address = "{address}"
+
+[dhcp]
+# full: this server gives addresses and boot files. proxy: boot files only, beside another DHCP server. off.
+mode = "{mode}"
+interface = "{interface}"
+{full}subnet = "{subnet}"
+{full}range_start = "{start}"
+{full}range_end = "{end}"
+# router = "{a}.{b}.{c}.254"
+# dns = ["{a}.{b}.{c}.254"]
+lease_seconds = 43200
+# iPXE waits 13 seconds for an IPv6 router where there is none; answer it, offering nothing.
+router_advertisements = {tftp}
+
+[tftp]
+enabled = {tftp}
+
+[http]
+# Boot scripts, kernels, the Nix cache: plain, nothing secret.
+listen = "{address}:8080"
+
+[https]
+# Enrolment, the admin's API and page.
+listen = "{address}:8443"
+# Further names and addresses for the server's certificate.
+names = []
+
+[enrol]
+# approval: an admin types the code that the machine shows.
+# open-lab: every machine that a NodeSpec matches is admitted; only on a network where nobody lies.
+admission = "{admission}"
+
+[images]
+dir = "images"
+# What a machine boots that no NodeSpec knows.
+default_profile = "vm"
+
+[cache]
+# A Nix binary cache to serve at http://{address}:8080/cache: nix copy --to file://DIR
+dir = "cache"
+
+[ipxe]
+dir = "ipxe"
+
+# [menu]
+# A menu on the console of a machine that no NodeSpec knows, for so many seconds.
+# timeout_seconds = 10
+"#
+    )
+}
+
+fn tell(args: &Args, ipxe: &[&str]) {
+    let dir = args.dir.display();
+    println!("Made {dir}: a CA, a manifest key, an admin token and config.toml.");
+    if ipxe.is_empty() {
+        println!(
+            "No iPXE programs were found; put undionly.kpxe and ipxe.efi into {dir}/ipxe (Debian: apt install ipxe)."
+        );
+    } else {
+        println!("Copied into {dir}/ipxe: {}.", ipxe.join(", "));
+    }
+    println!(
+        "\nNext:\n  \
+         image-builder build --profile vm --trust {dir}/trust.json --agent PATH --out OUT\n  \
+         image-builder deploy --from OUT --to {dir}/images\n  \
+         boot-server serve --config {dir}/config.toml\n  \
+         boot-server apply --dir {dir} -f NODE.json\n\
+         The page: https://{address}:8443/ (log in with the token in {dir}/admin.token; CA: {dir}/ca.crt)\n\
+         Keep ca.key, manifest.key and admin.token to yourself: who has them owns every node.",
+        address = args.address
+    );
+}

@@ -1,0 +1,69 @@
+//! The command line.
+
+mod admin;
+mod certificate;
+mod client;
+mod init;
+mod logs;
+mod output;
+mod serve;
+mod specs;
+
+use clap::{Parser, Subcommand};
+use protocol::{
+    Code,
+    failure::{OrFail, Result},
+};
+
+/// Boots, installs and watches bare machines.
+///
+/// Set up a folder once (init), run the server from it (serve), say what each machine shall become (apply), and
+/// watch (get, describe, logs, wait). The admin's verbs speak HTTPS to the server.
+#[derive(Debug, Parser)]
+#[command(name = "boot-server", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the folder of a new server: its CA, its keys, its configuration
+    Init(init::Args),
+    /// Run the server
+    Serve(serve::Args),
+    /// Issue a certificate for a member of the cluster that this server did not install
+    Certificate(certificate::Args),
+    /// Say what nodes shall be: a NodeSpec, or several, as JSON or TOML
+    Apply(admin::Apply),
+    /// List nodes, and machines that wait to become one
+    Get(admin::Get),
+    /// Show one node: what it is, how far it is, what happened to it
+    Describe(admin::Describe),
+    /// Show the events and the log of a node
+    Logs(logs::Args),
+    /// Admit a machine by the code on its console, or agree to a plan that is held
+    Approve(admin::Approve),
+    /// Wait until a node has come to a state
+    Wait(admin::Wait),
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The verb's failure.
+pub fn run(cli: Cli) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.or_fail(Code::System, || "starting the runtime")?;
+    match cli.verb {
+        Verb::Init(args) => runtime.block_on(init::run(args)),
+        Verb::Serve(args) => runtime.block_on(serve::run(args)),
+        Verb::Certificate(args) => certificate::run(&args),
+        Verb::Apply(args) => runtime.block_on(admin::apply(args)),
+        Verb::Get(args) => runtime.block_on(admin::get(args)),
+        Verb::Describe(args) => runtime.block_on(admin::describe(args)),
+        Verb::Logs(args) => runtime.block_on(logs::run(args)),
+        Verb::Approve(args) => runtime.block_on(admin::approve(args)),
+        Verb::Wait(args) => runtime.block_on(admin::wait(args)),
+    }
+}

@@ -1,0 +1,114 @@
+//! Aligned columns.
+
+use protocol::{admin::NodeSummary, telemetry::Progress};
+
+/// `get nodes`.
+pub fn nodes(nodes: &[NodeSummary], wide: bool) -> String {
+    if nodes.is_empty() {
+        return "No nodes yet: boot-server apply -f NODE.json, or power a machine on.\n".to_owned();
+    }
+    let mut rows = vec![vec!["NAME", "STATE", "STEP", "PROGRESS", "CODE", "SILENT"]];
+    let cells: Vec<Vec<String>> = nodes.iter().map(|node| row(node, wide)).collect();
+    if wide {
+        rows[0].extend(["GEN", "ADDRESS", "NEEDS"]);
+    }
+    rows.extend(cells.iter().map(|row| row.iter().map(String::as_str).collect()));
+    align(&rows)
+}
+
+fn row(node: &NodeSummary, wide: bool) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
+    let step = node.step.map(|step| format!("{}/15 {}", step.number(), step.name()));
+    let mut cells = vec![
+        node.name.clone(),
+        node.state.to_string(),
+        or_dash(step),
+        or_dash(node.failure.as_ref().map(|failure| failure.code.to_string()).or(node.progress.map(progress))),
+        or_dash(node.code.clone()),
+        or_dash(node.silent_seconds.map(duration)),
+    ];
+    if wide {
+        let needs = node.failure.as_ref().map(|failure| first_line(&failure.cause)).or(node.missing.first().cloned());
+        cells.extend([node.generation.to_string(), or_dash(node.address.clone()), or_dash(needs)]);
+    }
+    cells
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("").to_owned()
+}
+
+/// How far a step is: bytes where there are any, else paths.
+pub fn progress(progress: Progress) -> String {
+    let percent = |done: u64, total: u64| done.saturating_mul(100).checked_div(total).unwrap_or(0).min(100);
+    match progress {
+        Progress { total_bytes: 1.., .. } => {
+            let (done, total) = (progress.done_bytes, progress.total_bytes);
+            format!("{}% of {}", percent(done, total), bytes(total))
+        }
+        Progress { total_paths: 1.., .. } => format!("{}/{} paths", progress.done_paths, progress.total_paths),
+        Progress { done_bytes: 1.., .. } => bytes(progress.done_bytes),
+        _ => String::new(),
+    }
+}
+
+/// `1.5 GiB`
+pub fn bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+/// `5s`, `3m`, `2h`, `4d`
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Pads every column but the last to its widest cell.
+pub fn align(rows: &[Vec<&str>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line: Vec<String> = cells.collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_do_not_trail() {
+        assert_eq!(align(&[vec!["A", "B"], vec!["long", "x"], vec!["é", ""]]), "A     B\nlong  x\né\n");
+    }
+
+    #[test]
+    fn sizes_and_times_are_short() {
+        assert_eq!((bytes(1023), bytes(1536)), ("1023 B".to_owned(), "1.5 KiB".to_owned()));
+        assert_eq!([5, 119, 120, 7200, 200_000].map(duration), ["5s", "119s", "2m", "2h", "2d"]);
+    }
+
+    #[test]
+    fn progress_shows_what_is_known() {
+        let known = Progress { done_bytes: 512, total_bytes: 1024, done_paths: 1, total_paths: 2 };
+        assert_eq!(progress(known), "50% of 1.0 KiB");
+        assert_eq!(progress(Progress { total_bytes: 0, done_bytes: 0, ..known }), "1/2 paths");
+        assert_eq!(progress(Progress::default()), "");
+    }
+}

@@ -1,0 +1,155 @@
+//! One node, and the journal, for people.
+
+use super::table::{align, bytes, duration, progress};
+use protocol::{
+    Failure, Timestamp,
+    admin::{JournalEntry, NodeDetail, ServerEvent},
+    telemetry::EventKind,
+};
+use time::macros::format_description;
+
+/// `describe node`.
+pub fn detail(detail: &NodeDetail) -> String {
+    let mut text = align(&facts(detail).iter().map(|(key, value)| vec![*key, value.as_str()]).collect::<Vec<_>>());
+    if let Some(failure) = &detail.summary.failure {
+        text.push_str(&format!("\nFailure\n{}", failure_text(failure)));
+    }
+    section(&mut text, "Plan", &detail.plan);
+    section(&mut text, "Boot order", &detail.boot_order);
+    let steps: Vec<String> = timeline(&detail.events);
+    section(&mut text, "Timeline", &steps);
+    let history: Vec<String> =
+        detail.history.iter().map(|entry| format!("{}  {}: {}", clock(entry.time), entry.actor, entry.text)).collect();
+    section(&mut text, "History", &history);
+    text
+}
+
+fn section(text: &mut String, title: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        text.push_str(&format!("\n{title}\n"));
+        for line in lines {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+}
+
+fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
+    let summary = &detail.summary;
+    let mut facts = vec![("Name:", summary.name.clone()), ("State:", summary.state.to_string())];
+    let mut fact = |key, value: Option<String>| facts.extend(value.filter(|value| !value.is_empty()).map(|v| (key, v)));
+    fact("Step:", summary.step.map(|step| format!("{} ({})", step.name(), step.title())));
+    fact("Progress:", summary.progress.map(progress));
+    fact("Code:", summary.code.clone());
+    for missing in &summary.missing {
+        fact("Needs:", Some(missing.clone()));
+    }
+    fact("Generation:", Some(summary.generation.to_string()));
+    fact("Silent for:", summary.silent_seconds.map(duration));
+    fact("Address:", summary.address.clone());
+    fact("Run:", detail.run.as_ref().map(ToString::to_string));
+    if let Some(spec) = &detail.spec {
+        fact("Profile:", Some(spec.profile.to_string()));
+        fact("System:", Some(spec.system.toplevel.to_string()));
+    }
+    if let Some(claims) = &detail.claims {
+        let macs: Vec<String> = claims.macs.iter().map(ToString::to_string).collect();
+        fact("MACs:", Some(macs.join(", ")));
+        fact("Serial:", claims.serial.clone());
+        fact("UUID:", claims.uuid.clone());
+    }
+    if let Some(inventory) = &detail.inventory {
+        let maker = [&inventory.dmi.vendor, &inventory.dmi.product].map(|text| text.as_deref().unwrap_or(""));
+        fact("Hardware:", Some(maker.join(" ").trim().to_owned()));
+        let (cpu, memory) = (&inventory.cpu, bytes(inventory.memory_bytes));
+        fact("CPU:", Some(format!("{} threads, {}", cpu.threads, cpu.model)).filter(|_| cpu.threads > 0));
+        fact("Memory:", Some(memory).filter(|_| inventory.memory_bytes > 0));
+        for disk in &inventory.disks {
+            let serial = disk.serial.as_deref().unwrap_or("no serial");
+            fact("Disk:", Some(format!("{} {} {serial}", disk.name, bytes(disk.size))));
+        }
+    }
+    if let Some(ready) = &detail.ready {
+        fact("Member of:", Some(format!("{} with {}", ready.service, ready.members.join(", "))));
+    }
+    fact("Agent memory:", Some(bytes(detail.agent_peak_rss)).filter(|_| detail.agent_peak_rss > 0));
+    facts
+}
+
+fn failure_text(failure: &Failure) -> String {
+    let cause = failure.cause.lines().collect::<Vec<_>>().join("\n  ");
+    format!("  {}: {cause}\n  what to do: {}\n", failure.code, failure.remedy)
+}
+
+/// One line per step that ended, and per failure.
+fn timeline(events: &[ServerEvent]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for ServerEvent { event, .. } in events {
+        let at = format!("{:>8.1}s", event.since_start_ms as f64 / 1000.0);
+        let step = event.step.name();
+        match &event.kind {
+            EventKind::Started | EventKind::Unknown => {}
+            EventKind::Finished { duration_ms, detail } => {
+                lines.push(format!("{at}  {step:<12} {:>7.1}s  {detail}", *duration_ms as f64 / 1000.0));
+            }
+            EventKind::Failed { failure, retry_in_ms } => {
+                let next =
+                    retry_in_ms.map_or("the run ends".to_owned(), |ms| format!("again in {:.0} s", ms as f64 / 1000.0));
+                lines.push(format!("{at}  {step:<12}  failed  {failure} ({next})"));
+            }
+            EventKind::Note { text } => lines.push(format!("{at}  {step:<12}          {text}")),
+        }
+    }
+    lines
+}
+
+/// One line of `logs`: control characters of a machine do not reach the terminal.
+pub fn journal_line(entry: &JournalEntry) -> String {
+    let line = match entry {
+        JournalEntry::Event(ServerEvent { received, event, .. }) => {
+            let what = match &event.kind {
+                EventKind::Started => format!("{} ...", event.step.title()),
+                EventKind::Finished { duration_ms, detail } => {
+                    format!("done in {:.1} s: {detail}", *duration_ms as f64 / 1000.0)
+                }
+                EventKind::Failed { failure, retry_in_ms: Some(ms) } => {
+                    format!("FAILED {failure}; again in {:.0} s", *ms as f64 / 1000.0)
+                }
+                EventKind::Failed { failure, retry_in_ms: None } => {
+                    format!("FAILED {failure}; what to do: {}", failure.remedy)
+                }
+                EventKind::Note { text } => text.clone(),
+                EventKind::Unknown => "(an event of a newer release)".to_owned(),
+            };
+            format!("{}  ==  {:>2}/15 {:<12} {what}", clock(*received), event.step.number(), event.step.name())
+        }
+        JournalEntry::Line(line) => {
+            let line = &line.line;
+            format!("{}  {:<5} {:<8} {}", clock(line.time), line.level, line.source, line.message)
+        }
+    };
+    line.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+fn clock(time: Timestamp) -> String {
+    let format = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
+    time.format(format).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{admin::ServerLine, telemetry::LogLine};
+
+    #[test]
+    fn a_machine_cannot_write_escapes_to_the_admin_s_terminal() {
+        let line = LogLine {
+            seq: 1,
+            time: Timestamp::UNIX_EPOCH,
+            level: "info".into(),
+            source: "agent".into(),
+            message: "a\u{1b}[2Jb".into(),
+        };
+        let shown = journal_line(&JournalEntry::Line(ServerLine { id: 1, run: "r1".parse().unwrap(), line }));
+        assert!(!shown.contains('\u{1b}') && shown.starts_with("00:00:00.000  info"), "{shown}");
+    }
+}

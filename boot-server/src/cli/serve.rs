@@ -1,0 +1,140 @@
+//! `boot-server serve`: every leg in one process.
+
+use crate::{
+    config::Config,
+    context::Context,
+    dhcp, folder,
+    health::Health,
+    http, https,
+    server::{Server, ServerPolicy},
+    site::Site,
+    tftp,
+};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+
+/// Run the server
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The config.toml of an init folder
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(args: Args) -> Result<()> {
+    log_to_stderr();
+    let config = Config::load(&args.config)?;
+    let server = Server::open(config).await?;
+    let ended = legs(server.clone()).await;
+    server.state.close().await;
+    tracing::info!("stopped");
+    ended
+}
+
+/// Binds what tells its port, runs every leg, and ends with the first that fails or when the server is told to.
+async fn legs(server: Arc<Server>) -> Result<()> {
+    let config = &server.config;
+    let told = told_to_stop()?;
+    let https_listener = bind(config.https_address()).await?;
+    let http_listener = bind(config.http_address()).await?;
+    let (https_port, http_port) = (port_of(&https_listener)?, port_of(&http_listener)?);
+    let ports = serde_json::to_vec(&BTreeMap::from([("http", http_port), ("https", https_port)]));
+    let ports = ports.or_fail(Code::Internal, || "writing ports.json")?;
+    folder::replace(&config.dir.join("ports.json"), &ports)?;
+    tracing::info!("HTTPS on {}:{https_port}, the page and the API", config.https_address().ip());
+    let context = Context {
+        site: Site { address: config.address, http_port, https_port },
+        policy: Arc::new(ServerPolicy(server.clone())),
+        health: server.health.clone(),
+        state_dir: config.dir.clone(),
+    };
+    let folders = http::Folders {
+        ipxe: config.ipxe.dir.clone(),
+        images: config.images.dir.clone(),
+        default_profile: config.images.default_profile.clone(),
+        cache: config.cache.dir.clone(),
+    };
+    let health = server.health.clone();
+    let mut legs = JoinSet::new();
+    watch(&mut legs, &health, "dhcp", dhcp::serve(config.dhcp.clone(), context.clone()));
+    watch(&mut legs, &health, "tftp", tftp::serve(config.tftp.clone(), config.ipxe.dir.clone(), context.clone()));
+    watch(&mut legs, &health, "http", http::serve_on(http_listener, folders, context));
+    let mut https = tokio::spawn(https::serve(server.clone(), https_listener));
+    let ended = tokio::select! {
+        failure = first_failure(&mut legs) => Err(failure),
+        ended = &mut https => return ended.or_fail(Code::Internal, || "serving HTTPS")?,
+        () = told => Ok(()),
+    };
+    tracing::info!("stopping");
+    server.stopping.send_replace(true);
+    legs.shutdown().await;
+    https.await.or_fail(Code::Internal, || "serving HTTPS")??;
+    ended
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.or_fail(Code::System, || format!("binding TCP {address}"))
+}
+
+fn port_of(listener: &TcpListener) -> Result<u16> {
+    Ok(listener.local_addr().or_fail(Code::System, || "reading a port")?.port())
+}
+
+/// Runs a leg; one that ends well was switched off.
+fn watch(
+    legs: &mut JoinSet<Result<()>>,
+    health: &Health,
+    leg: &'static str,
+    serve: impl Future<Output = Result<()>> + Send + 'static,
+) {
+    let health = health.clone();
+    legs.spawn(async move {
+        health.set(leg, "starting");
+        let ended = serve.await.map_err(|failure| failure.context(format!("serving {leg}")));
+        health.set(leg, if ended.is_ok() { "off" } else { "failed" });
+        ended
+    });
+}
+
+async fn first_failure(legs: &mut JoinSet<Result<()>>) -> Failure {
+    while let Some(ended) = legs.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => return failure,
+            Err(error) => return Failure::from_error(Code::Internal, "running a leg", &error),
+        }
+    }
+    // HTTP never ends by itself, so this is not reached; waiting is what it would mean.
+    std::future::pending().await
+}
+
+fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).or_fail(Code::System, || "listening for signals");
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CENTRA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    if let Err(error) = subscriber.try_init() {
+        let failure = Failure::new(Code::Internal, format!("starting the log: {error}"));
+        eprintln!("boot-server: {failure}");
+    }
+}

@@ -1,0 +1,193 @@
+//! config.toml: unknown keys and wrong types are refused with the path of the key.
+
+use crate::folder;
+use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
+use serde::Deserialize;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address of this server on the boot network.
+    pub address: Ipv4Addr,
+    /// DHCP and router advertisements.
+    #[serde(default)]
+    pub dhcp: crate::dhcp::Config,
+    /// TFTP.
+    #[serde(default)]
+    pub tftp: crate::tftp::Config,
+    /// Plain boot HTTP.
+    #[serde(default)]
+    pub http: crate::http::Config,
+    /// Enrolment and administration.
+    #[serde(default)]
+    pub https: Https,
+    /// Who may become a node.
+    #[serde(default)]
+    pub enrol: Enrol,
+    /// Kernels and initrds.
+    #[serde(default)]
+    pub images: Images,
+    /// The Nix binary cache.
+    #[serde(default)]
+    pub cache: Cache,
+    /// iPXE programs.
+    #[serde(default)]
+    pub ipxe: Ipxe,
+    /// The menu of a machine that nobody knows.
+    #[serde(default)]
+    pub menu: Menu,
+    /// The folder of the file; relative paths start here.
+    #[serde(skip)]
+    pub dir: PathBuf,
+}
+
+/// `[https]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Https {
+    /// Where to listen; the server's address and port 8443 where it is absent.
+    pub listen: Option<SocketAddr>,
+    /// Further names and addresses for the server's certificate.
+    pub names: Vec<String>,
+}
+
+/// `[enrol]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrol {
+    /// How a machine may become a node where its spec does not say.
+    pub admission: Admission,
+}
+
+/// `[images]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Images {
+    /// Folder of image-builder's output.
+    pub dir: PathBuf,
+    /// What a machine boots that no spec knows.
+    pub default_profile: NodeName,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self { dir: "images".into(), default_profile: protocol::spec::default_profile() }
+    }
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Folder of the Nix binary cache.
+    pub dir: PathBuf,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { dir: "cache".into() }
+    }
+}
+
+/// `[ipxe]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ipxe {
+    /// Folder of the iPXE programs.
+    pub dir: PathBuf,
+}
+
+impl Default for Ipxe {
+    fn default() -> Self {
+        Self { dir: "ipxe".into() }
+    }
+}
+
+/// `[menu]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Menu {
+    /// Show a menu on the console of a machine that no spec knows, for so many seconds (0: for ever).
+    pub timeout_seconds: Option<u32>,
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// `E-CONFIG` with the path of the key.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = folder::read_text(path)?;
+        let mut config = Self::parse(&path.display().to_string(), &text)?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        config.dir = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        for dir in [&mut config.images.dir, &mut config.cache.dir, &mut config.ipxe.dir] {
+            *dir = config.dir.join(&*dir);
+        }
+        Ok(config)
+    }
+
+    fn parse(what: &str, text: &str) -> Result<Self> {
+        let wrong = |failure: Failure| Failure { code: Code::Config, ..failure };
+        let document = toml::Deserializer::parse(text)
+            .map_err(|error| Failure::new(Code::Config, format!("reading {what}: {error}")))?;
+        serde_path_to_error::deserialize(document).map_err(|error| wrong(protocol::parse::refused(what, &error)))
+    }
+
+    /// Where plain boot HTTP listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.listen.unwrap_or_else(|| (self.address, 8080).into())
+    }
+
+    /// Where enrolment and administration listen.
+    pub fn https_address(&self) -> SocketAddr {
+        self.https.listen.unwrap_or_else(|| (self.address, 8443).into())
+    }
+
+    /// Names and addresses of the server's certificate.
+    pub fn server_names(&self) -> Vec<String> {
+        let mut names = vec![self.address.to_string()];
+        let listen = self.https_address().ip();
+        if !listen.is_unspecified() {
+            names.push(listen.to_string());
+        }
+        names.extend(["127.0.0.1".to_owned(), "localhost".to_owned()]);
+        names.extend(self.https.names.iter().cloned());
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minimal_file_has_sane_defaults() {
+        let config = Config::parse("config.toml", "address = '10.77.0.1'").unwrap();
+        assert_eq!(config.https_address().to_string(), "10.77.0.1:8443");
+        assert_eq!(config.enrol.admission, Admission::Approval);
+        assert_eq!(config.server_names(), ["10.77.0.1", "127.0.0.1", "localhost"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_path() {
+        let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[enrol]\nadmision = 'x'").unwrap_err();
+        assert_eq!(failure.code, Code::Config);
+        assert!(failure.cause.contains("enrol") && failure.cause.contains("admision"), "{failure}");
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_with_its_path() {
+        let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[menu]\ntimeout_seconds = 'x'").unwrap_err();
+        assert!(failure.cause.contains("menu.timeout_seconds"), "{failure}");
+        let failure = Config::parse("config.toml", "address = '10.77.0.300'").unwrap_err();
+        assert!(failure.cause.contains("address"), "{failure}");
+    }
+}

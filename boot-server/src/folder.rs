@@ -1,0 +1,42 @@
+//! Small files of an init folder.
+
+use protocol::{
+    Code,
+    failure::{OrFail, Result},
+};
+use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+/// Reads a text file.
+///
+/// # Errors
+/// `E-CONFIG` with the path.
+pub fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).or_fail(Code::Config, || format!("reading {}", path.display()))
+}
+
+/// Writes a file that must not exist yet, with these rights from its first byte on.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    let activity = || format!("writing {}", path.display());
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .or_fail(Code::System, activity)?;
+    file.write_all(content).or_fail(Code::System, activity)?;
+    file.sync_all().or_fail(Code::System, activity)
+}
+
+/// Replaces a file as a whole.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let activity = || format!("writing {}", path.display());
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, content).or_fail(Code::System, activity)?;
+    std::fs::rename(&beside, path).or_fail(Code::System, activity)
+}

@@ -1,0 +1,150 @@
+//! The HTTPS leg: our own accept loop, so that a client's certificate reaches the routes, a handshake cannot take
+//! for ever, and the server's leaf is renewed while it runs.
+
+use crate::{ca, server::Server};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use protocol::{
+    Code, Failure,
+    encoding::Sha256,
+    failure::{OrFail, Result},
+};
+use rustls::{RootCertStore, ServerConfig, crypto::ring::default_provider, server::WebPkiClientVerifier};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECTIONS: usize = 4096;
+const RENEWAL: Duration = Duration::from_secs(24 * 3600);
+/// Streams have been told to end; who has not by then is cut off.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// SPKI hash of its certificate, which leads to our CA; absent where it showed none.
+    pub key: Option<Sha256>,
+}
+
+/// Serves until the server stops.
+///
+/// # Errors
+/// `E-TLS` where the server's certificate cannot be made.
+pub async fn serve(server: Arc<Server>, listener: TcpListener) -> Result<()> {
+    let tls = Arc::new(RwLock::new(Arc::new(tls_config(&server)?)));
+    let routes = TowerToHyperService::new(crate::api::router(server.clone()));
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = Arc::new(GracefulShutdown::new());
+    let mut stopping = server.stopping.subscribe();
+    let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + RENEWAL, RENEWAL);
+    server.health.set("https", "running");
+    loop {
+        let permit = tokio::select! {
+            permit = connections.clone().acquire_owned() => permit.or_fail(Code::Internal, || "counting connections")?,
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = renewal.tick() => { renew(&server, &tls); continue; }
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let acceptor = TlsAcceptor::from(tls.read().unwrap_or_else(PoisonError::into_inner).clone());
+        let (routes, watcher) = (routes.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            let _permit = permit;
+            serve_connection(acceptor, stream, address, routes, watcher).await;
+        });
+    }
+    drop(listener);
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && tokio::time::timeout(LAST_ANSWERS, graceful.shutdown()).await.is_err()
+    {
+        tracing::warn!("some HTTPS connections did not end by themselves");
+    }
+    Ok(())
+}
+
+type Routes = TowerToHyperService<axum::Router>;
+
+async fn serve_connection(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    routes: Routes,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "TLS handshake");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(%address, "the TLS handshake took too long");
+            return;
+        }
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let peer = Peer { address, key: certificate.and_then(|leaf| ca::spki_of(leaf)) };
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        hyper::service::Service::call(&routes, request)
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).keep_alive_interval(Duration::from_secs(30));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%address, %error, "a connection broke off");
+    }
+}
+
+fn renew(server: &Server, current: &RwLock<Arc<ServerConfig>>) {
+    match tls_config(server) {
+        Ok(config) => *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config),
+        Err(failure) => tracing::error!(%failure, "renewing the server's certificate"),
+    }
+}
+
+fn tls_config(server: &Server) -> Result<ServerConfig> {
+    let unusable = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Code::Tls, "setting up TLS", error);
+    let (chain, key) = server.ca.server_identity(&server.config.server_names(), crate::server::now())?;
+    let mut roots = RootCertStore::empty();
+    roots.add(server.ca.certificate().clone()).map_err(|error| unusable(&error))?;
+    let provider = Arc::new(default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| unusable(&error))?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|error| unusable(&error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

@@ -1,0 +1,187 @@
+//! What a node with a certificate asks and reports on its way: manifest, secrets, plan, installed, ready.
+
+use crate::{
+    intake,
+    lifecycle::Input,
+    manifest,
+    server::{Server, now},
+    state::{
+        self, audit,
+        nodes::{self, HeldPlan, Node},
+        runs::{self, Owner},
+    },
+};
+use protocol::{
+    Code, Failure,
+    admin::NodeState,
+    encoding::Sha256,
+    enrol::NONCE_BYTES,
+    failure::Result,
+    manifest::{ManifestRequest, SecretBundle, SignedManifest},
+    names::NodeName,
+    report::{InstalledReport, PlanDecision, PlanReport, ReadyReport},
+    spec::NodeSpec,
+};
+
+/// Lines of a plan that are kept.
+const MOST_PLAN_LINES: usize = 500;
+
+fn spec_of(node: &Node) -> Result<&NodeSpec> {
+    node.spec.as_ref().ok_or_else(|| Failure::new(Code::NoSpec, format!("node {} has no spec", node.name)))
+}
+
+/// The key may have lost the node between the handshake and this write.
+fn still_current(node: &Node, key: &Sha256) -> Result<()> {
+    if node.key == Some(*key) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Forbidden, format!("node {} has another key now", node.name)))
+}
+
+impl Server {
+    /// The signed manifest; with it the run begins to use the generation.
+    ///
+    /// # Errors
+    /// `E-GENERATION-USED`, `E-QUARANTINE`, `E-WRONG-STATE`, `E-INPUT` for a nonce of another length.
+    pub async fn manifest(&self, name: &NodeName, key: &Sha256, request: ManifestRequest) -> Result<SignedManifest> {
+        if request.nonce.len() != NONCE_BYTES {
+            let cause = format!("reading the request at nonce: {} bytes, not {NONCE_BYTES}", request.nonce.len());
+            return Err(Failure::new(Code::Input, cause));
+        }
+        let mut write = self.state.write().await?;
+        let mut node = nodes::load(&mut write, name).await?;
+        still_current(&node, key)?;
+        let refused = |refusal: crate::lifecycle::Refusal| refusal.failure(name);
+        let before = node.record.clone();
+        node.record = node.record.after(&Input::Began(request.run.clone())).map_err(refused)?;
+        let owner = Owner::Node(name.clone());
+        intake::may_speak(&mut write, &request.run, &owner).await?;
+        runs::claim(&mut write, &request.run, &owner, None, now()).await?;
+        if node.record != before {
+            node.plan = node.plan.filter(|plan| plan.generation == node.record.generation);
+            let text = format!("run {} may install generation {}", request.run, node.record.generation);
+            audit::note(&mut write, now(), "server", Some(name), text).await?;
+            nodes::save(&mut write, &node, now()).await?;
+        }
+        let spec = spec_of(&node)?;
+        let manifest = manifest::compose(spec, node.record.generation, *key, request.nonce, now());
+        let signed = self.signer.sign(&manifest)?;
+        state::commit(write).await?;
+        self.refresh().await?;
+        // A run that vanished may have been one too many: that is stored, and nothing is handed out.
+        node.record.may_install().map_err(refused)?;
+        Ok(signed)
+    }
+
+    /// The node's own secrets, while its generation is open.
+    ///
+    /// # Errors
+    /// `E-GENERATION-USED`, `E-WRONG-STATE`.
+    pub async fn secrets(&self, name: &NodeName, key: &Sha256, generation: u64) -> Result<SecretBundle> {
+        let mut write = self.state.write().await?;
+        let node = nodes::load(&mut write, name).await?;
+        still_current(&node, key)?;
+        node.record.may_install().map_err(|refusal| refusal.failure(name))?;
+        if node.record.state != NodeState::Installing || generation != node.record.generation {
+            let cause = format!("handing out secrets for generation {generation} of node {name}: it is not under way");
+            return Err(Failure::new(Code::WrongState, cause));
+        }
+        let bundle = manifest::secrets(spec_of(&node)?, generation)?;
+        let text = format!("handed out {} secret files for generation {generation}", bundle.files.len());
+        audit::note(&mut write, now(), "server", Some(name), text).await?;
+        state::commit(write).await?;
+        Ok(bundle)
+    }
+
+    /// Whether the plan may be carried out.
+    ///
+    /// # Errors
+    /// `E-GENERATION-USED`, `E-QUARANTINE`, `E-WRONG-STATE`.
+    pub async fn plan(&self, name: &NodeName, key: &Sha256, report: PlanReport) -> Result<PlanDecision> {
+        let mut write = self.state.write().await?;
+        let mut node = nodes::load(&mut write, name).await?;
+        still_current(&node, key)?;
+        node.record.may_install().map_err(|refusal| refusal.failure(name))?;
+        if report.generation != node.record.generation || node.record.run.as_ref() != Some(&report.run) {
+            let cause = format!("checking the plan of run {}: that run does not install node {name}", report.run);
+            return Err(Failure::new(Code::WrongState, cause));
+        }
+        let lines: Vec<String> = report.lines.into_iter().take(MOST_PLAN_LINES).collect();
+        let agreed = node.plan.as_ref().is_some_and(|plan| !plan.held && plan.lines == lines);
+        let held = spec_of(&node)?.disks.hold && !agreed;
+        let plan = HeldPlan { lines, generation: report.generation, held };
+        let asked = held && node.plan.as_ref() != Some(&plan);
+        node.plan = Some(plan);
+        if asked {
+            audit::note(&mut write, now(), "server", Some(name), "the plan waits for an admin").await?;
+        }
+        nodes::save(&mut write, &node, now()).await?;
+        state::commit(write).await?;
+        self.changed.ring();
+        Ok(if held { PlanDecision::Hold } else { PlanDecision::Proceed })
+    }
+
+    /// An admin agrees to the plan that is held.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`, `E-WRONG-STATE` where no plan is held.
+    pub async fn approve_plan(&self, name: &NodeName, actor: &str) -> Result<()> {
+        let mut write = self.state.write().await?;
+        let mut node = nodes::load(&mut write, name).await?;
+        let Some(plan) = node.plan.as_mut().filter(|plan| plan.held) else {
+            let cause = format!("approving the plan of node {name}: it holds no plan");
+            return Err(Failure::new(Code::WrongState, cause).with_remedy(
+                "a machine that waits to become a node is approved by the code on its console: boot-server approve CODE",
+            ));
+        };
+        plan.held = false;
+        audit::note(&mut write, now(), actor, Some(name), "approved the plan").await?;
+        nodes::save(&mut write, &node, now()).await?;
+        state::commit(write).await?;
+        self.changed.ring();
+        Ok(())
+    }
+
+    /// The installation is complete: its generation is used up.
+    ///
+    /// # Errors
+    /// `E-WRONG-STATE` for another generation than the node's.
+    pub async fn installed(&self, name: &NodeName, key: &Sha256, report: InstalledReport) -> Result<()> {
+        let mut write = self.state.write().await?;
+        let mut node = nodes::load(&mut write, name).await?;
+        still_current(&node, key)?;
+        let input = Input::Installed { run: report.run.clone(), generation: report.generation };
+        let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
+        if after != node.record {
+            let text = format!("installed generation {} in run {}", report.generation, report.run);
+            audit::note(&mut write, now(), name.as_str(), Some(name), text).await?;
+            runs::used_memory(&mut write, &report.run, report.agent_peak_rss).await?;
+            node.record = after;
+            node.installed = Some(report);
+            nodes::save(&mut write, &node, now()).await?;
+        }
+        state::commit(write).await?;
+        self.refresh().await
+    }
+
+    /// The node is a healthy member.
+    ///
+    /// # Errors
+    /// `E-WRONG-STATE` for another generation than the node's.
+    pub async fn ready(&self, name: &NodeName, key: &Sha256, report: ReadyReport) -> Result<()> {
+        let mut write = self.state.write().await?;
+        let mut node = nodes::load(&mut write, name).await?;
+        still_current(&node, key)?;
+        let input = Input::Ready { generation: report.generation };
+        let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
+        if after != node.record {
+            let text = format!("ready: {} with {} members", report.service, report.members.len());
+            audit::note(&mut write, now(), name.as_str(), Some(name), text).await?;
+        }
+        node.record = after;
+        node.ready = Some(report);
+        nodes::save(&mut write, &node, now()).await?;
+        state::commit(write).await?;
+        self.refresh().await
+    }
+}

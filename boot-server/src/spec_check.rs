@@ -1,0 +1,177 @@
+//! What the types of a NodeSpec cannot say, checked before it is stored.
+
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    spec::{FileSpec, NodeSpec},
+};
+use std::collections::HashSet;
+
+/// Files of one spec.
+const MOST_FILES: usize = 256;
+
+/// Checks one spec.
+///
+/// # Errors
+/// `E-INPUT` with the node and the path of the key.
+pub fn check(spec: &NodeSpec) -> Result<()> {
+    let found = substituters(spec)
+        .and_then(|()| trusted_keys(spec))
+        .and_then(|()| hostname(spec))
+        .and_then(|()| disks(spec))
+        .and_then(|()| files("files", &spec.files))
+        .and_then(|()| files("secrets", &spec.secrets));
+    let wrong = |text: String| Failure::new(Code::Input, format!("checking node {} at {text}", spec.name));
+    found.map_err(wrong)?;
+    if let Some(cluster) = &spec.cluster {
+        let failure = cluster.check();
+        failure.map_err(|failure| wrong(format!("cluster: {}", failure.cause)))?;
+    }
+    Ok(())
+}
+
+type Check = std::result::Result<(), String>;
+
+fn substituters(spec: &NodeSpec) -> Check {
+    if spec.system.substituters.is_empty() {
+        return Err("system.substituters: name at least one Nix binary cache".to_owned());
+    }
+    for (index, url) in spec.system.substituters.iter().enumerate() {
+        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or(""));
+        let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
+        if host.is_none_or(str::is_empty) || !printable {
+            return Err(format!("system.substituters[{index}]: {url:?} is not an http or https URL"));
+        }
+    }
+    Ok(())
+}
+
+fn trusted_keys(spec: &NodeSpec) -> Check {
+    if spec.system.trusted_public_keys.is_empty() {
+        return Err("system.trusted_public_keys: name at least one key; nothing unsigned is installed".to_owned());
+    }
+    for (index, key) in spec.system.trusted_public_keys.iter().enumerate() {
+        let parts = key.split_once(':');
+        let bytes = parts.and_then(|(_, text)| data_encoding::BASE64.decode(text.as_bytes()).ok());
+        let named = parts.is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()));
+        if !named || bytes.is_none_or(|bytes| bytes.len() != 32) {
+            return Err(format!("system.trusted_public_keys[{index}]: {key:?} is not NAME:BASE64 of an Ed25519 key"));
+        }
+    }
+    Ok(())
+}
+
+fn hostname(spec: &NodeSpec) -> Check {
+    let Some(name) = &spec.hostname else { return Ok(()) };
+    let label = |label: &str| label.parse::<protocol::names::NodeName>().is_ok();
+    if name.len() <= 253 && name.split('.').all(label) {
+        return Ok(());
+    }
+    Err(format!("hostname: {name:?} is not a host name of labels a-z, 0-9 and -"))
+}
+
+fn disks(spec: &NodeSpec) -> Check {
+    let Some(disk) = spec.disks.devices.get("disk").and_then(serde_json::Value::as_object) else {
+        return Err("disks.devices.disk: disko's devices need at least one disk".to_owned());
+    };
+    if disk.is_empty() {
+        return Err("disks.devices.disk: disko's devices need at least one disk".to_owned());
+    }
+    let named = spec.disks.select.keys().map(|name| ("select", name));
+    for (key, name) in named.chain(spec.disks.wipe.keys().map(|name| ("wipe", name))) {
+        if !disk.contains_key(name) {
+            return Err(format!("disks.{key}.{name}: disks.devices.disk has no disk of this name"));
+        }
+    }
+    let empty = |selector: &protocol::spec::Selector| *selector == protocol::spec::Selector::default();
+    match spec.disks.select.iter().find(|(_, selector)| empty(selector)) {
+        Some((name, _)) => Err(format!("disks.select.{name}: a selector that names nothing matches every disk")),
+        None => Ok(()),
+    }
+}
+
+fn files(key: &str, files: &[FileSpec]) -> Check {
+    if files.len() > MOST_FILES {
+        return Err(format!("{key}: more than {MOST_FILES} files"));
+    }
+    let mut seen = HashSet::new();
+    for (index, file) in files.iter().enumerate() {
+        let parts: Vec<&str> = file.path.split('/').collect();
+        let plain = |part: &&str| !part.is_empty() && *part != "." && *part != "..";
+        if !file.path.starts_with('/') || parts.len() < 2 || !parts[1..].iter().all(plain) || file.path.contains('\0') {
+            return Err(format!("{key}[{index}].path: {:?} is not an absolute path without . and ..", file.path));
+        }
+        if file.path.starts_with("/nix/") {
+            return Err(format!("{key}[{index}].path: {:?} is in the Nix store", file.path));
+        }
+        let octal = file.mode.len() <= 5 && u32::from_str_radix(&file.mode, 8).is_ok_and(|mode| mode <= 0o7777);
+        if !octal || file.mode.starts_with('+') {
+            return Err(format!("{key}[{index}].mode: {:?} is not an octal mode such as \"0600\"", file.mode));
+        }
+        if key == "secrets" && u32::from_str_radix(&file.mode, 8).is_ok_and(|mode| mode & 0o077 != 0) {
+            return Err(format!("{key}[{index}].mode: {:?} lets others than its owner at a secret", file.mode));
+        }
+        if !seen.insert(&file.path) {
+            return Err(format!("{key}[{index}].path: {:?} is there twice", file.path));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn good() -> Value {
+        json!({"name": "n1", "match": {"macs": ["52:54:00:00:00:01"]},
+            "system": {"toplevel": "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos",
+                "substituters": ["http://10.77.0.1:8080/cache"],
+                "trusted_public_keys": ["cache-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]},
+            "disks": {"devices": {"disk": {"main": {}}}, "select": {"main": {"serial": "x"}}},
+            "files": [{"path": "/etc/motd", "mode": "0644", "content": "hi"}]})
+    }
+
+    fn refused(pointer: &str, value: Value) -> String {
+        let mut spec = good();
+        *spec.pointer_mut(pointer).unwrap() = value;
+        check(&serde_json::from_value(spec).unwrap()).unwrap_err().cause
+    }
+
+    #[test]
+    fn a_good_spec_passes() {
+        assert_eq!(check(&serde_json::from_value(good()).unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        for (pointer, value, path) in [
+            ("/system/substituters", json!([]), "system.substituters"),
+            ("/system/substituters/0", json!("ftp://x"), "system.substituters[0]"),
+            ("/system/substituters/0", json!("http:///cache"), "system.substituters[0]"),
+            ("/system/trusted_public_keys/0", json!("nokey"), "system.trusted_public_keys[0]"),
+            ("/system/trusted_public_keys/0", json!("a:AAAA"), "system.trusted_public_keys[0]"),
+            ("/disks/devices", json!({}), "disks.devices.disk"),
+            ("/disks/select", json!({"other": {"serial": "x"}}), "disks.select.other"),
+            ("/disks/select/main", json!({}), "disks.select.main"),
+            ("/files/0/path", json!("/etc/../x"), "files[0].path"),
+            ("/files/0/path", json!("etc/x"), "files[0].path"),
+            ("/files/0/path", json!("/"), "files[0].path"),
+            ("/files/0/path", json!("/nix/store/x"), "files[0].path"),
+            ("/files/0/mode", json!("rw"), "files[0].mode"),
+            ("/files/0/mode", json!("77777"), "files[0].mode"),
+        ] {
+            let cause = refused(pointer, value);
+            assert!(cause.contains(path), "{path}: {cause}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_for_its_owner_alone() {
+        let mut spec = good();
+        spec["secrets"] = json!([{"path": "/etc/nixos/secrets/x", "mode": "0644", "content": "hunter2"}]);
+        let failure = check(&serde_json::from_value(spec).unwrap()).unwrap_err();
+        assert!(failure.cause.contains("secrets[0].mode") && !failure.cause.contains("hunter2"), "{failure}");
+    }
+}

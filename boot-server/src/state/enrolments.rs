@@ -1,0 +1,270 @@
+//! Machines that asked to become a node.
+
+use super::{State, Write, column, millis, time_of, to_column, wrong};
+use protocol::{
+    Code, Failure, Timestamp,
+    claims::Claims,
+    encoding::Sha256,
+    failure::Result,
+    inventory::Inventory,
+    names::{NodeName, RunId},
+};
+
+/// Where an enrolment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits.
+    Pending,
+    /// Its key is a node's.
+    Approved,
+    /// The node is installed under another key.
+    Conflict,
+    /// A newer enrolment took its place.
+    Superseded,
+}
+
+impl Standing {
+    fn name(self) -> &'static str {
+        match self {
+            Standing::Pending => "pending",
+            Standing::Approved => "approved",
+            Standing::Conflict => "conflict",
+            Standing::Superseded => "superseded",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Standing::Pending, Standing::Approved, Standing::Conflict, Standing::Superseded]
+            .into_iter()
+            .find(|standing| standing.name() == text)
+    }
+}
+
+/// One enrolment.
+#[derive(Debug, Clone)]
+pub struct Enrolment {
+    /// Its row; 0 before it is written.
+    pub id: i64,
+    /// SHA-256 of the session that only the machine knows.
+    pub session: Sha256,
+    /// SPKI hash of the machine's key.
+    pub key: Sha256,
+    /// The machine's public key, DER.
+    pub spki: Vec<u8>,
+    /// The code on its console.
+    pub code: String,
+    /// Where it stands.
+    pub standing: Standing,
+    /// The node it is, or is in conflict with.
+    pub node: Option<NodeName>,
+    /// What the machine says of itself.
+    pub claims: Claims,
+    /// What the agent read.
+    pub inventory: Inventory,
+    /// The run that enrolled.
+    pub run: RunId,
+    /// Release of the agent.
+    pub agent_version: String,
+    /// Address it spoke from.
+    pub address: String,
+    /// Leaf and CA in PEM.
+    pub certificate: Option<String>,
+    /// When the machine asked last.
+    pub heard: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    session_sha256: String,
+    key_sha256: String,
+    spki: Vec<u8>,
+    code: String,
+    state: String,
+    node: Option<String>,
+    claims: String,
+    inventory: String,
+    run: String,
+    agent_version: String,
+    address: String,
+    certificate: Option<String>,
+    heard: i64,
+}
+
+impl Row {
+    fn enrolment(self) -> Result<Enrolment> {
+        let bad = |what: &str| Failure::new(Code::Internal, format!("reading an enrolment: its {what} is damaged"));
+        Ok(Enrolment {
+            id: self.id,
+            session: self.session_sha256.parse().map_err(|_| bad("session"))?,
+            key: self.key_sha256.parse().map_err(|_| bad("key"))?,
+            spki: self.spki,
+            code: self.code,
+            standing: Standing::parse(&self.state).ok_or_else(|| bad("state"))?,
+            node: self.node.map(|name| name.parse()).transpose().map_err(|_| bad("node"))?,
+            claims: column("claims", &self.claims)?,
+            inventory: column("an inventory", &self.inventory)?,
+            run: self.run.parse().map_err(|_| bad("run"))?,
+            agent_version: self.agent_version,
+            address: self.address,
+            certificate: self.certificate,
+            heard: time_of(self.heard),
+        })
+    }
+}
+
+fn unread(error: &sqlx::Error) -> Failure {
+    wrong("reading enrolments", error)
+}
+
+impl State {
+    /// The enrolment of this session.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn enrolment_by_session(&self, session: &Sha256) -> Result<Option<Enrolment>> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM enrolments WHERE session_sha256 = ?")
+            .bind(session.hex())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| unread(&error))?;
+        row.map(Row::enrolment).transpose()
+    }
+
+    /// The enrolment with this row.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn enrolment(&self, id: i64) -> Result<Option<Enrolment>> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM enrolments WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| unread(&error))?;
+        row.map(Row::enrolment).transpose()
+    }
+
+    /// Those that wait or are in conflict, the newest first.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn open_enrolments(&self) -> Result<Vec<Enrolment>> {
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT * FROM enrolments WHERE state IN ('pending', 'conflict') ORDER BY id DESC")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| unread(&error))?;
+        rows.into_iter().map(Row::enrolment).collect()
+    }
+
+    /// How many wait.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn pending_count(&self) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict')")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| unread(&error))
+    }
+}
+
+/// Adds the enrolment; its row.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn insert(write: &mut Write, enrolment: &Enrolment) -> Result<i64> {
+    let done = sqlx::query(
+        "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
+         agent_version, address, created, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12)",
+    )
+    .bind(enrolment.session.hex())
+    .bind(enrolment.key.hex())
+    .bind(&enrolment.spki)
+    .bind(&enrolment.code)
+    .bind(enrolment.standing.name())
+    .bind(enrolment.node.as_ref().map(NodeName::as_str))
+    .bind(to_column("claims", &enrolment.claims)?)
+    .bind(to_column("an inventory", &enrolment.inventory)?)
+    .bind(enrolment.run.as_str())
+    .bind(&enrolment.agent_version)
+    .bind(&enrolment.address)
+    .bind(millis(enrolment.heard))
+    .execute(&mut **write)
+    .await
+    .map_err(|error| wrong("adding an enrolment", &error))?;
+    Ok(done.last_insert_rowid())
+}
+
+/// Changes where an enrolment stands, and gives it its certificate.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn set(
+    write: &mut Write,
+    id: i64,
+    standing: Standing,
+    node: Option<&NodeName>,
+    certificate: Option<&str>,
+) -> Result<()> {
+    sqlx::query("UPDATE enrolments SET state = ?, node = ?, certificate = ? WHERE id = ?")
+        .bind(standing.name())
+        .bind(node.map(NodeName::as_str))
+        .bind(certificate)
+        .bind(id)
+        .execute(&mut **write)
+        .await
+        .map_err(|error| wrong("changing an enrolment", &error))?;
+    Ok(())
+}
+
+/// Sets aside every other enrolment that was admitted as the node.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn supersede_others(write: &mut Write, node: &NodeName, keep: i64) -> Result<()> {
+    sqlx::query("UPDATE enrolments SET state = 'superseded' WHERE node = ? AND id <> ? AND state = 'approved'")
+        .bind(node.as_str())
+        .bind(keep)
+        .execute(&mut **write)
+        .await
+        .map_err(|error| wrong("changing enrolments", &error))?;
+    Ok(())
+}
+
+/// Whether the enrolment still waits, inside a write.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn is_open(write: &mut Write, id: i64) -> Result<bool> {
+    let state: Option<String> = sqlx::query_scalar("SELECT state FROM enrolments WHERE id = ?")
+        .bind(id)
+        .fetch_optional(&mut **write)
+        .await
+        .map_err(|error| unread(&error))?;
+    Ok(state.is_some_and(|state| state == "pending" || state == "conflict"))
+}
+
+/// Notes a certificate that was handed out.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn add_certificate(
+    write: &mut Write,
+    serial: &str,
+    node: &NodeName,
+    key: &Sha256,
+    issued: Timestamp,
+    not_after: Timestamp,
+) -> Result<()> {
+    sqlx::query("INSERT INTO certificates (serial, node, key_sha256, issued, not_after) VALUES (?, ?, ?, ?, ?)")
+        .bind(serial)
+        .bind(node.as_str())
+        .bind(key.hex())
+        .bind(millis(issued))
+        .bind(millis(not_after))
+        .execute(&mut **write)
+        .await
+        .map_err(|error| wrong("noting a certificate", &error))?;
+    Ok(())
+}

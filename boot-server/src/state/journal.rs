@@ -1,0 +1,174 @@
+//! Events and log lines: append-only, each stored once, in the order of their arrival.
+
+use super::{State, Write, column, millis, time_of, to_column, wrong};
+use protocol::{
+    Failure, Timestamp,
+    admin::{JournalEntry, ServerEvent, ServerLine},
+    failure::Result,
+    names::{NodeName, RunId},
+    telemetry::{Event, LogLine, TelemetryAck},
+};
+
+const EVENT: i64 = 0;
+const LINE: i64 = 1;
+
+/// Most entries that one read returns.
+pub const PAGE: i64 = 500;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    run: String,
+    kind: i64,
+    received: i64,
+    body: String,
+}
+
+impl Row {
+    fn entry(self) -> Result<JournalEntry> {
+        let run: RunId = column("a run", &format!("{:?}", self.run))?;
+        Ok(if self.kind == EVENT {
+            let event = column("an event", &self.body)?;
+            JournalEntry::Event(ServerEvent { id: self.id, run, received: time_of(self.received), event })
+        } else {
+            JournalEntry::Line(ServerLine { id: self.id, run, line: column("a log line", &self.body)? })
+        })
+    }
+}
+
+/// Whose journal is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// Every run of a node.
+    Node(NodeName),
+    /// One run, of a machine that is no node yet.
+    Run(RunId),
+}
+
+fn unread(error: &sqlx::Error) -> Failure {
+    wrong("reading the journal", error)
+}
+
+impl State {
+    /// Up to [`PAGE`] entries after `after`.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn journal(&self, of: &Of, after: i64) -> Result<Vec<JournalEntry>> {
+        let rows: Vec<Row> = match of {
+            Of::Node(node) => {
+                sqlx::query_as(
+                    "SELECT * FROM journal WHERE id > ?1 AND run IN (SELECT id FROM runs WHERE node = ?2) \
+                     ORDER BY id LIMIT ?3",
+                )
+                .bind(after)
+                .bind(node.as_str())
+                .bind(PAGE)
+                .fetch_all(&self.readers)
+                .await
+            }
+            Of::Run(run) => {
+                sqlx::query_as("SELECT * FROM journal WHERE id > ?1 AND run = ?2 ORDER BY id LIMIT ?3")
+                    .bind(after)
+                    .bind(run.as_str())
+                    .bind(PAGE)
+                    .fetch_all(&self.readers)
+                    .await
+            }
+        }
+        .map_err(|error| unread(&error))?;
+        rows.into_iter().map(Row::entry).collect()
+    }
+
+    /// The events of the run that installs and of every later run of the node.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn events_since(&self, node: &NodeName, run: Option<&RunId>) -> Result<Vec<ServerEvent>> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT * FROM journal WHERE kind = 0 AND run IN (SELECT id FROM runs WHERE node = ?1 AND created >= \
+             coalesce((SELECT created FROM runs WHERE id = ?2), 0)) ORDER BY id DESC LIMIT ?3",
+        )
+        .bind(node.as_str())
+        .bind(run.map(RunId::as_str))
+        .bind(PAGE)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| unread(&error))?;
+        let entries: Result<Vec<JournalEntry>> = rows.into_iter().rev().map(Row::entry).collect();
+        let event = |entry| match entry {
+            JournalEntry::Event(event) => Some(event),
+            JournalEntry::Line(_) => None,
+        };
+        Ok(entries?.into_iter().filter_map(event).collect())
+    }
+
+    /// Up to where the run is durable.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn stored(&self, run: &RunId) -> Result<TelemetryAck> {
+        let (events, lines) =
+            sqlx::query_as(STORED).bind(run.as_str()).fetch_one(&self.readers).await.map_err(|error| unread(&error))?;
+        Ok(ack(events, lines))
+    }
+}
+
+const STORED: &str = "SELECT coalesce(max(seq) FILTER (WHERE kind = 0), 0), \
+                      coalesce(max(seq) FILTER (WHERE kind = 1), 0) FROM journal WHERE run = ?";
+
+fn ack(events: i64, lines: i64) -> TelemetryAck {
+    let count = |n| u64::try_from(n).unwrap_or(0);
+    TelemetryAck { events_through: count(events), lines_through: count(lines) }
+}
+
+/// How much of the run is stored, inside a write.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn stored(write: &mut Write, run: &RunId) -> Result<TelemetryAck> {
+    let (events, lines) =
+        sqlx::query_as(STORED).bind(run.as_str()).fetch_one(&mut **write).await.map_err(|error| unread(&error))?;
+    Ok(ack(events, lines))
+}
+
+/// How many entries the run has.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn count(write: &mut Write, run: &RunId) -> Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM journal WHERE run = ?")
+        .bind(run.as_str())
+        .fetch_one(&mut **write)
+        .await
+        .map_err(|error| unread(&error))
+}
+
+/// Adds an event; whether it is new.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn add_event(write: &mut Write, run: &RunId, event: &Event, now: Timestamp) -> Result<bool> {
+    add(write, run, EVENT, event.seq, &to_column("an event", event)?, now).await
+}
+
+/// Adds a log line; whether it is new.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn add_line(write: &mut Write, run: &RunId, line: &LogLine, now: Timestamp) -> Result<bool> {
+    add(write, run, LINE, line.seq, &to_column("a log line", line)?, now).await
+}
+
+async fn add(write: &mut Write, run: &RunId, kind: i64, seq: u64, body: &str, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query("INSERT OR IGNORE INTO journal (run, kind, seq, received, body) VALUES (?, ?, ?, ?, ?)")
+        .bind(run.as_str())
+        .bind(kind)
+        .bind(i64::try_from(seq).unwrap_or(i64::MAX))
+        .bind(millis(now))
+        .bind(body)
+        .execute(&mut **write)
+        .await
+        .map_err(|error| wrong("adding to the journal", &error))?;
+    Ok(done.rows_affected() == 1)
+}

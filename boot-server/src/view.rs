@@ -1,0 +1,231 @@
+//! What an admin sees: nodes, machines that wait, and one of them in detail.
+
+use crate::{
+    enrolment::Decision,
+    lifecycle::Record,
+    presence::Word,
+    server::{Server, now},
+    state::{
+        enrolments::{Enrolment, Standing},
+        journal::Of,
+        nodes::Node,
+        runs::Run,
+    },
+};
+use protocol::{
+    Code, Failure, Timestamp,
+    admin::{NodeDetail, NodeState, NodeSummary},
+    failure::Result,
+    names::NodeName,
+    spec::NodeSpec,
+};
+use std::collections::HashMap;
+
+/// A node or a machine that waits to become one.
+enum Subject {
+    Node(Box<Node>, Option<Enrolment>),
+    Machine(Box<Enrolment>),
+}
+
+impl Server {
+    /// Every node, then every machine that waits and is not shown as its node.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn summaries(&self) -> Result<Vec<NodeSummary>> {
+        let runs: HashMap<String, Run> = self.state.last_runs().await?.into_iter().collect();
+        let mut summaries = Vec::new();
+        for subject in self.subjects().await? {
+            let run = match &subject {
+                Subject::Node(node, None) => runs.get(node.name.as_str()).cloned(),
+                Subject::Node(_, Some(enrolment)) => self.state.run(&enrolment.run).await?,
+                Subject::Machine(enrolment) => self.state.run(&enrolment.run).await?,
+            };
+            summaries.push(self.summary(&subject, run));
+        }
+        Ok(summaries)
+    }
+
+    /// One node or machine.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`.
+    pub async fn detail(&self, name: &str) -> Result<NodeDetail> {
+        let subject = self.subject(name).await?;
+        let (node, enrolment) = match &subject {
+            Subject::Node(node, waiting) => {
+                let admitted = match (waiting, node.enrolment) {
+                    (Some(waiting), _) => Some(waiting.clone()),
+                    (None, Some(id)) => self.state.enrolment(id).await?,
+                    (None, None) => None,
+                };
+                (Some(node.as_ref()), admitted)
+            }
+            Subject::Machine(enrolment) => (None, Some(enrolment.as_ref().clone())),
+        };
+        let run = match (node, &subject) {
+            (Some(node), Subject::Node(_, None)) => {
+                let runs: HashMap<String, Run> = self.state.last_runs().await?.into_iter().collect();
+                runs.get(node.name.as_str()).cloned()
+            }
+            _ => match &enrolment {
+                Some(enrolment) => self.state.run(&enrolment.run).await?,
+                None => None,
+            },
+        };
+        let shown = node.and_then(|node| node.record.run.clone()).or_else(|| run.as_ref().map(|run| run.id.clone()));
+        let events = match (node, &shown) {
+            (Some(node), _) => self.state.events_since(&node.name, shown.as_ref()).await?,
+            (None, Some(run)) => events_of(self.state.journal(&Of::Run(run.clone()), 0).await?),
+            (None, None) => Vec::new(),
+        };
+        let installed = node.and_then(|node| node.installed.as_ref());
+        Ok(NodeDetail {
+            agent_peak_rss: installed
+                .map_or(0, |report| report.agent_peak_rss)
+                .max(run.as_ref().map_or(0, |run| run.rss)),
+            boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
+            summary: self.summary(&subject, run),
+            spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
+            claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
+            inventory: enrolment.map(|enrolment| enrolment.inventory),
+            run: shown,
+            plan: node.and_then(|node| node.plan.clone()).map(|plan| plan.lines).unwrap_or_default(),
+            events,
+            history: match node {
+                Some(node) => self.state.audit(Some(&node.name)).await?,
+                None => Vec::new(),
+            },
+            ready: node.and_then(|node| node.ready.clone()),
+        })
+    }
+
+    /// Whose journal it is: a node's, or that of a machine that waits.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`.
+    pub async fn journal_of(&self, name: &str) -> Result<Of> {
+        Ok(match self.subject(name).await? {
+            Subject::Node(_, Some(enrolment)) => Of::Run(enrolment.run),
+            Subject::Node(node, None) => Of::Node(node.name),
+            Subject::Machine(enrolment) => Of::Run(enrolment.run),
+        })
+    }
+
+    async fn subjects(&self) -> Result<Vec<Subject>> {
+        let mut waiting = self.state.open_enrolments().await?;
+        let mut subjects = Vec::new();
+        for node in self.state.nodes().await? {
+            let own = waiting.iter().position(|enrolment| self.is_shown_as(enrolment, &node));
+            subjects.push(Subject::Node(Box::new(node), own.map(|index| waiting.remove(index))));
+        }
+        subjects.extend(waiting.into_iter().map(|enrolment| Subject::Machine(Box::new(enrolment))));
+        Ok(subjects)
+    }
+
+    async fn subject(&self, name: &str) -> Result<Subject> {
+        let found = self.subjects().await?.into_iter().find(|subject| match subject {
+            Subject::Node(node, _) => node.name.as_str() == name,
+            Subject::Machine(enrolment) => Self::machine_name(&enrolment.key) == name,
+        });
+        found.ok_or_else(|| Failure::new(Code::NotFound, format!("looking for node {name:?}: there is none")))
+    }
+
+    /// A machine that waits is shown as the node that it would become, while no other machine is that node.
+    fn is_shown_as(&self, enrolment: &Enrolment, node: &Node) -> bool {
+        let wanted = || match self.decision(enrolment) {
+            Decision::Wait { node, .. } => node,
+            Decision::Approve(_) | Decision::Conflict(_) => None,
+        };
+        node.key.is_none() && enrolment.standing == Standing::Pending && wanted().as_ref() == Some(&node.name)
+    }
+
+    fn summary(&self, subject: &Subject, run: Option<Run>) -> NodeSummary {
+        let word = run.as_ref().and_then(|run| self.presence.of(&run.id));
+        let waiting = match subject {
+            Subject::Node(_, waiting) => waiting.as_ref(),
+            Subject::Machine(enrolment) => Some(enrolment.as_ref()),
+        };
+        let word = word.or_else(|| waiting.and_then(|enrolment| self.presence.of(&enrolment.run)));
+        let record = match subject {
+            Subject::Node(node, _) => Some(&node.record),
+            Subject::Machine(_) => None,
+        };
+        let state = shown_state(record, waiting);
+        let heard = last_heard(run.as_ref(), waiting, word.as_ref());
+        let beat = word.and_then(|word| word.heartbeat);
+        let busy =
+            !matches!(state, NodeState::Expected | NodeState::Discovered | NodeState::Ready | NodeState::Installed);
+        let step =
+            if busy { run.as_ref().and_then(|run| run.step).or(beat.as_ref().map(|beat| beat.step)) } else { None };
+        NodeSummary {
+            name: match subject {
+                Subject::Node(node, _) => node.name.to_string(),
+                Subject::Machine(enrolment) => Self::machine_name(&enrolment.key),
+            },
+            state,
+            step,
+            progress: beat.filter(|beat| Some(beat.step) == step).and_then(|beat| beat.progress),
+            code: waiting.filter(|waiting| waiting.standing == Standing::Pending).map(|waiting| waiting.code.clone()),
+            missing: self.missing(subject, waiting),
+            generation: record.map_or(0, |record| record.generation),
+            silent_seconds: heard.map(|heard| u64::try_from((now() - heard).whole_seconds()).unwrap_or(0)),
+            failure: run.as_ref().and_then(|run| run.failure.clone()).filter(|_| busy),
+            address: run
+                .map(|run| run.address)
+                .filter(|address| !address.is_empty())
+                .or_else(|| waiting.map(|waiting| waiting.address.clone())),
+        }
+    }
+
+    fn missing(&self, subject: &Subject, waiting: Option<&Enrolment>) -> Vec<String> {
+        if let Some(waiting) = waiting {
+            return match (waiting.standing, self.decision(waiting)) {
+                (Standing::Conflict, _) | (_, Decision::Conflict(_)) => {
+                    let node = waiting.node.as_ref().map_or("another node", NodeName::as_str);
+                    vec![format!("an admin to decide: it claims to be {node}, which is installed under another key")]
+                }
+                (_, Decision::Wait { missing, .. }) => missing,
+                (_, Decision::Approve(_)) => vec![],
+            };
+        }
+        let Subject::Node(node, None) = subject else { return vec![] };
+        if node.plan.as_ref().is_some_and(|plan| plan.held) && !node.record.used {
+            return vec![format!("an admin to approve the plan: boot-server approve {}", node.name)];
+        }
+        if node.record.quarantined() {
+            return vec![format!("an admin: in quarantine after {} failed runs", node.record.failed_runs)];
+        }
+        vec![]
+    }
+}
+
+fn shown_state(record: Option<&Record>, waiting: Option<&Enrolment>) -> NodeState {
+    match (record, waiting) {
+        (Some(record), _) => record.state,
+        (None, Some(enrolment)) if enrolment.standing == Standing::Conflict => NodeState::Conflict,
+        (None, _) => NodeState::Pending,
+    }
+}
+
+fn last_heard(run: Option<&Run>, waiting: Option<&Enrolment>, word: Option<&Word>) -> Option<Timestamp> {
+    [run.map(|run| run.heard), waiting.map(|waiting| waiting.heard), word.map(|word| word.heard)]
+        .into_iter()
+        .flatten()
+        .max()
+}
+
+fn events_of(entries: Vec<protocol::admin::JournalEntry>) -> Vec<protocol::admin::ServerEvent> {
+    let event = |entry| match entry {
+        protocol::admin::JournalEntry::Event(event) => Some(event),
+        protocol::admin::JournalEntry::Line(_) => None,
+    };
+    entries.into_iter().filter_map(event).collect()
+}
+
+fn without_secrets(mut spec: NodeSpec) -> NodeSpec {
+    for file in &mut spec.secrets {
+        file.content = "(secret)".to_owned();
+    }
+    spec
+}
