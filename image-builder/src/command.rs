@@ -14,6 +14,7 @@ pub fn version_of(program: &Path) -> Result<String> {
     let failed = |cause: String| Failure::new(Code::Image, format!("running {} --version: {cause}", program.display()));
     let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).env_clear();
+    #[allow(clippy::disallowed_methods, reason = "this is that one place")]
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())));

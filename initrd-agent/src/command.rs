@@ -44,6 +44,7 @@ pub fn run_command(mut command: Command, input: Option<&[u8]>) -> Result<Output>
     tracing::debug!("running {line}");
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[allow(clippy::disallowed_methods, reason = "this is that one place")]
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     let stdin = child.stdin.take();
     let output = std::thread::scope(|scope| {

@@ -25,7 +25,7 @@ impl Claims {
         lower.is_empty()
             || ["none", "default string", "to be filled by o.e.m.", "not specified", "system serial number", "unknown"]
                 .contains(&lower.as_str())
-            || (digits.len() == 32 && digits.chars().all(|digit| Some(digit) == digits.chars().next()))
+            || (digits.len() == 32 && digits.chars().all(|digit| digits.starts_with(digit)))
             || lower == "03000200-0400-0500-0006-000700080009"
     }
 

@@ -218,7 +218,7 @@ mod tests {
     fn every_claim_that_is_given_must_hold() {
         let mac: Mac = "52:54:00:00:00:01".parse().unwrap();
         let wanted = Match { macs: vec![mac.clone()], serial: Some("S1".into()), uuid: None };
-        let claims = Claims { uuid: None, serial: Some("S1".into()), macs: vec![mac.clone()] };
+        let claims = Claims { uuid: None, serial: Some("S1".into()), macs: vec![mac] };
         assert!(wanted.holds(&claims));
         assert!(!wanted.holds(&Claims { serial: Some("S2".into()), ..claims.clone() }));
         assert!(!wanted.holds(&Claims { macs: vec![], ..claims }));

@@ -36,6 +36,7 @@ impl Process {
                 _ => Err(std::io::Error::last_os_error()),
             });
         }
+        #[allow(clippy::disallowed_methods, reason = "what runs beside the tests ends with this value")]
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
         Ok(Process { child, name: name.to_owned(), log: log.to_owned() })
     }

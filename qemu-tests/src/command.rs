@@ -19,6 +19,7 @@ pub fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoItera
 /// The program could not be started, or its status is not 0.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);
+    #[allow(clippy::disallowed_methods, reason = "this is that one place")]
     let done = command.output().with_context(|| format!("starting {shown}"))?;
     let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
     if !done.status.success() {

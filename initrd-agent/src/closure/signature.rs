@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn no_key_another_key_or_the_same_name_with_another_key_does_not_pass() {
         let (info, key) = signed();
-        let other_name = PublicKey { name: "k-2".into(), ..key.clone() };
+        let other_name = PublicKey { name: "k-2".into(), ..key };
         let mut other_key = key;
         other_key.bytes[0] ^= 1;
         for keys in [vec![], vec![other_name], vec![other_key]] {

@@ -184,9 +184,9 @@ pub fn tls_config(trust: &Trust, identity: Option<Identity>, floor: SystemTime) 
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
     let builder = match trust {
-        Trust::Pinned(pins) => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(pin::PinnedCa::new(pins.clone(), provider.clone()))),
+        Trust::Pinned(pins) => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(pin::PinnedCa::new(pins.clone(), provider)))
+        }
         Trust::Roots(certificates) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates {

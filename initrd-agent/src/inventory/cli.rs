@@ -1,6 +1,10 @@
 //! `initrd-agent inventory`
 
 use super::Roots;
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+};
 use std::{path::PathBuf, process::ExitCode};
 
 /// Print the hardware as JSON.
@@ -13,21 +17,23 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
-    use protocol::{Code, Failure};
     let roots = args.sysfs.clone().map_or_else(Roots::live, Roots::captured);
-    let printed = match serde_json::to_string_pretty(&super::read_from(&roots)) {
-        _ if !roots.sys.is_dir() => {
-            let cause = format!("reading the hardware from {}: no such folder", roots.sys.display());
-            Err(Failure::new(Code::Config, cause).with_remedy("pass --sysfs with a captured sysfs"))
+    match json(&roots) {
+        Ok(json) => {
+            println!("{json}");
+            ExitCode::SUCCESS
         }
-        Ok(json) => Ok(println!("{json}")),
-        Err(error) => Err(Failure::from_error(Code::Internal, "printing the inventory", &error)),
-    };
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             crate::cli::print_failure(&failure);
             ExitCode::FAILURE
         }
     }
+}
+
+fn json(roots: &Roots) -> Result<String> {
+    if !roots.sys.is_dir() {
+        let cause = format!("reading the hardware from {}: no such folder", roots.sys.display());
+        return Err(Failure::new(Code::Config, cause).with_remedy("pass --sysfs with a captured sysfs"));
+    }
+    serde_json::to_string_pretty(&super::read_from(roots)).or_fail(Code::Internal, || "printing the inventory")
 }

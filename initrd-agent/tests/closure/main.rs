@@ -1,5 +1,8 @@
 //! The closure engine as a binary, against caches that real Nix made and judged by real Nix.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
+#![allow(clippy::disallowed_methods, reason = "tests start programs to judge them")]
+
 mod faults;
 mod hostile;
 mod install;
