@@ -18,7 +18,7 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -28,6 +28,8 @@ use transfer::{Step, Transfer};
 const PORT: u16 = 69;
 /// A rack that is powered on at once, and then some; what is beyond is dropped and asks again.
 const MAX_TRANSFERS: usize = 512;
+/// What nearly every network needs.
+const EXPECTED: [&str; 2] = ["undionly.kpxe", "ipxe.efi"];
 const MAX_REQUEST: usize = 1024;
 const REORDERED: Duration = Duration::from_millis(20);
 
@@ -61,6 +63,7 @@ pub async fn serve(config: Config, folder: PathBuf, context: Context) -> Result<
     let activity = || format!("binding UDP {listen} for TFTP");
     let socket = UdpSocket::bind(listen).await.or_fail(Code::System, activity)?;
     context.health.set("tftp", "running");
+    report_missing(&folder, &context);
     tracing::info!("TFTP on {listen} from {}", folder.display());
     let shared = Arc::new(Shared { folder, local: listen, busy: Mutex::default() });
     let mut buffer = [0; MAX_REQUEST];
@@ -80,6 +83,18 @@ pub async fn serve(config: Config, folder: PathBuf, context: Context) -> Result<
                 let _ = socket.try_send_to(&refusal, client);
             }
             Some(Message::Ack(_) | Message::Error(..)) | None => {}
+        }
+    }
+}
+
+/// Better now than when the first machine stands there.
+fn report_missing(folder: &Path, context: &Context) {
+    for name in EXPECTED {
+        if let Err(error) = files::open_below(folder, &[name]) {
+            let folder = folder.display();
+            context.policy.event(&format!(
+                "TFTP: {name} in {folder} cannot be served: {error}; copy it there from the ipxe package"
+            ));
         }
     }
 }

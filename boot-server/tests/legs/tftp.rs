@@ -8,6 +8,7 @@ use tempfile::TempDir;
 struct Lab {
     network: Namespace,
     files: TempDir,
+    policy: Arc<Table>,
     _serving: Serving,
 }
 
@@ -23,9 +24,10 @@ impl Lab {
             let content: Vec<u8> = (0..size).map(|n: u32| (n ^ (n >> 9)) as u8).collect();
             fs::write(folder.join(name), content).unwrap();
         }
-        let context = context(&Arc::new(Table::default()), files.path());
+        let policy = Arc::new(Table::default());
+        let context = context(&policy, files.path());
         let serving = network.serve("tftp", &context, move |context| tftp::serve(Config::default(), folder, context));
-        Self { network, files, _serving: serving }
+        Self { network, files, policy, _serving: serving }
     }
 
     fn served(&self, name: &str) -> Vec<u8> {
@@ -110,4 +112,11 @@ fn firmware_that_aborts_after_the_size_may_ask_again_from_the_same_port() {
         }
     });
     assert_eq!(got.join().unwrap(), whole);
+}
+
+#[test]
+fn a_missing_program_is_reported_before_a_machine_asks_for_it() {
+    let lab = Lab::new();
+    let events = lab.policy.events.lock().unwrap();
+    assert!(matches!(&events[..], [event] if event.contains("undionly.kpxe")), "{events:?}");
 }
