@@ -1,0 +1,111 @@
+//! The command line: set-up, mistakes, certificates.
+
+use super::lab::{BINARY, Lab, path, spec};
+use std::{os::unix::fs::PermissionsExt, process::Command};
+
+const MAC: &str = "52:54:00:00:00:01";
+
+#[test]
+fn init_makes_private_keys_private_and_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("site");
+    let init = || Command::new(BINARY).arg("init").arg(&dir).args(["--address", "10.77.0.1"]).output().unwrap();
+    let made = init();
+    assert!(made.status.success(), "{made:?}");
+    for secret in ["ca.key", "manifest.key", "admin.token", "state.db"] {
+        let mode = std::fs::metadata(dir.join(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    let token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
+    assert!(token.trim().len() >= 22, "at least 128 bit");
+    let key = std::fs::read(dir.join("ca.key")).unwrap();
+    let again = init();
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("what to do: name another folder"));
+    assert_eq!(std::fs::read(dir.join("ca.key")).unwrap(), key);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "address = '127.0.0.1'\n[dhcp]\nmodus = 'full'\n").unwrap();
+    let refused = Command::new(BINARY).args(["serve", "--config", path(&config)]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(stderr.contains("E-CONFIG") && stderr.contains("dhcp") && stderr.contains("modus"), "{stderr}");
+}
+
+#[test]
+fn a_leg_that_cannot_bind_is_named() {
+    let lab = Lab::open();
+    let taken = lab.port("http");
+    let text =
+        format!("address = '127.0.0.1'\n[http]\nlisten = '127.0.0.1:{taken}'\n[https]\nlisten = '127.0.0.1:0'\n");
+    let config = lab.dir().join("second.toml");
+    std::fs::write(&config, text).unwrap();
+    let refused = Command::new(BINARY).args(["serve", "--config", path(&config)]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && stderr.contains(&format!("127.0.0.1:{taken}")), "{stderr}");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_said_so() {
+    let mut lab = Lab::open();
+    assert!(lab.stop());
+    let refused = lab.verb(&["get", "nodes"]);
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && stderr.contains("E-SERVER-UNREACHABLE"), "{stderr}");
+}
+
+#[test]
+fn another_server_s_ca_is_refused() {
+    let (lab, other) = (Lab::open(), Lab::open());
+    let url = format!("https://127.0.0.1:{}", lab.port("https"));
+    let ca = other.dir().join("ca.crt");
+    let refused = lab.verb(&["get", "nodes", "--server", &url, "--ca", path(&ca)]);
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && stderr.contains("E-TLS"), "{stderr}");
+}
+
+#[test]
+fn apply_says_what_became_of_each_node_and_where_a_file_is_wrong() {
+    let lab = Lab::open();
+    let file = lab.file("n.json", &spec("n1", MAC).to_string());
+    assert_eq!(lab.says(&["apply", "-f", path(&file)]), "node n1 created\n");
+    assert_eq!(lab.says(&["apply", "-f", path(&file)]), "node n1 unchanged\n");
+    let toml = "[[nodes]]\nname = 'n2'\nmatch = { serial = 'S2' }\n\
+        system = { toplevel = '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos', substituters = ['http://c'], \
+        trusted_public_keys = ['k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='] }\n\
+        disks.devices.disk.main.type = 'disk'\n";
+    let file = lab.file("n.toml", toml);
+    assert_eq!(lab.says(&["apply", "-f", path(&file)]), "node n2 created\n");
+    let file = lab.file("w.toml", &toml.replace("serial", "seriell"));
+    let refused = lab.verb(&["apply", "-f", path(&file)]);
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(stderr.contains("nodes[0].match") && stderr.contains("seriell"), "{stderr}");
+    assert_eq!(lab.says(&["get", "nodes", "-o", "name"]), "n1\nn2\n");
+    let yaml = lab.says(&["get", "nodes", "-o", "yaml"]);
+    assert!(
+        yaml.starts_with("- ")
+            && yaml.contains(
+                "  state: expected
+"
+            ),
+        "{yaml}"
+    );
+    let wait = lab.verb(&["wait", "n1", "--for", "ready", "--timeout", "0"]);
+    assert!(String::from_utf8_lossy(&wait.stderr).contains("it is expected"), "{wait:?}");
+}
+
+#[test]
+fn a_certificate_for_a_member_outside_is_signed_by_the_ca_and_names_it() {
+    let lab = Lab::open();
+    let out = lab.dir().join("outside");
+    lab.says(&["certificate", "--name", "outside", "--address", "10.77.0.1", "--out", path(&out)]);
+    let mode = std::fs::metadata(out.join("outside.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(std::fs::read_to_string(out.join("ca.crt")).unwrap().trim(), lab.ca_pem().trim().replace('\r', ""));
+    let again = lab.verb(&["certificate", "--name", "outside", "--address", "10.77.0.1", "--out", path(&out)]);
+    assert!(!again.status.success(), "a key that is there is not replaced");
+}

@@ -1,0 +1,259 @@
+//! A server of its own for each test: the real binary, ports that are free, a folder that goes away.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_boot-server");
+pub const TOPLEVEL: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos";
+
+/// A running server.
+pub struct Lab {
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+/// A certificate chain and its key.
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+impl Lab {
+    /// A server that admits whom a spec matches.
+    pub fn open() -> Self {
+        Self::start("open-lab")
+    }
+
+    /// A server where an admin types the code.
+    pub fn strict() -> Self {
+        Self::start("approval")
+    }
+
+    fn start(admission: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut lab = Self { folder, child: None };
+        let made = Command::new(BINARY).arg("init").arg(lab.dir()).args(["--address", "127.0.0.1"]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        lab.configure(admission, "");
+        lab.serve();
+        lab
+    }
+
+    pub fn configure(&self, admission: &str, more: &str) {
+        let config = format!(
+            "address = '127.0.0.1'\n[http]\nlisten = '127.0.0.1:0'\n[https]\nlisten = '127.0.0.1:0'\n\
+             [tftp]\nenabled = false\n[enrol]\nadmission = '{admission}'\n{more}"
+        );
+        std::fs::write(self.dir().join("config.toml"), config).unwrap();
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("server")
+    }
+
+    /// Starts the server; it writes down its ports once it listens.
+    pub fn serve(&mut self) {
+        let ports = self.dir().join("ports.json");
+        let _ = std::fs::remove_file(&ports);
+        let log = std::fs::File::options().create(true).append(true).open(self.dir().join("log")).unwrap();
+        let serve = Command::new(BINARY)
+            .args(["serve", "--config"])
+            .arg(self.dir().join("config.toml"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.child = Some(serve.unwrap());
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !ports.exists() {
+            assert!(Instant::now() < patience, "the server does not start: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM; whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        let mut child = self.child.take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        child.wait().unwrap().success()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir().join("log")).unwrap_or_default()
+    }
+
+    pub fn port(&self, name: &str) -> u64 {
+        let text = std::fs::read(self.dir().join("ports.json")).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()[name].as_u64().unwrap()
+    }
+
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.dir().join("admin.token")).unwrap().trim().to_owned()
+    }
+
+    pub fn ca_pem(&self) -> String {
+        std::fs::read_to_string(self.dir().join("ca.crt")).unwrap()
+    }
+
+    /// Somebody without certificate and token.
+    pub fn nobody(&self) -> Caller {
+        self.caller(None, None)
+    }
+
+    /// The admin.
+    pub fn admin(&self) -> Caller {
+        self.caller(None, Some(self.token()))
+    }
+
+    pub fn caller(&self, identity: Option<Identity>, token: Option<String>) -> Caller {
+        Caller::new(self.port("https"), &self.ca_pem(), identity, token)
+    }
+
+    /// Runs an admin verb.
+    pub fn verb(&self, words: &[&str]) -> Output {
+        Command::new(BINARY).args(words).arg("--dir").arg(self.dir()).output().unwrap()
+    }
+
+    /// What an admin verb prints.
+    pub fn says(&self, words: &[&str]) -> String {
+        let output = self.verb(words);
+        assert!(output.status.success(), "{words:?}: {output:?}\n{}", self.log());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Applies a spec for a machine with this card.
+    pub fn apply(&self, name: &str, mac: &str) {
+        self.apply_spec(&spec(name, mac));
+    }
+
+    pub fn apply_spec(&self, spec: &Value) {
+        let file = self.file("apply.json", &spec.to_string());
+        self.says(&["apply", "-f", path(&file)]);
+    }
+
+    pub fn describe(&self, name: &str) -> Value {
+        serde_json::from_str(&self.says(&["describe", "node", name, "-o", "json"])).unwrap()
+    }
+
+    pub fn state_of(&self, name: &str) -> String {
+        self.describe(name)["summary"]["state"].as_str().unwrap().to_owned()
+    }
+}
+
+pub fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// A spec that is complete.
+pub fn spec(name: &str, mac: &str) -> Value {
+    serde_json::json!({
+        "name": name, "match": {"macs": [mac]},
+        "system": {"toplevel": TOPLEVEL, "substituters": ["http://127.0.0.1/cache"],
+            "trusted_public_keys": ["k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]},
+        "disks": {"devices": {"disk": {"main": {"type": "disk"}}}},
+        "secrets": [{"path": "/etc/nixos/secrets/own", "mode": "0400", "content": format!("secret of {name}")}],
+        "cluster": {"node_id": name, "node_role": "control-plane", "bootstrap": false, "cluster_name": "c",
+            "leader_url": "https://10.0.0.1:2379", "raft_addr": "10.0.0.2:2380", "node_ip": "10.0.0.2"}
+    })
+}
+
+/// An HTTPS client.
+#[derive(Clone)]
+pub struct Caller {
+    client: Client<hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>, Full<Bytes>>,
+    pub base: String,
+    token: Option<String>,
+}
+
+impl Caller {
+    fn new(port: u64, ca: &str, identity: Option<Identity>, token: Option<String>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+        let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let tls = match identity {
+            Some((chain, key)) => tls.with_client_auth_cert(chain, key).unwrap(),
+            None => tls.with_no_client_auth(),
+        };
+        let connector =
+            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().build();
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            base: format!("https://127.0.0.1:{port}"),
+            token,
+        }
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> hyper::Response<hyper::body::Incoming> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.client.request(request.body(Full::new(body)).unwrap()).await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        read(self.send(Method::GET, path, &[], Bytes::new()).await).await
+    }
+
+    pub async fn post(&self, path: &str, body: &impl serde::Serialize) -> (StatusCode, Value) {
+        let body = serde_json::to_vec(body).unwrap();
+        read(self.send(Method::POST, path, &[("content-type", "application/json")], body.into()).await).await
+    }
+
+    /// POST that must succeed.
+    pub async fn done<T: serde::de::DeserializeOwned>(&self, path: &str, body: &impl serde::Serialize) -> T {
+        let (status, value) = self.post(path, body).await;
+        assert!(status.is_success(), "{path}: {status} {value}");
+        serde_json::from_value(value).unwrap()
+    }
+}
+
+async fn read(answer: hyper::Response<hyper::body::Incoming>) -> (StatusCode, Value) {
+    let status = answer.status();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}

@@ -1,0 +1,172 @@
+//! A machine as the agent plays it, without the machine.
+
+use super::lab::{Caller, Identity, Lab};
+use hyper::StatusCode;
+use protocol::{
+    claims::Claims,
+    encoding::Sha256,
+    enrol::{EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, code, hello_statement},
+    inventory::Inventory,
+    manifest::{Manifest, ManifestRequest, SignedManifest, statement},
+    names::RunId,
+    report::{InstalledReport, JoinOutcome, ReadyReport},
+    step::Step,
+    telemetry::{Event, EventKind, LogLine, Telemetry, TelemetryAck},
+    trust::TrustAnchors,
+};
+use rcgen::{CertificateParams, KeyPair};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+pub struct Machine {
+    pub key: KeyPair,
+    pub csr: Vec<u8>,
+    pub mac: String,
+    pub run: RunId,
+}
+
+/// A machine after hello.
+pub struct Greeted {
+    pub session: String,
+    pub code: String,
+}
+
+pub fn anchors(lab: &Lab) -> TrustAnchors {
+    serde_json::from_slice(&std::fs::read(lab.dir().join("trust.json")).unwrap()).unwrap()
+}
+
+pub fn signed(lab: &Lab, statement: &[u8], signature: &[u8]) -> bool {
+    let key = anchors(lab).manifest_keys.remove(0).0;
+    UnparsedPublicKey::new(&ED25519, key).verify(statement, signature).is_ok()
+}
+
+impl Machine {
+    pub fn new(mac: &str, run: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let csr = CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
+        Self { key, csr, mac: mac.to_owned(), run: run.parse().unwrap() }
+    }
+
+    pub fn spki(&self) -> Sha256 {
+        use rcgen::PublicKeyData;
+        Sha256::of(&self.key.subject_public_key_info())
+    }
+
+    /// Hello, with everything checked that an agent checks.
+    pub async fn greet(&self, lab: &Lab) -> Greeted {
+        let nonce = vec![7; 32];
+        let request = HelloRequest { nonce: nonce.clone(), csr_sha256: Sha256::of(&self.csr) };
+        let reply: HelloReply = lab.nobody().done("/v1/enrol/hello", &request).await;
+        assert!(signed(lab, &hello_statement(&nonce, &reply.nonce, reply.time), &reply.signature));
+        assert!(reply.session.len() >= 22, "at least 128 bit");
+        let code = code(&self.spki(), &anchors(lab).ca_spki_sha256[0], &nonce, &reply.nonce);
+        Greeted { session: reply.session, code }
+    }
+
+    pub fn request(&self, session: &str) -> EnrolRequest {
+        EnrolRequest {
+            session: session.to_owned(),
+            csr: self.csr.clone(),
+            claims: Claims { uuid: None, serial: None, macs: vec![self.mac.parse().unwrap()] },
+            inventory: Inventory { memory_bytes: 1 << 29, ..Inventory::default() },
+            run: self.run.clone(),
+            agent_version: "test".to_owned(),
+        }
+    }
+
+    pub async fn ask(&self, lab: &Lab, greeted: &Greeted) -> EnrolReply {
+        lab.nobody().done("/v1/enrol", &self.request(&greeted.session)).await
+    }
+
+    /// Hello, request, certificate.
+    pub async fn admitted(&self, lab: &Lab) -> Node {
+        let greeted = self.greet(lab).await;
+        let reply = self.ask(lab, &greeted).await;
+        assert_eq!(reply.state, EnrolState::Approved, "{reply:?}");
+        self.node(lab, &reply)
+    }
+
+    pub fn node(&self, lab: &Lab, reply: &EnrolReply) -> Node {
+        let pem = reply.certificate.as_ref().unwrap();
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
+        assert_eq!(chain.len(), 2, "leaf and CA");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let identity: Identity = (chain, key);
+        Node { caller: lab.caller(Some(identity), None), run: self.run.clone(), key: self.spki() }
+    }
+}
+
+/// A machine with a certificate.
+pub struct Node {
+    pub caller: Caller,
+    pub run: RunId,
+    pub key: Sha256,
+}
+
+impl Node {
+    pub fn manifest_request(&self) -> ManifestRequest {
+        ManifestRequest { nonce: vec![9; 32], run: self.run.clone() }
+    }
+
+    /// The manifest, checked as an agent checks it.
+    pub async fn manifest(&self, lab: &Lab) -> Manifest {
+        let request = self.manifest_request();
+        let reply: SignedManifest = self.caller.done("/v1/node/manifest", &request).await;
+        assert!(signed(lab, &statement(&reply.payload), &reply.signature));
+        let manifest: Manifest = serde_json::from_slice(&reply.payload).unwrap();
+        manifest.check(&self.key, &request.nonce, OffsetDateTime::now_utc(), None).unwrap();
+        manifest
+    }
+
+    pub async fn installed(&self, generation: u64) -> (StatusCode, Value) {
+        let report = InstalledReport {
+            run: self.run.clone(),
+            generation,
+            boot_order: vec!["PXE".into(), "Linux".into()],
+            boot_order_before: vec![],
+            paths_fetched: 1,
+            paths_present: 0,
+            nar_bytes: 1,
+            agent_peak_rss: 12 << 20,
+        };
+        self.caller.post("/v1/node/installed", &report).await
+    }
+
+    pub async fn ready(&self, generation: u64) -> (StatusCode, Value) {
+        let report = ReadyReport {
+            run: self.run.clone(),
+            generation,
+            service: "etcd".into(),
+            outcome: JoinOutcome::Joined,
+            join_ms: 5,
+            members: vec!["a".into(), "b".into()],
+            service_version: None,
+            boot_id: None,
+        };
+        self.caller.post("/v1/node/ready", &report).await
+    }
+
+    pub async fn tell(&self, events: Vec<Event>, lines: Vec<LogLine>) -> TelemetryAck {
+        self.caller.done("/v1/telemetry", &telemetry(&self.run, None, events, lines)).await
+    }
+}
+
+pub fn telemetry(run: &RunId, session: Option<&str>, events: Vec<Event>, lines: Vec<LogLine>) -> Telemetry {
+    Telemetry { run: run.clone(), session: session.map(str::to_owned), heartbeat: None, events, lines }
+}
+
+pub fn event(seq: u64, step: Step, kind: EventKind) -> Event {
+    Event { seq, time: OffsetDateTime::now_utc(), since_start_ms: seq * 100, step, kind }
+}
+
+pub fn line(seq: u64, message: &str) -> LogLine {
+    LogLine {
+        seq,
+        time: OffsetDateTime::now_utc(),
+        level: "info".into(),
+        source: "agent".into(),
+        message: message.into(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The real binary on loopback: what machines, nodes and admins meet.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod admin;
+mod command_line;
+mod durability;
+mod enrolment;
+mod installing;
+mod lab;
+mod logs;
+mod machine;
