@@ -17,6 +17,7 @@ use protocol::{
     admin::{NodeDetail, NodeState, NodeSummary},
     failure::Result,
     names::NodeName,
+    report::InstalledReport,
     spec::NodeSpec,
 };
 use std::collections::HashMap;
@@ -81,9 +82,7 @@ impl Server {
         };
         let installed = node.and_then(|node| node.installed.as_ref());
         Ok(NodeDetail {
-            agent_peak_rss: installed
-                .map_or(0, |report| report.agent_peak_rss)
-                .max(run.as_ref().map_or(0, |run| run.rss)),
+            agent_peak_rss: self.peak_rss(installed, run.as_ref()),
             boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
             summary: self.summary(&subject, run),
             spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
@@ -110,6 +109,17 @@ impl Server {
             Subject::Node(node, None) => Of::Node(node.name),
             Subject::Machine(enrolment) => Of::Run(enrolment.run),
         })
+    }
+
+    /// The largest that is known of the agent's memory: reported, stored, or just heard.
+    fn peak_rss(&self, installed: Option<&InstalledReport>, run: Option<&Run>) -> u64 {
+        let heard = run.and_then(|run| self.presence.of(&run.id)).and_then(|word| word.heartbeat);
+        let known = [
+            installed.map(|report| report.agent_peak_rss),
+            run.map(|run| run.rss),
+            heard.map(|beat| beat.agent_peak_rss),
+        ];
+        known.into_iter().flatten().max().unwrap_or(0)
     }
 
     async fn subjects(&self) -> Result<Vec<Subject>> {

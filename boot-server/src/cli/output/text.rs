@@ -94,9 +94,10 @@ fn timeline(events: &[ServerEvent]) -> Vec<String> {
             EventKind::Failed { failure, retry_in_ms } => {
                 let next =
                     retry_in_ms.map_or("the run ends".to_owned(), |ms| format!("again in {:.0} s", ms as f64 / 1000.0));
-                lines.push(format!("{at}  {step:<12}  failed  {failure} ({next})"));
+                let cause = failure.cause.lines().next().unwrap_or("");
+                lines.push(format!("{at}  {step:<12}   failed  {}: {cause} ({next})", failure.code));
             }
-            EventKind::Note { text } => lines.push(format!("{at}  {step:<12}          {text}")),
+            EventKind::Note { text } => lines.push(format!("{at}  {step:<12}           {text}")),
         }
     }
     lines
