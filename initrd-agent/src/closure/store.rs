@@ -22,7 +22,7 @@ const TEMPORARY: &str = ".centra-";
 /// Room kept besides the NARs, for the database and what the file system needs.
 const MARGIN: u64 = 32 << 20;
 /// An installation that was given up takes this long to end, at most.
-const LOCK_TRIES: u32 = 100;
+const LOCK_TRIES: u32 = if cfg!(test) { 2 } else { 100 };
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The store below a root, locked for us.
@@ -168,4 +168,54 @@ async fn lock(file: &Path) -> Result<nix::fcntl::Flock<File>> {
     }
     let cause = format!("locking {}: another process uses this store", file.display());
     Err(Failure::new(Code::WrongState, cause).with_remedy("end the other installation or Nix process and try again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(hash: char, name: &str) -> StorePath {
+        StorePath::from_base(&format!("{}-{name}", hash.to_string().repeat(32))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn leftovers_go_and_everything_else_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).await.unwrap();
+        let folder = root.path().join("nix/store");
+        let (left, other) = (path('0', "left"), path('1', "other"));
+        let temporary = folder.join(Store::temporary_name(&left));
+        fs::create_dir(&temporary).unwrap();
+        fs::write(temporary.join("half"), "").unwrap();
+        fs::create_dir(folder.join(".links")).unwrap();
+        fs::write(folder.join(other.base()), "").unwrap();
+        store.remove_temporaries().unwrap();
+        assert!(!temporary.exists() && store.holds(&other) && folder.join(".links").exists());
+        store.remove_unregistered(&other).unwrap();
+        store.remove_unregistered(&other).unwrap();
+        assert!(!store.holds(&other));
+    }
+
+    #[tokio::test]
+    async fn room_is_checked_with_a_margin() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).await.unwrap();
+        store.check_room(0).unwrap();
+        assert_eq!(store.check_room(u64::MAX).unwrap_err().code, Code::NoSpace);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_in_use_is_left_alone_and_free_afterwards() {
+        let root = tempfile::tempdir().unwrap();
+        let first = Store::open(root.path()).await.unwrap();
+        assert_eq!(Store::open(root.path()).await.err().unwrap().code, Code::WrongState);
+        drop(first);
+        Store::open(root.path()).await.unwrap();
+    }
+
+    #[test]
+    fn a_temporary_name_fits_whatever_the_name() {
+        let longest = path('0', &"n".repeat(211));
+        assert!(Store::temporary_name(&longest).len() <= 255 && longest.base().len() <= 255);
+    }
 }
