@@ -35,7 +35,8 @@ pub fn run(
             continue;
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        database.register(ready.iter().map(|index| infos[*index]), now as i64)?;
+        let batch: Vec<&NarInfo> = ready.iter().map(|index| infos[*index]).collect();
+        database.register(&batch, now as i64)?;
         tracing::debug!("registered {} paths", ready.len());
         meter.add_paths(ready.len() as u64);
     }

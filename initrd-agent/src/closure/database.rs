@@ -112,13 +112,13 @@ impl Database {
     ///
     /// # Errors
     /// `E-DISK-IO` or `E-NO-SPACE`; then none of them is registered.
-    pub fn register<'a>(&mut self, paths: impl Iterator<Item = &'a NarInfo> + Clone, now: i64) -> Result<()> {
+    pub fn register(&mut self, paths: &[&NarInfo], now: i64) -> Result<()> {
         let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
-            for info in paths.clone() {
+            for info in paths {
                 insert_path(&transaction, info, now)?;
             }
-            for info in paths.clone() {
+            for info in paths {
                 insert_references(&transaction, info)?;
             }
             transaction.commit()
@@ -217,7 +217,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (info('a', "ab"), info('b', ""));
         let mut database = Database::open(folder.path()).unwrap();
-        database.register([&a, &b].into_iter(), 5).unwrap();
+        database.register(&[&a, &b], 5).unwrap();
         database.close().unwrap();
         assert!(!folder.path().join("db.sqlite-wal").exists());
         assert_eq!(fs::read(folder.path().join("schema")).unwrap(), b"10");
@@ -231,7 +231,7 @@ mod tests {
     fn a_path_with_a_reference_that_is_not_registered_registers_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut database = Database::open(folder.path()).unwrap();
-        assert!(database.register([&info('a', ""), &info('b', "c")].into_iter(), 5).is_err());
+        assert!(database.register(&[&info('a', ""), &info('b', "c")], 5).is_err());
         assert_eq!(database.references(&info('a', "").path).unwrap(), None);
     }
 
