@@ -181,9 +181,9 @@ impl Server {
             certificate: None,
             heard: now(),
         };
-        let open = self.state.open_enrolments().await?;
+        let similar = self.state.similar_enrolments(&enrolment).await?;
         let mut write = self.state.write().await?;
-        for older in &open {
+        for older in &similar {
             if self.replaces(&enrolment, older) {
                 enrolments::set(&mut write, older.id, Standing::Superseded, None, None).await?;
             }
@@ -227,16 +227,18 @@ impl Server {
     }
 
     async fn note_waiting(&self, node: Option<NodeName>) -> Result<()> {
-        if let Some(name) = node {
-            let mut write = self.state.write().await?;
-            let mut node = nodes::load(&mut write, &name).await?;
-            if let Ok(record) = node.record.after(&Input::Asked) {
-                node.record = record;
-                nodes::save(&mut write, &node, now()).await?;
-            }
-            state::commit(write).await?;
+        let Some(name) = node else {
+            self.changed.ring();
+            return Ok(());
+        };
+        let mut write = self.state.write().await?;
+        let mut node = nodes::load(&mut write, &name).await?;
+        if let Ok(record) = node.record.after(&Input::Asked) {
+            node.record = record;
+            nodes::save(&mut write, &node, now()).await?;
         }
-        self.refresh().await
+        state::commit(write).await?;
+        self.refresh_node(&name).await
     }
 
     /// Makes the machine the node: key, certificate and generation in one write.
@@ -259,7 +261,7 @@ impl Server {
         enrolments::supersede_others(&mut write, name, enrolment.id).await?;
         runs::give_to_node(&mut write, &enrolment.session, name).await?;
         state::commit(write).await?;
-        self.refresh().await
+        self.refresh_node(name).await
     }
 
     async fn certify(&self, write: &mut Write, node: &nodes::Node, enrolment: &Enrolment) -> Result<String> {

@@ -10,6 +10,7 @@ use protocol::{
     Code, Failure,
     admin::{Applied, ApplyRequest},
     failure::Result,
+    names::NodeName,
 };
 use std::collections::HashSet;
 
@@ -60,11 +61,28 @@ impl Server {
         self.settle_all().await?;
         Ok(applied)
     }
+
+    /// Opens the node's next generation: the machine is installed anew at its next network boot.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`, `E-WRONG-STATE`.
+    pub async fn reinstall(&self, name: &NodeName, actor: &str) -> Result<u64> {
+        let mut write = self.state.write().await?;
+        let mut node = nodes::load(&mut write, name).await?;
+        node.record = node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
+        (node.plan, node.installed, node.ready) = (None, None, None);
+        let generation = node.record.generation;
+        audit::note(&mut write, now(), actor, Some(name), format!("opened generation {generation}: reinstall")).await?;
+        nodes::save(&mut write, &node, now()).await?;
+        state::commit(write).await?;
+        self.refresh_node(name).await?;
+        Ok(generation)
+    }
 }
 
 impl nodes::Node {
     /// A node that nothing is known of yet.
-    fn new(name: protocol::names::NodeName) -> Self {
+    fn new(name: NodeName) -> Self {
         Self {
             name,
             spec: None,

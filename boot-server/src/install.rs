@@ -67,7 +67,7 @@ impl Server {
         let manifest = manifest::compose(spec, node.record.generation, *key, request.nonce, now());
         let signed = self.signer.sign(&manifest)?;
         state::commit(write).await?;
-        self.refresh().await?;
+        self.refresh_node(name).await?;
         // A run that vanished may have been one too many: that is stored, and nothing is handed out.
         node.record.may_install().map_err(refused)?;
         Ok(signed)
@@ -161,7 +161,7 @@ impl Server {
             nodes::save(&mut write, &node, now()).await?;
         }
         state::commit(write).await?;
-        self.refresh().await
+        self.refresh_node(name).await
     }
 
     /// The node is a healthy member.
@@ -182,6 +182,6 @@ impl Server {
         node.ready = Some(report);
         nodes::save(&mut write, &node, now()).await?;
         state::commit(write).await?;
-        self.refresh().await
+        self.refresh_node(name).await
     }
 }

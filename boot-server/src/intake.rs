@@ -32,12 +32,13 @@ impl Server {
     /// # Errors
     /// `E-INPUT` for too large a batch, `E-FORBIDDEN` for another's run; nothing is stored then.
     pub async fn take_in(&self, telemetry: Telemetry, owner: &Owner, address: &str) -> Result<TelemetryAck> {
-        if telemetry.events.len() + telemetry.lines.len() > MAX_BATCH {
-            return Err(Failure::new(Code::Input, format!("reading telemetry: more than {MAX_BATCH} entries")));
+        if telemetry.events.len().max(telemetry.lines.len()) > MAX_BATCH {
+            let cause = format!("reading telemetry: more than {MAX_BATCH} events or lines");
+            return Err(Failure::new(Code::Input, cause));
         }
-        self.presence.heard(&telemetry.run, telemetry.heartbeat.as_ref(), now());
-        if telemetry.events.is_empty() && telemetry.lines.is_empty() && self.state.run(&telemetry.run).await?.is_some()
-        {
+        let nothing_new = telemetry.events.is_empty() && telemetry.lines.is_empty();
+        if nothing_new && self.state.run_is_of(&telemetry.run, owner).await? {
+            self.presence.heard(&telemetry.run, telemetry.heartbeat.as_ref(), now());
             return self.state.stored(&telemetry.run).await;
         }
         let run = telemetry.run.clone();
@@ -51,26 +52,25 @@ impl Server {
         let moved = follow(&mut write, &run, owner, &fresh).await?;
         let ack = journal::stored(&mut write, &run).await?;
         state::commit(write).await?;
+        self.presence.heard(&run, telemetry.heartbeat.as_ref(), now());
         self.written.ring();
-        if moved {
-            self.refresh().await?;
+        if let (true, Owner::Node(name)) = (moved, owner) {
+            self.refresh_node(name).await?;
         }
         Ok(ack)
     }
 }
 
-/// A run belongs to whom it first came from; a machine's runs go with it when it becomes a node.
+/// A run belongs to whom it first came from; a machine's runs go with it when it becomes a node, and when it has to
+/// greet again because the server or the agent was restarted.
 pub(crate) async fn may_speak(write: &mut Write, run: &RunId, owner: &Owner) -> Result<()> {
     let known = runs::owners(write, run).await?;
-    let allowed = match (&known, owner) {
+    let allowed = match (known, owner) {
         (None, Owner::Node(_)) => true,
         (None, Owner::Session(session)) => runs::count_of_session(write, session).await? < MOST_RUNS_OF_SESSION,
         (Some((_, Some(node))), Owner::Node(own)) => node == own.as_str(),
-        (Some((session, node)), Owner::Session(own)) => {
-            // A machine that had to greet again, because the server was restarted, brings its run along.
-            session.as_deref() == Some(own.hex().as_str()) || (node.is_none() && session.is_some())
-        }
-        (Some((_, None)), Owner::Node(_)) => true,
+        (Some((Some(session), _)), Owner::Session(own)) if session == own.hex() => true,
+        (Some((session, node)), _) => runs::is_same_machine(write, session, node, owner).await?,
     };
     if allowed {
         return Ok(());

@@ -42,6 +42,8 @@ impl Default for Record {
 pub enum Input {
     /// An operator applied a NodeSpec.
     Applied,
+    /// An operator wants the node installed anew: the next generation is open.
+    Reinstall,
     /// A machine with its claims asked for a boot script.
     Seen,
     /// A machine with its claims waits for approval.
@@ -141,6 +143,7 @@ impl Record {
         let mut next = self.clone();
         match input {
             Input::Applied => next.generation = self.generation.max(1),
+            Input::Reinstall => return self.reinstalled(),
             Input::Seen if self.state == Expected => next.state = Discovered,
             Input::Asked if matches!(self.state, Expected | Discovered) => next.state = Pending,
             Input::Seen | Input::Asked => {}
@@ -172,6 +175,19 @@ impl Record {
             }
         }
         Ok(next)
+    }
+
+    /// The machine that is the node goes on being it: its key is still admitted.
+    fn reinstalled(&self) -> Result<Record, Refusal> {
+        use NodeState::{
+            Approved, Conflict, Failed, Installed, Installing, Joining, Ready, Rejected, Retired, Revoked,
+        };
+        if self.generation == 0 || matches!(self.state, Conflict | Rejected | Retired | Revoked) {
+            return Err(Refusal::NotAdmitted(self.state));
+        }
+        let admitted = matches!(self.state, Approved | Installing | Installed | Joining | Ready | Failed);
+        let state = if admitted { Approved } else { self.state };
+        Ok(Record { state, generation: self.generation + 1, ..Record::default() })
     }
 
     fn approved(&self) -> Result<Record, Refusal> {
@@ -318,6 +334,22 @@ mod tests {
         assert!(record.quarantined());
         assert_eq!(record.may_install(), Err(Refusal::Quarantined(FAILED_RUNS_LIMIT)));
         assert!(matches!(boot(&name(), &name(), &record), Boot::Wait { .. }));
+    }
+
+    #[test]
+    fn a_reinstall_opens_exactly_one_more_generation() {
+        let mut inputs = to_installed();
+        inputs.push(Input::Reinstall);
+        let open = walk(&inputs);
+        assert_eq!((open.generation, open.used, open.state), (2, false, NodeState::Approved));
+        assert!(boots_installer(&open));
+        let began = open.after(&Input::Began(run(2))).unwrap();
+        // The report of the generation before comes late.
+        let late = Input::Installed { run: run(1), generation: 1 };
+        assert_eq!(began.after(&late), Err(Refusal::OtherGeneration(2)));
+        let done = began.after(&Input::Installed { run: run(2), generation: 2 }).unwrap();
+        assert!(done.used && !boots_installer(&done));
+        assert_eq!(Record::default().after(&Input::Reinstall), Err(Refusal::NotAdmitted(NodeState::Expected)));
     }
 
     #[test]

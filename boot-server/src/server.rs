@@ -12,7 +12,12 @@ use crate::{
     sessions::{AdminSessions, Hellos},
     state::{self, State, audit, nodes},
 };
-use protocol::{Timestamp, claims::Claims, failure::Result, names::Mac};
+use protocol::{
+    Timestamp,
+    claims::Claims,
+    failure::Result,
+    names::{Mac, NodeName},
+};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
@@ -109,15 +114,34 @@ impl Server {
     pub async fn refresh(&self) -> Result<()> {
         let mut directory = Directory::default();
         for node in self.state.nodes().await? {
-            let claims = match node.enrolment {
-                Some(id) => self.state.enrolment(id).await?.map(|enrolment| enrolment.claims),
-                None => None,
-            };
+            let claims = self.claims_of(&node).await?;
             directory.add(node, claims);
         }
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
         self.changed.ring();
         Ok(())
+    }
+
+    /// As [`Server::refresh`], where one node has changed: a rack that enrols at once does so a thousand times.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn refresh_node(&self, name: &NodeName) -> Result<()> {
+        if let Some(node) = self.state.node(name.as_str()).await? {
+            let claims = self.claims_of(&node).await?;
+            let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+            directory.entries.retain(|entry| entry.name != *name);
+            directory.add(node, claims);
+        }
+        self.changed.ring();
+        Ok(())
+    }
+
+    async fn claims_of(&self, node: &nodes::Node) -> Result<Option<Claims>> {
+        match node.enrolment {
+            Some(id) => Ok(self.state.enrolment(id).await?.map(|enrolment| enrolment.claims)),
+            None => Ok(None),
+        }
     }
 
     /// Decides over the nodes in memory.
@@ -144,7 +168,7 @@ impl Server {
                 nodes::save(&mut write, &node, now()).await?;
             }
             state::commit(write).await?;
-            self.refresh().await?;
+            self.refresh_node(&entry.name).await?;
         }
         Ok(lifecycle::boot(&entry.name, &entry.profile, &entry.record))
     }

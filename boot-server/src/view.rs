@@ -24,7 +24,7 @@ use std::collections::HashMap;
 
 /// A node or a machine that waits to become one.
 enum Subject {
-    Node(Box<Node>, Option<Enrolment>),
+    Node(Box<Node>, Option<Box<Enrolment>>),
     Machine(Box<Enrolment>),
 }
 
@@ -56,7 +56,7 @@ impl Server {
         let (node, enrolment) = match &subject {
             Subject::Node(node, waiting) => {
                 let admitted = match (waiting, node.enrolment) {
-                    (Some(waiting), _) => Some(waiting.clone()),
+                    (Some(waiting), _) => Some(waiting.as_ref().clone()),
                     (None, Some(id)) => self.state.enrolment(id).await?,
                     (None, None) => None,
                 };
@@ -127,7 +127,7 @@ impl Server {
         let mut subjects = Vec::new();
         for node in self.state.nodes().await? {
             let own = waiting.iter().position(|enrolment| self.is_shown_as(enrolment, &node));
-            subjects.push(Subject::Node(Box::new(node), own.map(|index| waiting.remove(index))));
+            subjects.push(Subject::Node(Box::new(node), own.map(|index| Box::new(waiting.remove(index)))));
         }
         subjects.extend(waiting.into_iter().map(|enrolment| Subject::Machine(Box::new(enrolment))));
         Ok(subjects)
@@ -153,7 +153,7 @@ impl Server {
     fn summary(&self, subject: &Subject, run: Option<Run>) -> NodeSummary {
         let word = run.as_ref().and_then(|run| self.presence.of(&run.id));
         let waiting = match subject {
-            Subject::Node(_, waiting) => waiting.as_ref(),
+            Subject::Node(_, waiting) => waiting.as_deref(),
             Subject::Machine(enrolment) => Some(enrolment.as_ref()),
         };
         let word = word.or_else(|| waiting.and_then(|enrolment| self.presence.of(&enrolment.run)));

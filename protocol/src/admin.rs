@@ -227,3 +227,12 @@ pub struct ApproveRequest {
     #[serde(default)]
     pub node: Option<NodeName>,
 }
+
+/// A node whose next generation is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reinstalling {
+    /// The node.
+    pub node: NodeName,
+    /// The generation that may be installed now.
+    pub generation: u64,
+}

@@ -3,7 +3,7 @@
 use crate::{Failure, Timestamp, names::RunId, step::Step};
 use serde::{Deserialize, Serialize};
 
-/// Most events and lines in one request.
+/// Most events in one request, and most lines.
 pub const MAX_BATCH: usize = 500;
 
 /// One delivery. Sequence numbers start at 1 and have no gaps within a run; events and lines count apart.

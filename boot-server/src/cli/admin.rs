@@ -4,7 +4,7 @@ use super::{client::Target, output, specs};
 use crate::enrolment;
 use protocol::{
     Code, Failure,
-    admin::{Applied, ApplyRequest, ApproveRequest, Approved, NodeDetail, NodeState, NodeSummary},
+    admin::{Applied, ApplyRequest, ApproveRequest, Approved, NodeDetail, NodeState, NodeSummary, Reinstalling},
     failure::Result,
     names::NodeName,
 };
@@ -125,6 +125,32 @@ pub async fn approve(args: Approve) -> Result<()> {
     };
     let approved: Approved = client.post("/v1/approve", &ApproveRequest { code, node }).await?;
     println!("the machine is node {}", approved.node);
+    Ok(())
+}
+
+/// Open a node's next generation: it is wiped and installed anew at its next network boot
+///
+/// This is also the way out of quarantine.
+#[derive(Debug, clap::Args)]
+pub struct Reinstall {
+    /// The node
+    name: String,
+    /// Yes, what is on its disks may be lost
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Opens the next generation.
+pub async fn reinstall(args: Reinstall) -> Result<()> {
+    if !args.yes {
+        let cause = format!("reinstalling node {}: what is on its disks would be lost", args.name);
+        return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"));
+    }
+    let path = format!("{}/reinstall", path_of(&args.name)?);
+    let open: Reinstalling = args.target.client()?.post(&path, &serde_json::json!({})).await?;
+    println!("node {} is installed anew at its next network boot (generation {})", open.node, open.generation);
     Ok(())
 }
 

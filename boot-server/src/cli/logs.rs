@@ -39,13 +39,15 @@ pub async fn run(args: Args) -> Result<()> {
         }
         printer.print(&page);
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         if let Err(failure) = follow(&client, &path, &mut printer).await {
             eprintln!("boot-server: {failure}; trying again");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Ok(())
 }
 
 struct Printer {

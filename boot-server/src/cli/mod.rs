@@ -44,6 +44,8 @@ enum Verb {
     Logs(logs::Args),
     /// Admit a machine by the code on its console, or agree to a plan that is held
     Approve(admin::Approve),
+    /// Open a node's next generation: it is wiped and installed anew at its next network boot
+    Reinstall(admin::Reinstall),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
 }
@@ -64,6 +66,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Describe(args) => runtime.block_on(admin::describe(args)),
         Verb::Logs(args) => runtime.block_on(logs::run(args)),
         Verb::Approve(args) => runtime.block_on(admin::approve(args)),
+        Verb::Reinstall(args) => runtime.block_on(admin::reinstall(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }
 }

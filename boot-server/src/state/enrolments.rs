@@ -157,6 +157,26 @@ impl State {
         rows.into_iter().map(Row::enrolment).collect()
     }
 
+    /// Those that wait and may be of the same machine: its key, its first card, its UUID or serial is in them.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn similar_enrolments(&self, to: &Enrolment) -> Result<Vec<Enrolment>> {
+        let claims = &to.claims;
+        let label = claims.uuid.as_deref().or(claims.serial.as_deref());
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT * FROM enrolments WHERE state IN ('pending', 'conflict') AND \
+             (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)",
+        )
+        .bind(to.key.hex())
+        .bind(claims.macs.first().map(protocol::names::Mac::as_str))
+        .bind(label)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| unread(&error))?;
+        rows.into_iter().map(Row::enrolment).collect()
+    }
+
     /// How many wait.
     ///
     /// # Errors

@@ -85,6 +85,28 @@ impl State {
         rows.into_iter().map(|with| Ok((with.node, with.row.run()?))).collect()
     }
 
+    /// Whether the run is known as the owner's.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn run_is_of(&self, run: &RunId, owner: &Owner) -> Result<bool> {
+        let query = match owner {
+            Owner::Session(_) => "SELECT count(*) FROM runs WHERE id = ? AND session = ?",
+            Owner::Node(_) => "SELECT count(*) FROM runs WHERE id = ? AND node = ?",
+        };
+        let name = match owner {
+            Owner::Session(session) => session.hex(),
+            Owner::Node(node) => node.to_string(),
+        };
+        let count: i64 = sqlx::query_scalar(query)
+            .bind(run.as_str())
+            .bind(name)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| unread(&error))?;
+        Ok(count > 0)
+    }
+
     /// One run.
     ///
     /// # Errors
@@ -109,6 +131,35 @@ pub async fn owners(write: &mut Write, run: &RunId) -> Result<Option<(Option<Str
         .fetch_optional(&mut **write)
         .await
         .map_err(|error| unread(&error))
+}
+
+/// Whether a run of this session or node may go on as the owner's: its machine never enrolled, was replaced by a
+/// newer enrolment of the same machine, or has the owner's key.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub async fn is_same_machine(
+    write: &mut Write,
+    session: Option<String>,
+    node: Option<String>,
+    owner: &Owner,
+) -> Result<bool> {
+    const KEY_OF_SESSION: &str = "SELECT key_sha256 FROM enrolments WHERE session_sha256 = ?";
+    const KEY_OF_NODE: &str = "SELECT key_sha256 FROM nodes WHERE name = ? AND key_sha256 IS NOT NULL";
+    const LIVE_KEY: &str = "SELECT key_sha256 FROM enrolments WHERE session_sha256 = ? AND state <> 'superseded'";
+    let mut key = async |query: &'static str, of: String| -> Result<Option<String>> {
+        sqlx::query_scalar(query).bind(of).fetch_optional(&mut **write).await.map_err(|error| unread(&error))
+    };
+    let own = match owner {
+        Owner::Session(session) => key(KEY_OF_SESSION, session.hex()).await?,
+        Owner::Node(name) => key(KEY_OF_NODE, name.to_string()).await?,
+    };
+    let theirs = match (node, session) {
+        (Some(node), _) => key(KEY_OF_NODE, node).await?,
+        (None, Some(session)) => key(LIVE_KEY, session).await?,
+        (None, None) => None,
+    };
+    Ok(theirs.is_none() || theirs == own)
 }
 
 /// How many runs a session has brought.

@@ -78,6 +78,30 @@ async fn a_machine_that_greeted_before_a_restart_greets_again_and_keeps_its_run(
 }
 
 #[tokio::test]
+async fn the_largest_batch_of_an_agent_is_taken_and_no_larger_one() {
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let (_, node) = admitted(&lab, MAC, "run-1").await;
+    let batch = |count| {
+        let events = (1..=count).map(|seq| event(seq, Step::Disk, EventKind::Started)).collect();
+        telemetry(&node.run, None, events, (1..=count).map(|seq| line(seq, "x")).collect())
+    };
+    assert!(node.caller.post("/v1/telemetry", &batch(500)).await.0.is_success());
+    assert_eq!(node.caller.post("/v1/telemetry", &batch(501)).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn nobody_beats_the_heart_of_another_s_run() {
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let (_, node) = admitted(&lab, MAC, "run-1").await;
+    node.tell(vec![], vec![line(1, "mine")]).await;
+    let greeted = Machine::new("52:54:00:00:00:99", "run-9").greet(&lab).await;
+    let body = telemetry(&node.run, Some(&greeted.session), vec![], vec![]);
+    assert_eq!(lab.nobody().post("/v1/telemetry", &body).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn one_node_cannot_write_into_another_s_run() {
     let lab = Lab::open();
     lab.apply("n1", MAC);

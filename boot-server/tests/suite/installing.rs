@@ -102,6 +102,9 @@ async fn failed_runs_lead_to_quarantine() {
     assert!(shown.contains("E-DISK-NOT-FOUND") && shown.contains("quarantine"), "{shown}");
     let script = boot_script(&lab, MAC);
     assert!(script.contains("quarantine"), "{script}");
+    assert!(!lab.verb(&["reinstall", "n1"]).status.success(), "it asks for --yes");
+    lab.says(&["reinstall", "n1", "--yes"]);
+    assert_eq!(node.manifest(&lab).await.generation, 2);
 }
 
 #[tokio::test]

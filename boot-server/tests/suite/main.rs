@@ -1,6 +1,8 @@
 //! The real binary on loopback: what machines, nodes and admins meet.
 
 #![allow(clippy::unwrap_used, missing_docs)]
+// The server under test is a child process; `lab` owns it.
+#![allow(clippy::disallowed_methods)]
 
 mod admin;
 mod command_line;

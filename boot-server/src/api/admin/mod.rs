@@ -21,6 +21,7 @@ pub fn router() -> Router<Arc<Server>> {
         .route("/v1/nodes/{name}/logs", get(logs::page))
         .route("/v1/nodes/{name}/stream", get(logs::stream))
         .route("/v1/nodes/{name}/plan/approve", post(approve::plan))
+        .route("/v1/nodes/{name}/reinstall", post(apply::reinstall))
         .route("/v1/approve", post(approve::code))
         .route("/v1/login", post(login::begin).delete(login::end))
 }
