@@ -62,22 +62,22 @@ impl Report {
 pub fn coldplug() -> Result<Report> {
     let sys = Path::new("/sys");
     let mut loader = Loader::open(&live_root()?, kernel::insert)?;
-    // Before the first look, so that nothing falls between the looks and the listening.
-    let events = uevent::Listener::open();
+    // Before the look, so that nothing falls between the look and the listening.
+    let Ok(mut events) = uevent::Listener::open() else { return Ok(loader.scan_all(sys)) };
     let mut report = loader.scan(sys);
-    if let Ok(mut events) = events {
-        let end = Instant::now() + LONGEST_SETTLE;
-        while Instant::now() < end && events.wait(Some(QUIET)) {
-            report.add(loader.scan(sys));
-        }
-        std::thread::spawn(move || hotplug(&mut loader, &mut events, sys));
+    let end = Instant::now() + LONGEST_SETTLE;
+    while Instant::now() < end
+        && let Some(heard) = events.wait(Some(QUIET))
+    {
+        report.add(loader.hear(&heard, sys));
     }
+    std::thread::spawn(move || hotplug(&mut loader, &mut events, sys));
     Ok(report)
 }
 
 fn hotplug<I: Fn(&Path) -> Result<(), String>>(loader: &mut Loader<I>, events: &mut uevent::Listener, sys: &Path) {
-    while events.wait(None) {
-        let report = loader.scan(sys);
+    while let Some(heard) = events.wait(None) {
+        let report = loader.hear(&heard, sys);
         if report != Report::default() {
             tracing::info!("hardware appeared: {}", report.describe());
         }
@@ -120,22 +120,36 @@ impl<I: Fn(&Path) -> Result<(), String>> Loader<I> {
         Ok(Self { root: root.to_owned(), index, insert, tried: BTreeSet::new(), seen: BTreeSet::new() })
     }
 
-    /// Loads for every device that has not been seen yet, until a look shows none: a PCI driver makes a virtio
-    /// bus, and its devices ask for drivers of their own.
+    /// Loads for every device there is.
     fn scan(&mut self, sys: &Path) -> Report {
+        self.offer(devices::modaliases(sys))
+    }
+
+    /// The same until a look shows nothing new: a PCI driver makes a virtio bus, and its devices ask for drivers
+    /// of their own. A look takes a while on an emulated machine, so whoever can listens instead.
+    fn scan_all(&mut self, sys: &Path) -> Report {
         let mut report = Report::default();
         loop {
-            let mut new: Vec<String> = devices::modaliases(sys).difference(&self.seen).cloned().collect();
-            if new.is_empty() {
+            let seen = self.seen.len();
+            report.add(self.scan(sys));
+            if self.seen.len() == seen {
                 return report;
             }
-            self.seen.extend(new.iter().cloned());
-            report.add(self.load(&new));
-            if self.tried.contains("scsi_mod") && self.seen.insert(SCSI_DISK.to_owned()) {
-                new = vec![SCSI_DISK.to_owned()];
-                report.add(self.load(&new));
-            }
         }
+    }
+
+    fn hear(&mut self, heard: &uevent::Heard, sys: &Path) -> Report {
+        if heard.lost { self.scan_all(sys) } else { self.offer(heard.modaliases.iter().cloned()) }
+    }
+
+    /// Loads for the devices among these that have not been seen yet.
+    fn offer(&mut self, modaliases: impl IntoIterator<Item = String>) -> Report {
+        let new: Vec<String> = modaliases.into_iter().filter(|modalias| self.seen.insert(modalias.clone())).collect();
+        let mut report = self.load(&new);
+        if self.tried.contains("scsi_mod") && self.seen.insert(SCSI_DISK.to_owned()) {
+            report.add(self.load(&[SCSI_DISK.to_owned()]));
+        }
+        report
     }
 
     /// Loads what the names stand for; those that stand for nothing are drivers that the image does not have.

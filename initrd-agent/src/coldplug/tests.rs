@@ -58,7 +58,7 @@ impl Machine {
     }
 
     fn scan(&self, loader: &mut Loader<impl Fn(&Path) -> Result<(), String>>) -> Report {
-        loader.scan(self.folder.path())
+        loader.scan_all(self.folder.path())
     }
 }
 
@@ -75,6 +75,17 @@ fn a_bus_that_a_driver_brings_gets_its_drivers_in_the_same_scan() {
     let report = machine.scan(&mut machine.loader());
     assert_eq!(report.loaded, ["virtio", "virtio_pci", "virtio_blk"]);
     assert_eq!(report.failed, []);
+}
+
+#[test]
+fn a_device_that_the_kernel_tells_of_gets_its_driver_without_a_look() {
+    let machine = Machine::new();
+    let mut loader = machine.loader();
+    let told = uevent::Heard { modaliases: vec!["virtio:d00000002v00001AF4".into()], lost: false };
+    assert_eq!(loader.hear(&told, Path::new("/no/such/sys")).loaded, ["virtio", "virtio_blk"]);
+    machine.device("pci/2", "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01\n");
+    let lost = uevent::Heard { modaliases: vec![], lost: true };
+    assert!(loader.hear(&lost, machine.folder.path()).loaded.contains(&"ahci".to_owned()));
 }
 
 #[test]

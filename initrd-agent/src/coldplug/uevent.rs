@@ -16,6 +16,15 @@ const KERNEL_GROUP: u32 = 1;
 /// Longer than the kernel's messages are (2048 and a header).
 const LONGEST_MESSAGE: usize = 8192;
 
+/// What the kernel told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Of the devices that appeared.
+    pub modaliases: Vec<String>,
+    /// It told more than could be kept: whoever wants to know must look.
+    pub lost: bool,
+}
+
 /// A socket on which the kernel tells of devices.
 pub struct Listener(OwnedFd);
 
@@ -28,34 +37,32 @@ impl Listener {
         Ok(Self(descriptor))
     }
 
-    /// Waits for a device to appear: true when one did, false when none did in that time or none ever will.
-    pub fn wait(&mut self, longest: Option<Duration>) -> bool {
+    /// Waits for a device to appear; nothing when none did in that time, or none ever will.
+    pub fn wait(&mut self, longest: Option<Duration>) -> Option<Heard> {
         let longest = longest.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
         loop {
             match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], longest) {
-                Ok(0) => return false,
+                Ok(0) => return None,
                 Ok(_) => {}
                 Err(Errno::EINTR) => continue,
-                Err(_) => return false,
+                Err(_) => return None,
             }
-            match self.drain() {
-                Ok(true) => return true,
-                Ok(false) => {}
-                Err(_) => return false,
+            let heard = self.drain().ok()?;
+            if heard != Heard::default() {
+                return Some(heard);
             }
         }
     }
 
-    /// Reads all that is there; whether a device that wants a driver was in it.
-    fn drain(&mut self) -> nix::Result<bool> {
-        let mut appeared = false;
+    /// Reads all that is there.
+    fn drain(&mut self) -> nix::Result<Heard> {
+        let mut heard = Heard::default();
         let mut message = [0; LONGEST_MESSAGE];
         loop {
             match recv(self.0.as_raw_fd(), &mut message, MsgFlags::empty()) {
-                Ok(length) => appeared |= wants_driver(&message[..length]),
-                Err(Errno::EAGAIN) => return Ok(appeared),
-                // Messages were lost: look for what they told of.
-                Err(Errno::ENOBUFS) => appeared = true,
+                Ok(length) => heard.modaliases.extend(new_device(&message[..length])),
+                Err(Errno::EAGAIN) => return Ok(heard),
+                Err(Errno::ENOBUFS) => heard.lost = true,
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
             }
@@ -63,11 +70,12 @@ impl Listener {
     }
 }
 
-/// Whether a message tells of a new device with a modalias: `add@/devices/...`, then `KEY=value` with NULs.
-fn wants_driver(message: &[u8]) -> bool {
+/// The modalias of the new device that a message tells of: `add@/devices/...`, then `KEY=value` with NULs.
+fn new_device(message: &[u8]) -> Option<String> {
     let mut parts = message.split(|byte| *byte == 0);
-    let added = parts.next().is_some_and(|head| head.starts_with(b"add@"));
-    added && parts.any(|part| part.starts_with(b"MODALIAS="))
+    parts.next()?.starts_with(b"add@").then_some(())?;
+    let modalias = parts.find_map(|part| part.strip_prefix(b"MODALIAS="))?;
+    String::from_utf8(modalias.to_vec()).ok()
 }
 
 #[cfg(test)]
@@ -76,11 +84,12 @@ mod tests {
 
     #[test]
     fn only_a_new_device_with_a_modalias_wants_a_driver() {
-        assert!(wants_driver(b"add@/devices/x\0ACTION=add\0MODALIAS=virtio:d1v2\0SEQNUM=1\0"));
-        assert!(!wants_driver(b"add@/devices/x\0ACTION=add\0SUBSYSTEM=net\0"));
-        assert!(!wants_driver(b"remove@/devices/x\0MODALIAS=virtio:d1v2\0"));
-        assert!(!wants_driver(b"\xff"));
-        assert!(!wants_driver(b""));
+        let message = b"add@/devices/x\0ACTION=add\0MODALIAS=virtio:d1v2\0SEQNUM=1\0";
+        assert_eq!(new_device(message).as_deref(), Some("virtio:d1v2"));
+        assert_eq!(new_device(b"add@/devices/x\0ACTION=add\0SUBSYSTEM=net\0"), None);
+        assert_eq!(new_device(b"remove@/devices/x\0MODALIAS=virtio:d1v2\0"), None);
+        assert_eq!(new_device(b"\xff"), None);
+        assert_eq!(new_device(b""), None);
     }
 
     #[test]
