@@ -230,6 +230,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_every_code_with_its_remedy() {
+        let documented = include_str!("../../docs/errors.md");
+        for code in Code::ALL {
+            let remedy = format!("| {} |", code.remedy());
+            let line = documented.lines().find(|line| line.starts_with(&format!("| `{code}` |")));
+            assert!(line.is_some_and(|line| line.ends_with(&remedy)), "docs/errors.md lacks {code} or its remedy");
+        }
+    }
+
+    #[test]
     fn a_code_of_a_newer_peer_is_tolerated() {
         assert_eq!(serde_json::from_str::<Code>("\"E-FROM-THE-FUTURE\"").unwrap(), Code::Internal);
     }
