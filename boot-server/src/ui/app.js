@@ -91,13 +91,17 @@ function list() {
   const table = make("div", { class: "card scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), body));
   const empty = make("div", { class: "card empty", hidden: "" },
     "No nodes yet. Apply a NodeSpec, or power a machine on.");
-  show(make("h1", {}, "Nodes"), table, empty);
+  const noticed = make("div", { class: "card", hidden: "" });
+  show(make("h1", {}, "Nodes"), table, empty, noticed);
   leave = every(2000, async () => {
     const nodes = await call("/v1/nodes");
     logout.hidden = false;
     body.replaceChildren(...nodes.map((node) => row(node, approve)));
     table.hidden = nodes.length === 0;
     empty.hidden = nodes.length > 0;
+    const events = await call("/v1/events");
+    noticed.hidden = events.length === 0;
+    noticed.replaceChildren(make("h2", {}, "Noticed on the boot network"), ...events.slice(-8).reverse().map(past));
   });
 }
 
@@ -126,6 +130,11 @@ function plan(detail, name) {
   return make("div", { class: "card" }, make("h2", {}, "Plan"),
     ...detail.plan.map((line) => make("div", {}, make("code", { class: "small" }, line))),
     held ? make("p", {}, make("button", { click: agree }, "Approve this plan")) : null);
+}
+
+function past(item) {
+  return make("div", { class: "small" },
+    make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}: ${item.text}`);
 }
 
 function liveLog(name) {
@@ -157,10 +166,9 @@ function node(name) {
     top.replaceChildren(...trouble(detail.summary));
     way.replaceChildren(make("h2", {}, "Timeline"), timeline(detail.events, detail.summary));
     about.replaceChildren(make("h2", {}, "About"), facts(detail));
-    const history = detail.history.map((item) => make("div", { class: "small" },
-      make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}: ${item.text}`));
-    const past = history.length ? make("div", { class: "card" }, make("h2", {}, "History"), ...history) : null;
-    below.replaceChildren(...[plan(detail, name), past].filter(Boolean));
+    const history = detail.history.length > 0
+      ? make("div", { class: "card" }, make("h2", {}, "History"), ...detail.history.map(past)) : null;
+    below.replaceChildren(...[plan(detail, name), history].filter(Boolean));
   });
   leave = () => { stop(); close(); };
 }

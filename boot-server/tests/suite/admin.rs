@@ -17,7 +17,7 @@ async fn neither_nobody_nor_a_node_nor_a_wrong_token_may_administrate() {
     let node = Machine::new(MAC, "run-1").admitted(&lab).await;
     let wrong = lab.caller(None, Some("wrong".to_owned()));
     for caller in [lab.nobody(), node.caller, wrong] {
-        for path in ["/v1/nodes", "/v1/nodes/n1", "/v1/nodes/n1/logs", "/v1/nodes/n1/stream"] {
+        for path in ["/v1/nodes", "/v1/nodes/n1", "/v1/nodes/n1/logs", "/v1/nodes/n1/stream", "/v1/events"] {
             assert_eq!(caller.get(path).await.0, StatusCode::FORBIDDEN, "{path}");
         }
         let posts = [
@@ -134,4 +134,25 @@ async fn apply_refuses_the_whole_file_where_one_node_is_wrong() {
     let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && stderr.contains("node n2 at files[0].path"), "{stderr}");
     assert_eq!(lab.says(&["get", "nodes", "-o", "name"]), "");
+}
+
+#[tokio::test]
+async fn what_a_leg_noticed_is_told_to_the_admin() {
+    use boot_server::{
+        config::Config,
+        policy::Policy,
+        server::{Server, ServerPolicy},
+    };
+    let mut lab = Lab::open();
+    assert!(lab.stop());
+    let config = Config::load(&lab.dir().join("config.toml")).unwrap();
+    let server = Server::open(config).await.unwrap();
+    ServerPolicy(server.clone()).event("another DHCP server answers on this network: 10.0.0.9");
+    while server.state.audit(None).await.unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    server.state.close().await;
+    lab.serve();
+    let (_, events) = lab.admin().get("/v1/events").await;
+    assert!(events[0]["text"].as_str().unwrap().contains("10.0.0.9"), "{events}");
 }
