@@ -160,7 +160,7 @@ impl Server {
         address: &str,
     ) -> Result<Enrolment> {
         let hello = self.hellos.get(&session, now()).ok_or_else(unknown_session)?;
-        if self.state.pending_count().await? >= MOST_PENDING {
+        if self.state.pending_count().await? >= MOST_PENDING && self.set_aside_silent().await? == 0 {
             let cause = format!("enrolling a machine: {MOST_PENDING} machines wait already");
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
@@ -198,10 +198,26 @@ impl Server {
     /// The same machine has come back: by its key, or by its claims where the older one has fallen silent. An older
     /// one that still asks stays, so that nobody is pushed aside by another machine with his claims.
     fn replaces(&self, newer: &Enrolment, older: &Enrolment) -> bool {
-        let heard = self.presence.of(&older.run).map_or(older.heard, |word| word.heard);
         older.key == newer.key
-            || (enrolment::same_machine(&older.claims, &newer.claims) && newer.heard - heard > STILL_THERE)
+            || (enrolment::same_machine(&older.claims, &newer.claims) && self.silent_for(older) > STILL_THERE)
             || (older.run == newer.run && enrolment::same_machine(&older.claims, &newer.claims))
+    }
+
+    /// How long the machine has not asked.
+    pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
+        now() - self.presence.of(&enrolment.run).map_or(enrolment.heard, |word| word.heard.max(enrolment.heard))
+    }
+
+    /// Machines that ask no more make room for those that do; one that comes back greets again. How many made room.
+    async fn set_aside_silent(&self) -> Result<usize> {
+        let mut silent = self.state.open_enrolments().await?;
+        silent.retain(|enrolment| self.silent_for(enrolment) > STILL_THERE);
+        let mut write = self.state.write().await?;
+        for enrolment in &silent {
+            enrolments::set(&mut write, enrolment.id, Standing::Superseded, None, None).await?;
+        }
+        state::commit(write).await?;
+        Ok(silent.len())
     }
 
     async fn settle(&self, enrolment: Enrolment) -> Result<Enrolment> {

@@ -22,6 +22,9 @@ use protocol::{
 };
 use std::collections::HashMap;
 
+/// A machine that waits and has been silent for so long is not shown any more.
+const GONE: time::Duration = time::Duration::days(1);
+
 /// A node or a machine that waits to become one.
 enum Subject {
     Node(Box<Node>, Option<Box<Enrolment>>),
@@ -124,6 +127,7 @@ impl Server {
 
     async fn subjects(&self) -> Result<Vec<Subject>> {
         let mut waiting = self.state.open_enrolments().await?;
+        waiting.retain(|enrolment| self.silent_for(enrolment) < GONE);
         let mut subjects = Vec::new();
         for node in self.state.nodes().await? {
             let own = waiting.iter().position(|enrolment| self.is_shown_as(enrolment, &node));

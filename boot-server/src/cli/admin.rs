@@ -116,6 +116,8 @@ pub async fn approve(args: Approve) -> Result<()> {
             (code.clone(), Some(name))
         }
         (None, Some(code)) => (code, args.node),
+        // No name of a node either: a code that was misread.
+        (None, None) if args.subject.parse::<NodeName>().is_err() => (args.subject.clone(), args.node),
         (None, None) => {
             let path = format!("{}/plan/approve", path_of(&args.subject)?);
             let approved: Approved = client.post(&path, &serde_json::json!({})).await?;

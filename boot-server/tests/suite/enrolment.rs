@@ -72,7 +72,11 @@ async fn an_admin_approves_by_the_code_on_the_console() {
     assert!(reply.missing[0].contains(&greeted.code), "{:?}", reply.missing);
     let list = lab.says(&["get", "nodes"]);
     assert!(list.contains("pending") && list.contains(&greeted.code), "{list}");
-    assert!(!lab.verb(&["approve", "AAAA-AAAA"]).status.success());
+    for wrong in ["AAAA-AAAA", "K7QF-2M9X"] {
+        let refused = lab.verb(&["approve", wrong]);
+        let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && stderr.contains("no machine that waits shows it"), "{stderr}");
+    }
     assert_eq!(lab.says(&["approve", &greeted.code.to_lowercase().replace('-', "")]), "the machine is node n1\n");
     let (_, reply) = lab.nobody().get(&format!("/v1/enrol/{}", greeted.session)).await;
     let reply: EnrolReply = serde_json::from_value(reply).unwrap();
