@@ -40,7 +40,7 @@ impl Default for Record {
 /// Something that happened to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// An operator applied a NodeSpec.
+    /// An operator applied a NodeSpec that is new or changed.
     Applied,
     /// An operator wants the node installed anew: the next generation is open.
     Reinstall,
@@ -142,7 +142,13 @@ impl Record {
         use NodeState::{Discovered, Expected, Failed, Installed, Joining, Pending, Ready};
         let mut next = self.clone();
         match input {
-            Input::Applied => next.generation = self.generation.max(1),
+            Input::Applied => {
+                next.generation = self.generation.max(1);
+                if !self.used {
+                    // The operator has mended something: the open generation has all its runs again.
+                    next.failed_runs = 0;
+                }
+            }
             Input::Reinstall => return self.reinstalled(),
             Input::Seen if self.state == Expected => next.state = Discovered,
             Input::Asked if matches!(self.state, Expected | Discovered) => next.state = Pending,

@@ -70,9 +70,9 @@ codes! {
     /// The manifest's signature, key, expiry, nonce or generation is wrong.
     ManifestRefused, "E-MANIFEST-REFUSED", "the manifest was not made for this machine and this run; check the server's manifest key against the image's trust.json";
     /// This generation has been installed already.
-    GenerationUsed, "E-GENERATION-USED", "start a new generation: boot-server reinstall NAME";
+    GenerationUsed, "E-GENERATION-USED", "start a new generation: boot-server reinstall NAME --yes";
     /// Too many runs of this generation have failed.
-    Quarantine, "E-QUARANTINE", "read the failures with boot-server describe node NAME, mend the cause, then boot-server reinstall NAME";
+    Quarantine, "E-QUARANTINE", "read the failures with boot-server describe node NAME, mend the cause, then apply the corrected spec or run boot-server reinstall NAME --yes";
     /// The layout is not one the agent can make.
     Layout, "E-LAYOUT", "correct the key of disko.devices that is named";
     /// A disk selector matches nothing.
