@@ -4,6 +4,7 @@
 # Needs root, nix-bin, nginx-light, e2fsprogs. Prints a table, then one line of JSON.
 #
 #   bench/closure.sh [--paths 500] [--mib 300] [--runs 3] [--compression zstd|xz|none] [--target ext4|tmpfs]
+#   AGENT, MAKER and MEASURE may name programs that are built already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=bench/lib.sh
@@ -13,14 +14,14 @@ paths=500 mib=300 runs=3 compression=zstd target=ext4
 while [ $# -gt 0 ]; do
   case $1 in
     --paths) paths=$2 ;; --mib) mib=$2 ;; --runs) runs=$2 ;; --compression) compression=$2 ;; --target) target=$2 ;;
-    *) sed -n '2,7s/^# \?//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,8s/^# \?//p' "$0" >&2; exit 2 ;;
   esac
   shift 2
 done
 
-agent=$(build --release --bin initrd-agent)
-maker=$(build --example make-closure)
-measure=$(build --example measure)
+agent=${AGENT:-$(build --release --bin initrd-agent)}
+maker=${MAKER:-$(build --example make-closure)}
+measure=${MEASURE:-$(build --example measure)}
 
 dir=$(mktemp -d "${BENCH_DIR:-/dev/shm}/centra-bench.XXXXXX")
 nginx_pid=
