@@ -1,7 +1,7 @@
 //! A laboratory: one network with a boot-server, an etcd member and machines in it.
 
 use crate::{
-    command::run,
+    command::{command, output, run},
     demo_system::{self, DemoSystem},
     disk::Disk,
     etcd::Etcd,
@@ -17,6 +17,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+/// Folders of sites that are kept.
+const PREPARED: &str = "prepared-";
+
 /// What all laboratories of one process share: made once.
 #[derive(Debug)]
 pub struct Prepared {
@@ -26,7 +29,6 @@ pub struct Prepared {
     pub site: PathBuf,
     /// Kernel and initrd of the boot image, bytes.
     pub image_bytes: u64,
-    _dir: tempfile::TempDir,
 }
 
 /// Builds the demo system and the boot image, or takes those of this process.
@@ -43,27 +45,60 @@ impl Prepared {
     fn make() -> Result<Self> {
         let agent = paths::binary("initrd-agent")?;
         let system = demo_system::build(&agent)?;
-        let dir = tempfile::Builder::new().prefix("prepared-").tempdir_in(runs()?)?;
-        let site = dir.path().join("site");
-        Server::init(&site)?;
-        let image_bytes = deploy_image(&site, &agent, &system)?;
-        Ok(Prepared { system, site, image_bytes, _dir: dir })
+        let site = prepared_site(&agent, &system)?;
+        let image_bytes = size_of_image(&site)?;
+        Ok(Prepared { system, site, image_bytes })
     }
 }
 
+/// The site of these binaries: made once, kept for the next run.
+fn prepared_site(agent: &Path, system: &DemoSystem) -> Result<PathBuf> {
+    let sums = output(
+        command("sha256sum", [agent])
+            .arg(paths::binary("boot-server")?)
+            .arg(paths::binary("image-builder")?)
+            .arg(&system.kernel.image),
+    )?;
+    let key: String = sums.lines().filter_map(|line| line.get(..6)).collect();
+    let kept = runs()?.join(format!("{PREPARED}{key}"));
+    if !kept.exists() {
+        remove_outdated()?;
+        let making = tempfile::Builder::new().prefix(PREPARED).tempdir_in(runs()?)?;
+        let site = making.path().join("site");
+        Server::init(&site)?;
+        deploy_image(&site, agent, system)?;
+        fs::rename(making.keep(), &kept).with_context(|| format!("moving the site to {}", kept.display()))?;
+    }
+    Ok(kept.join("site"))
+}
+
+/// Sites of binaries that were built over since.
+fn remove_outdated() -> Result<()> {
+    for entry in fs::read_dir(runs()?).context("reading the folder of runs")? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREPARED) {
+            fs::remove_dir_all(entry.path()).with_context(|| format!("removing {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Builds the boot image that trusts a site, and puts it where the site serves it from.
-fn deploy_image(site: &Path, agent: &Path, system: &DemoSystem) -> Result<u64> {
+fn deploy_image(site: &Path, agent: &Path, system: &DemoSystem) -> Result<()> {
     let builder = paths::binary("image-builder")?;
     let built = site.with_extension("image");
-    let mut build = crate::command::command(&builder, ["build", "--profile", "vm"]);
+    let mut build = command(&builder, ["build", "--profile", "vm"]);
     build.arg("--trust").arg(site.join("trust.json")).arg("--agent").arg(agent).arg("--out").arg(&built);
     build.arg("--kernel").arg(&system.kernel.image).arg("--modules").arg(&system.kernel.modules);
     run(&mut build).context("building the boot image")?;
-    let mut deploy = crate::command::command(&builder, ["deploy"]);
+    let mut deploy = command(&builder, ["deploy"]);
     deploy.arg("--from").arg(&built).arg("--to").arg(site.join("images"));
-    run(&mut deploy).context("deploying the boot image")?;
+    run(&mut deploy).context("deploying the boot image")
+}
+
+fn size_of_image(site: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for blob in fs::read_dir(built.join("blobs")).context("reading the image's blobs")? {
+    for blob in fs::read_dir(site.join("images/blobs")).context("reading the image's blobs")? {
         bytes += blob?.metadata()?.len();
     }
     Ok(bytes)
@@ -105,7 +140,7 @@ impl Lab {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let site = dir.join("site");
-        run(crate::command::command("cp", ["-a"]).arg(&prepared.site).arg(&site))?;
+        run(command("cp", ["-a"]).arg(&prepared.site).arg(&site))?;
         let server = Server::configure(&site, admission, &prepared.system.binary_cache)?;
         let network = Arc::new(Network::create()?);
         let mut lab = Lab { server, network, prepared, dir, machines: 0, keep: false, _turn: turn };

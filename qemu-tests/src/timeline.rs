@@ -24,7 +24,7 @@ pub struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>7.1} s  {:<24} {:>6.1} s  {}", self.start, self.name, self.took, self.detail)
+        write!(f, "{:>7.1} s  {:<24} {:>6.1} s  {}", self.start, self.name, self.took, short(&self.detail))
     }
 }
 
@@ -64,7 +64,9 @@ impl Event {
         let event = &self.event;
         let tail = match event.event.as_str() {
             "started" => "...".to_owned(),
-            "finished" => format!("{:.1} s  {}", milliseconds(event.duration_ms).as_seconds_f64(), event.detail),
+            "finished" => {
+                format!("{:.1} s  {}", milliseconds(event.duration_ms).as_seconds_f64(), short(&event.detail))
+            }
             "failed" => event.failure.as_ref().map(failure).unwrap_or_default(),
             _ => event.text.clone(),
         };
@@ -92,6 +94,14 @@ pub fn failure(failure: &Value) -> String {
     format!("{}: {} ({})", part("code"), part("cause"), part("remedy"))
 }
 
+/// Fits a terminal; the whole text is on the server.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn milliseconds(count: i64) -> Duration {
     Duration::milliseconds(count)
 }
@@ -101,7 +111,7 @@ pub fn rows(events: &[Event], power_on: OffsetDateTime) -> Vec<Row> {
     let since = |then: OffsetDateTime| (then - power_on).as_seconds_f64();
     let mut rows = Vec::new();
     let mut end = 0.0;
-    for (between, late) in [("firmware, iPXE, kernel", false), ("reboot", true)] {
+    for (between, late) in [("firmware, iPXE, kernel", false), ("reboot, firmware, system", true)] {
         let part = || events.iter().filter(move |event| event.after_reboot() == late);
         let Some(start) = part().map(Event::run_start).min() else { continue };
         let start = since(start);
@@ -151,7 +161,7 @@ mod tests {
                 ("firmware, iPXE, kernel", 0, 10),
                 ("coldplug", 11, 1),
                 ("report", 25, 5),
-                ("reboot", 30, 30),
+                ("reboot, firmware, system", 30, 30),
                 ("join", 60, 5)
             ]
         );
