@@ -84,14 +84,21 @@ fn load_drivers() -> Result<((), String)> {
 fn read_hardware() -> (Inventory, String) {
     let inventory = inventory::read();
     let detail = format!(
-        "{} threads, {} MiB, {} disks, {} network cards, {:?}",
+        "{} threads, {} MiB, {} disks, {} network cards, {:?}; {} s after the kernel's start",
         inventory.cpu.threads,
         inventory.memory_bytes >> 20,
         inventory.disks.len(),
         inventory.nics.len(),
-        inventory.firmware
+        inventory.firmware,
+        seconds_up()
     );
     (inventory, detail)
+}
+
+/// Seconds since the kernel's start, as the kernel prints them.
+fn seconds_up() -> String {
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    uptime.split_whitespace().next().unwrap_or("?").to_owned()
 }
 
 fn server_url(parameters: &KernelParameters, network: &network::Network) -> Result<String> {

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# `make bench`: image sizes, kernel start to inventory (in a machine), and the closure engine beside Nix.
+#
+#   bench/run.sh [options of bench/closure.sh]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v nginx >/dev/null || apt-get -qq install -y --no-install-recommends nginx-light
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "== A machine, from power-on to ready (make demo)"
+cargo run --locked --release -q -p qemu-tests --bin demo >"$log" || { tail -n 40 "$log" >&2; exit 1; }
+grep -E 'boot image|agent, peak|kernel.s start|s  ready' "$log"
+
+echo
+echo "== Closure install"
+bench/closure.sh "$@"
