@@ -167,14 +167,14 @@ fn zero() -> String {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A file system.
-    Filesystem(Filesystem),
+    Filesystem(Box<Filesystem>),
     /// Any other content of disko.
     Other(Value),
 }
 
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        tagged(deserializer, "filesystem", Content::Filesystem, Content::Other)
+        tagged(deserializer, "filesystem", |filesystem| Content::Filesystem(Box::new(filesystem)), Content::Other)
     }
 }
 
