@@ -21,6 +21,7 @@ lint: setup ## Format, lints, dependencies, licences, import rules, Nix expressi
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	.ci/check-dependencies
+	.ci/cargo-deny --log-level error check bans licenses sources
 	nixos/check.sh
 
 unit: setup ## Unit, property and integration tests against the real binaries
