@@ -9,7 +9,6 @@ use qemu_tests::{
     server::Admission,
     wait,
 };
-use serde_json::Value;
 
 #[test]
 fn an_unknown_machine_waits_for_approval_and_then_installs() {
@@ -17,8 +16,7 @@ fn an_unknown_machine_waits_for_approval_and_then_installs() {
         let mut machine = lab.machine(Firmware::Bios)?;
         let before = machine.disks[0].digest()?;
         machine.power_on(&lab.network, BootFrom::Network)?;
-        let waiting = pending(lab)?;
-        let code = waiting["code"].as_str().context("a machine that waits shows a code")?.to_owned();
+        let code = pending_code(lab)?;
         machine.wait_console(&[&code], PATIENCE)?;
         ensure!(machine.disks[0].digest()? == before, "something was written before anybody approved");
 
@@ -29,8 +27,10 @@ fn an_unknown_machine_waits_for_approval_and_then_installs() {
     });
 }
 
-fn pending(lab: &Lab) -> Result<Value> {
-    wait::until("a machine that waits for approval", PATIENCE, || {
+/// Waits for a machine that waits for approval, and takes its code from the list.
+pub fn pending_code(lab: &Lab) -> Result<String> {
+    let waiting = wait::until("a machine that waits for approval", PATIENCE, || {
         Ok(lab.server.nodes(&lab.network)?.into_iter().find(|node| node["state"] == "pending"))
-    })
+    })?;
+    waiting["code"].as_str().map(str::to_owned).context("a machine that waits shows a code")
 }

@@ -1,6 +1,6 @@
 //! What is not signed by those whom the image trusts, or is not what it says, never becomes a system that boots.
 
-use crate::install::PATIENCE;
+use crate::{approval::pending_code, install::PATIENCE};
 use anyhow::{Context, Result, ensure};
 use qemu_tests::{
     command::sh,
@@ -34,15 +34,38 @@ fn refused(lab: &mut Lab, code: &str, disk: &Disk, change: impl FnOnce(&mut serd
 }
 
 #[test]
-fn a_manifest_that_another_key_signed_is_refused_before_the_first_write() {
-    lab::test("manifest-signature", Admission::OpenLab, |lab| {
-        let other = lab.dir().join("other-site");
-        Server::init(&other)?;
-        lab.server.kill();
-        fs::copy(other.join("manifest.key"), lab.server.dir.join("manifest.key")).context("swapping the key")?;
-        lab.server.start(&lab.network)?;
-        refused(lab, "E-MANIFEST-REFUSED", &Disk::Untouched, |_| {})
+fn a_server_without_the_manifest_key_is_not_even_enrolled_with() {
+    lab::test("hello-signature", Admission::OpenLab, |lab| {
+        swap_manifest_key(lab)?;
+        refused(lab, "E-TLS", &Disk::Untouched, |_| {})
     });
+}
+
+#[test]
+fn a_manifest_that_another_key_signed_is_refused_before_the_first_write() {
+    lab::test("manifest-signature", Admission::Approval, |lab| {
+        let mut machine = lab.machine(Firmware::Uefi)?;
+        let before = machine.disks[0].digest()?;
+        machine.power_on(&lab.network, BootFrom::Network)?;
+        // The key changes after the server has proved itself, while the machine waits for approval.
+        let code = pending_code(lab)?;
+        swap_manifest_key(lab)?;
+        lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
+        lab.server.ask(&lab.network, &["approve", &code])?;
+        machine.wait_console(&["E-MANIFEST-REFUSED"], PATIENCE)?;
+        machine.cut_power();
+        ensure!(machine.disks[0].digest()? == before, "the disk was written to");
+        Ok(())
+    });
+}
+
+/// Restarts the boot-server with a manifest key that no image trusts.
+fn swap_manifest_key(lab: &mut Lab) -> Result<()> {
+    let other = lab.dir().join("other-site");
+    Server::init(&other)?;
+    lab.server.kill();
+    fs::copy(other.join("manifest.key"), lab.server.dir.join("manifest.key")).context("swapping the key")?;
+    lab.server.start(&lab.network)
 }
 
 #[test]
