@@ -15,6 +15,11 @@ packages=(
   curl jq
 )
 
+if ! command -v cargo >/dev/null; then
+  echo "setup.sh: Rust is not there (Debian's own is too old): install rustup from https://rustup.rs, then try again" >&2
+  exit 1
+fi
+
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
