@@ -157,8 +157,12 @@ impl Telemetry {
         }
     }
 
-    fn acknowledge(&self, ack: TelemetryAck) {
+    /// Forgets what is durable on the server. An answer to a delivery of an earlier run says nothing of this one.
+    fn acknowledge(&self, run: &RunId, ack: TelemetryAck) {
         let mut state = self.state();
+        if state.run != *run {
+            return;
+        }
         state.events.retain(|event| event.seq > ack.events_through);
         state.lines.retain(|line| line.seq > ack.lines_through);
         state.compact_spool();
@@ -244,10 +248,20 @@ mod tests {
             telemetry.event(Step::Network, note(text));
             telemetry.line("info", "agent", text);
         }
-        telemetry.acknowledge(TelemetryAck { events_through: 2, lines_through: 1 });
+        telemetry.acknowledge(&telemetry.run(), TelemetryAck { events_through: 2, lines_through: 1 });
         let batch = telemetry.batch(None);
         assert_eq!(batch.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [3]);
         assert_eq!(batch.lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [2, 3]);
+        assert!(!telemetry.is_drained());
+    }
+
+    #[test]
+    fn an_acknowledgement_of_an_earlier_run_is_left_alone() {
+        let telemetry = telemetry(None);
+        let earlier = telemetry.run();
+        telemetry.begin_run("run-2".parse().unwrap());
+        telemetry.event(Step::Manifest, note("new"));
+        telemetry.acknowledge(&earlier, TelemetryAck { events_through: 9, lines_through: 9 });
         assert!(!telemetry.is_drained());
     }
 
@@ -263,7 +277,7 @@ mod tests {
         let batch = second.batch(None);
         assert_eq!(batch.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(batch.lines.len(), 1);
-        second.acknowledge(TelemetryAck { events_through: 2, lines_through: 1 });
+        second.acknowledge(&second.run(), TelemetryAck { events_through: 2, lines_through: 1 });
         assert!(second.is_drained());
     }
 

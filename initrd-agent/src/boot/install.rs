@@ -115,6 +115,7 @@ fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan
     if let Some(mounted) = plan.may_resume().then(|| Mounted::mount(plan, root).ok()).flatten() {
         match trace_of_install::read_marker(root).filter(|marker| marker.node == manifest.node) {
             Some(marker) if marker.generation == manifest.generation && marker.state == MarkerState::Installing => {
+                write_key(root, machine)?;
                 return Ok((mounted, "an interrupted installation is carried on".to_owned()));
             }
             Some(marker) if marker.generation >= manifest.generation && marker.state == MarkerState::Installed => {
@@ -127,9 +128,14 @@ fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan
     apply::apply(plan)?;
     let mounted = Mounted::mount(plan, root)?;
     // From here on a power cut leads back to this disk: with its key the node is known again at once.
-    files::write_file(root, &format!("/{}", trace_of_install::KEY_PATH), 0o400, machine.identity.key_pem().as_bytes())?;
+    write_key(root, machine)?;
     files::write_marker(root, &marker(run, machine, manifest, MarkerState::Installing))?;
     Ok((mounted, format!("{} disks partitioned, formatted and mounted", plan.disks.len())))
+}
+
+fn write_key(root: &Path, machine: &Machine) -> Result<()> {
+    let path = format!("/{}", trace_of_install::KEY_PATH);
+    files::write_file(root, &path, 0o400, machine.identity.key_pem().as_bytes())
 }
 
 fn marker(run: &Run, machine: &Machine, manifest: &Verified, state: MarkerState) -> InstallMarker {

@@ -3,7 +3,10 @@
 use super::Telemetry;
 use crate::http::Client;
 use hyper::Method;
-use protocol::{failure::Result, telemetry::TelemetryAck};
+use protocol::{
+    failure::Result,
+    telemetry::{Telemetry as Batch, TelemetryAck},
+};
 use std::time::Duration;
 use tokio::{sync::watch, time};
 
@@ -35,9 +38,10 @@ pub async fn ship(telemetry: Telemetry, mut channel: watch::Receiver<Option<Chan
             }
             continue;
         };
-        match deliver(&telemetry, &now).await {
+        let batch = telemetry.batch(now.session.clone());
+        match deliver(&now, &batch).await {
             Ok(ack) => {
-                telemetry.acknowledge(ack);
+                telemetry.acknowledge(&batch.run, ack);
                 failures = 0;
             }
             Err(failure) => {
@@ -58,7 +62,6 @@ pub async fn ship(telemetry: Telemetry, mut channel: watch::Receiver<Option<Chan
     }
 }
 
-async fn deliver(telemetry: &Telemetry, channel: &Channel) -> Result<TelemetryAck> {
-    let batch = telemetry.batch(channel.session.clone());
-    channel.client.call(Method::POST, &format!("{}/v1/telemetry", channel.server), Some(&batch)).await
+async fn deliver(channel: &Channel, batch: &Batch) -> Result<TelemetryAck> {
+    channel.client.call(Method::POST, &format!("{}/v1/telemetry", channel.server), Some(batch)).await
 }
