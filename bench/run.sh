@@ -11,7 +11,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "== A machine, from power-on to ready (make demo)"
 cargo run --locked --release -q -p qemu-tests --bin demo >"$log" || { tail -n 40 "$log" >&2; exit 1; }
-grep -E 'boot image|agent, peak|kernel.s start|s  ready' "$log"
+sed -n '/^== The way/,/^== How to look/{/^== How to look/!p}' "$log"
 
 echo
 echo "== Closure install"

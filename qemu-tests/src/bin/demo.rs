@@ -6,7 +6,7 @@ use qemu_tests::{
     etcd::Etcd,
     lab::{self, Lab, Prepared},
     machine::{BootFrom, Firmware, Machine},
-    node,
+    node, paths,
     server::Admission,
     timeline::{self, Event, Row},
     wait,
@@ -162,7 +162,9 @@ fn look_further(lab: &Lab, machine: &Machine, running: bool) {
     println!("log of the boot-server   {}", lab.server.dir.join("server.log").display());
     println!("its state and keys       {}", lab.server.dir.display());
     if running {
-        let inside = format!("ip netns exec {} boot-server", lab.network.name());
+        let program =
+            paths::binary("boot-server").map_or_else(|_| "boot-server".to_owned(), |path| path.display().to_string());
+        let inside = format!("ip netns exec {} {program}", lab.network.name());
         for verb in ["get nodes", "describe node node-01", "logs node-01 -f"] {
             println!("while it runs            {inside} {verb} --dir {}", lab.server.dir.display());
         }
