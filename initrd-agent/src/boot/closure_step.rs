@@ -1,16 +1,12 @@
 //! The closure step: the engine of `crate::closure`, with its progress on the consoles and the server.
 
-use super::{manifest::Verified, prepare::Machine, runner::Run};
+use super::{manifest::Verified, prepare::Machine, runner::Run, server::pinned_client};
 use crate::{
     closure::{self, Limits, Summary},
     disk::size::human,
-    http::{Client, Trust},
 };
 use protocol::{failure::Result, telemetry::Progress};
-use std::{
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path, time::Duration};
 use tokio::{sync::watch, time::interval};
 
 /// How often the consoles get a line; a serial line is slow.
@@ -22,8 +18,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// # Errors
 /// Those of the engine.
 pub async fn pull(run: &Run, machine: &Machine, manifest: &Verified, root: &Path) -> Result<(Summary, String)> {
-    let floor = machine.anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
-    let http = Client::new(&Trust::Pinned(machine.anchors.ca_spki_sha256.clone()), None, floor)?;
+    let http = pinned_client(&machine.anchors, None)?;
     let system = &manifest.system;
     let request = closure::Request {
         toplevels: std::slice::from_ref(&system.toplevel),

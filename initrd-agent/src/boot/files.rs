@@ -1,7 +1,6 @@
 //! Writes files onto the target without ever leaving it, whatever links it holds.
 
 use nix::{
-    dir::Dir,
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2, renameat},
     sys::stat::{Mode, fchmod, mkdirat},
@@ -15,7 +14,7 @@ use protocol::{
     spec::FileSpec,
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     path::{Component, Path},
 };
 
@@ -95,10 +94,7 @@ fn names(path: &str) -> Result<Vec<&str>> {
 }
 
 fn open_root(root: &Path) -> Result<OwnedFd, Errno> {
-    Dir::open(root, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|_| Errno::EMFILE)
+    nix::fcntl::open(root, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// Opens a folder inside `parent`, made if it is not there; a symbolic link is refused.

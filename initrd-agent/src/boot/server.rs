@@ -14,6 +14,15 @@ use std::time::SystemTime;
 /// How long the server may keep a poll open, seconds.
 const POLL_SECONDS: u32 = 25;
 
+/// A client that trusts the image's pins alone, and takes no time before the image was built as now.
+///
+/// # Errors
+/// `E-TLS` where the certificate or key cannot be used.
+pub fn pinned_client(anchors: &TrustAnchors, identity: Option<Identity>) -> Result<Client> {
+    let floor = anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+    Client::new(&Trust::Pinned(anchors.ca_spki_sha256.clone()), identity, floor)
+}
+
 /// The boot-server at one URL, with a certificate or without.
 #[derive(Clone)]
 pub struct BootServer {
@@ -29,8 +38,7 @@ impl BootServer {
     /// # Errors
     /// `E-TLS` where the certificate or key cannot be used.
     pub fn new(url: &str, anchors: &TrustAnchors, identity: Option<Identity>) -> Result<Self> {
-        let floor = anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
-        let client = Client::new(&Trust::Pinned(anchors.ca_spki_sha256.clone()), identity, floor)?;
+        let client = pinned_client(anchors, identity)?;
         Ok(Self { client, url: url.to_owned() })
     }
 

@@ -1,7 +1,7 @@
 //! Carries a plan out: wipes, partitions, formats.
 
 use super::{
-    plan::{DiskPlan, PartitionPlan, Plan},
+    plan::{DiskPlan, PartitionPlan, Plan, sector_bytes},
     probe,
 };
 use crate::command;
@@ -74,7 +74,7 @@ fn check_same_disk(plan: &DiskPlan, device: &mut File) -> Result<()> {
 
 /// Overwrites where signatures lie: on the disk, on the partitions that were, and on those that will be.
 fn wipe(plan: &DiskPlan, device: &mut File, path: &Path) -> Result<()> {
-    let sector = u64::from(plan.disk.sector_size.max(512));
+    let sector = sector_bytes(&plan.disk);
     let mut zones = vec![(0, plan.disk.size)];
     for name in probe::partitions(&plan.disk.name).values() {
         zones.extend(zone_of(name));
@@ -118,7 +118,7 @@ fn zero(device: &mut File, from: u64, mut count: u64) -> std::io::Result<()> {
 }
 
 fn write_table(plan: &DiskPlan, mut device: File) -> Result<File, gpt::GptError> {
-    let sector = u64::from(plan.disk.sector_size.max(512));
+    let sector = sector_bytes(&plan.disk);
     let sectors = u32::try_from(plan.disk.size / sector - 1).unwrap_or(u32::MAX);
     let protective = gpt::mbr::ProtectiveMBR::with_lb_size(sectors);
     protective.overwrite_lba0(&mut device).map_err(std::io::Error::other)?;
@@ -148,7 +148,7 @@ fn reread(device: &File, path: &Path) -> Result<()> {
 /// The device of each partition, once the kernel shows it where the plan put it.
 fn wait_for_partitions(plan: &DiskPlan) -> Result<BTreeMap<u32, PathBuf>> {
     let deadline = Instant::now() + DEVICE_PATIENCE;
-    let sector = u64::from(plan.disk.sector_size.max(512));
+    let sector = sector_bytes(&plan.disk);
     loop {
         let now = probe::partitions(&plan.disk.name);
         let ready = |one: &PartitionPlan| {

@@ -160,7 +160,7 @@ fn plan_disk(name: &str, layout: &layout::Disk, disk: &Disk, wanted: &Disks, fac
 /// Puts the partitions in disko's order (priority, then name) one behind the other.
 fn place(name: &str, layout: &layout::Disk, disk: &Disk, facts: &Facts<'_>) -> Result<Vec<PartitionPlan>> {
     let gpt = layout.gpt().ok_or_else(|| facts.refuse(Code::Layout, &format!("disk {name} has no partition table")))?;
-    let sector = u64::from(disk.sector_size.max(512));
+    let sector = sector_bytes(disk);
     let usable = usable(disk.size, sector)
         .ok_or_else(|| facts.refuse(Code::DiskUnfit, &format!("{} is too small for a partition table", disk.name)))?;
     let mut order: Vec<_> = gpt.partitions.iter().collect();
@@ -208,6 +208,11 @@ fn place(name: &str, layout: &layout::Disk, disk: &Disk, facts: &Facts<'_>) -> R
         next = last + 1;
     }
     Ok(placed)
+}
+
+/// Bytes of a logical sector; a disk that does not say has the smallest there is.
+pub fn sector_bytes(disk: &Disk) -> u64 {
+    u64::from(disk.sector_size.max(512))
 }
 
 struct Usable {
@@ -331,7 +336,7 @@ impl Plan {
                 hardware.wwn.as_deref().unwrap_or("-"),
                 disk.before
             ));
-            let sector = u64::from(hardware.sector_size.max(512));
+            let sector = sector_bytes(hardware);
             for one in &disk.partitions {
                 let length = size::human((one.extent.last - one.extent.first + 1) * sector);
                 let what = one.filesystem.as_ref().map_or_else(String::new, |fs| {
