@@ -12,7 +12,7 @@ packages=(
   # the demo system, its binary cache and the cluster
   nix-bin etcd-server etcd-client dpkg
   # what the tests compare with
-  curl jq
+  curl jq bzip2 brotli
 )
 
 if ! command -v cargo >/dev/null; then

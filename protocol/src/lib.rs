@@ -16,6 +16,8 @@ pub mod manifest;
 pub mod marker;
 pub mod modules;
 pub mod names;
+pub mod nar;
+pub mod narinfo;
 pub mod parse;
 pub mod report;
 pub mod spec;

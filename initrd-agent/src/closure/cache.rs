@@ -3,7 +3,6 @@
 use super::{
     Limits, content_address,
     fault::Fault,
-    narinfo::{self, NarInfo},
     retry::{Rate, retry},
     signature::{self, PublicKey},
 };
@@ -11,7 +10,12 @@ use crate::http;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, body::Incoming};
-use protocol::{Code, Failure, failure::Result, names::StorePath};
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    names::StorePath,
+    narinfo::{self, NarInfo},
+};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -110,7 +114,7 @@ impl Caches {
         let place = || format!("{}/{name}", cache.base);
         let text = str::from_utf8(&bytes).map_err(|_| Fault::corrupt(format!("{}: not text", place())))?;
         let put = |fault: Fault| Fault { failure: fault.failure.context(place()), ..fault };
-        let mut info = narinfo::parse(text).map_err(put)?;
+        let mut info = narinfo::parse(text).map_err(|bad| put(bad.into()))?;
         if info.path != *path {
             return Err(put(Fault::corrupt(format!("describes {}, not {path}", info.path))));
         }

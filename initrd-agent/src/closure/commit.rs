@@ -2,8 +2,8 @@
 //! transaction says so. A power cut in between costs the batch, and never leaves a registered path that
 //! is not whole.
 
-use super::{database::Database, narinfo::NarInfo, order::Register, progress::Meter, store::Store};
-use protocol::{Code, Failure, failure::Result};
+use super::{database::Database, order::Register, progress::Meter, store::Store};
+use protocol::{Code, Failure, failure::Result, narinfo::NarInfo};
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant, SystemTime},

@@ -1,10 +1,11 @@
 //! The `CA` field: a claim that a path's name follows from its content. It is not signed, and Nix trusts a
 //! path that makes it without any signature; so it is kept only where the name, which is signed, follows.
 
-use super::{fault::Fault, narinfo::NarInfo};
+use super::fault::Fault;
 use protocol::{
     encoding::{Sha256, nix_base32_decode, nix_base32_encode},
     names::StorePath,
+    narinfo::NarInfo,
 };
 
 /// The claim to be registered: the narinfo's, unless it is of a kind that is not known here.
@@ -79,7 +80,7 @@ fn store_hash(kind: &str, hash: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::closure::narinfo;
+    use protocol::narinfo;
 
     fn info(base: &str, references: &str, claim: &str) -> NarInfo {
         let hash = nix_base32_encode(&[0; 32]);

@@ -1,10 +1,10 @@
 //! The Nix database of the target: which store paths are valid, and what they refer to.
 
-use super::narinfo::NarInfo;
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
     names::StorePath,
+    narinfo::NarInfo,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{collections::BTreeSet, fs, io::Write, path::Path};
@@ -197,7 +197,7 @@ fn write_schema(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::closure::narinfo;
+    use protocol::narinfo;
 
     const HASH: &str = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 

@@ -1,12 +1,14 @@
 //! Decompression with a bound on memory that is known before the first byte is decompressed.
 
-use super::narinfo::Compression;
+use protocol::narinfo::Compression;
 use std::io::{self, BufRead, Read};
 
 /// What xz and zstd decoders take besides their window, and the buffers around them.
 const OVERHEAD: u64 = 1 << 20;
 /// The window assumed where the head of the file does not say: xz -6, and zstd up to level 19.
 const USUAL_WINDOW: u64 = 8 << 20;
+/// What the brotli decoder reads at a time.
+const BROTLI_INPUT: usize = 64 << 10;
 /// zstd: the smallest maximum the decoder takes.
 const MIN_WINDOW_LOG: u32 = 10;
 
@@ -31,6 +33,9 @@ pub fn reader<'a>(
             decoder.window_log_max(window.ilog2().max(MIN_WINDOW_LOG))?;
             Box::new(decoder)
         }
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(body)),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(body)),
+        Compression::Brotli => Box::new(brotli_decompressor::Decompressor::new(body, BROTLI_INPUT)),
     })
 }
 
@@ -40,6 +45,10 @@ pub fn memory_needed(compression: Compression, head: &[u8]) -> u64 {
         Compression::None => return OVERHEAD / 2,
         Compression::Zstd => zstd_window(head).map(|window| window.clamp(1 << MIN_WINDOW_LOG, 1 << 41)),
         Compression::Xz => xz_window(head),
+        Compression::Brotli => head.first().map(|first| brotli_window(*first)),
+        // 900 kB blocks, and 4 bytes of tables for each byte of them.
+        Compression::Bzip2 => Some(4 << 20),
+        Compression::Gzip => Some(1 << 16),
     };
     // zstd's limit is a power of two.
     window.unwrap_or(USUAL_WINDOW).next_power_of_two() + OVERHEAD
@@ -60,6 +69,17 @@ fn zstd_window(head: &[u8]) -> Option<u64> {
     bytes[..size_bytes].copy_from_slice(rest.get(id_bytes..id_bytes + size_bytes)?);
     let size = u64::from_le_bytes(bytes);
     Some(if size_bytes == 2 { size + 256 } else { size })
+}
+
+/// RFC 7932, 9.1: WBITS.
+fn brotli_window(first: u8) -> u64 {
+    let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, low) => 8 + low,
+        (_, high, _) => 17 + high,
+    };
+    1 << bits
 }
 
 /// The .xz format, 3.1: the dictionary of the first block, where LZMA2 is its only filter.
@@ -113,6 +133,40 @@ mod tests {
         }
     }
 
+    /// The output of a packer that Debian has; several members one after the other.
+    fn packed(program: &str, parts: &[&[u8]]) -> Vec<u8> {
+        let pack = |part: &&[u8]| {
+            let mut child = std::process::Command::new(program)
+                .arg("-c")
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let (mut input, part) = (child.stdin.take().unwrap(), part.to_vec());
+            let writing = std::thread::spawn(move || input.write_all(&part));
+            let output = child.wait_with_output().unwrap();
+            writing.join().unwrap().unwrap();
+            output.stdout
+        };
+        parts.iter().flat_map(pack).collect()
+    }
+
+    #[test]
+    fn bzip2_gzip_and_brotli_are_read_as_their_own_programs_write_them() {
+        let data = data();
+        let (one, two) = data.split_at(300_000);
+        for (compression, program, parts) in [
+            (Compression::Bzip2, "bzip2", &[one, two][..]),
+            (Compression::Gzip, "gzip", &[one, two]),
+            (Compression::Brotli, "brotli", &[&data]),
+        ] {
+            let bytes = packed(program, parts);
+            let memory = memory_needed(compression, &bytes[..100]);
+            assert!(read(compression, &bytes, memory).unwrap() == data, "{program}");
+            assert!(read(compression, &bytes[..bytes.len() / 2], memory).is_err(), "{program}");
+        }
+    }
+
     #[test]
     fn the_window_is_read_from_the_head() {
         let data = data();
@@ -149,8 +203,9 @@ mod tests {
         fn any_head_has_an_answer(head: Vec<u8>, magic in 0..3) {
             let magic: &[u8] = [&b""[..], b"\xfd7zXZ\0", &[0x28, 0xb5, 0x2f, 0xfd]][magic as usize];
             let head = [magic, &head].concat();
-            memory_needed(Compression::Xz, &head);
-            memory_needed(Compression::Zstd, &head);
+            for (compression, ..) in Compression::ALL {
+                memory_needed(compression, &head);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A failure of one attempt, with the one thing the engine must know about it: is another try worth it?
 
-use protocol::{Code, Failure};
+use protocol::{Code, Failure, narinfo::BadNarInfo};
 use std::{fmt, io};
 
 /// Why one attempt failed.
@@ -68,6 +68,16 @@ fn severity(fault: &Fault) -> u8 {
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         Self { failure, again: false }
+    }
+}
+
+impl From<BadNarInfo> for Fault {
+    fn from(bad: BadNarInfo) -> Self {
+        let failure = Failure::new(Code::ClosureCorrupt, bad.cause);
+        match bad.remedy {
+            Some(remedy) => failure.with_remedy(remedy).into(),
+            None => failure.into(),
+        }
     }
 }
 

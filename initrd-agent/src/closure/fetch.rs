@@ -7,14 +7,17 @@ use super::{
     cache::{Caches, Found, Transfer},
     decompress,
     fault::Fault,
-    narinfo::{Compression, NarInfo},
     progress::{Meter, Share},
     retry::retry,
     store::Store,
     unpack::unpack,
 };
 use bytes::Bytes;
-use protocol::{Code, Failure, failure::Result};
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    narinfo::{Compression, NarInfo},
+};
 use std::sync::{Arc, mpsc::Sender};
 use tokio::{
     sync::{Semaphore, mpsc},

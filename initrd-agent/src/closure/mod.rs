@@ -9,8 +9,6 @@ mod database;
 mod decompress;
 mod fault;
 mod fetch;
-mod nar;
-mod narinfo;
 mod order;
 mod profile;
 mod progress;
@@ -27,10 +25,9 @@ use crate::http;
 use cache::Caches;
 use database::Database;
 use fetch::Fetcher;
-use narinfo::NarInfo;
 use order::Register;
 use progress::Meter;
-use protocol::{Code, Failure, failure::Result, names::StorePath, telemetry::Progress};
+use protocol::{Code, Failure, failure::Result, names::StorePath, narinfo::NarInfo, telemetry::Progress};
 use signature::PublicKey;
 use std::{
     path::Path,

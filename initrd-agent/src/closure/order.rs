@@ -3,8 +3,7 @@
 //! A path may be registered when all it refers to is, or is registered with it. So what others refer to is
 //! fetched first: then a power cut at any time finds nearly everything that was fetched registered.
 
-use super::narinfo::NarInfo;
-use protocol::names::StorePath;
+use protocol::{names::StorePath, narinfo::NarInfo};
 use std::{
     cmp::Reverse,
     collections::{HashMap, VecDeque},

@@ -4,7 +4,6 @@
 //! something that exists: nothing can land outside the tree. Modes and times are the store's: 0444 or
 //! 0555, directories 0555, and 1 second past the epoch everywhere.
 
-use super::nar::Sink;
 use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag, openat},
     sys::{
@@ -13,6 +12,7 @@ use nix::{
     },
     unistd::symlinkat,
 };
+use protocol::nar::Sink;
 use std::{
     fs::File,
     io::{self, Write},
@@ -153,6 +153,10 @@ fn make_writable(folder: &Path) -> io::Result<()> {
 pub fn exists(path: &Path) -> bool {
     nix::sys::stat::fstatat(AT_FDCWD, path, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
 }
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod archives;
 
 #[cfg(test)]
 mod tests {

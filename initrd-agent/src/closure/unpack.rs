@@ -1,8 +1,8 @@
 //! One NAR on its own thread: decompress, hash, unpack under a temporary name, and only if all is right
 //! give it its name.
 
-use super::{body::Body, decompress, fault::Fault, nar, narinfo::NarInfo, progress::Share, store::Store, tree::Tree};
-use protocol::encoding::Sha256;
+use super::{body::Body, decompress, fault::Fault, progress::Share, store::Store, tree::Tree};
+use protocol::{encoding::Sha256, nar, narinfo::NarInfo};
 use sha2::Digest;
 use std::io::{self, BufRead, Read};
 

@@ -13,7 +13,7 @@ fn nars(log: &[String]) -> usize {
 
 #[test]
 fn the_store_equals_what_nix_copy_makes_for_every_compression() {
-    for compression in ["none", "zstd", "xz"] {
+    for compression in ["none", "zstd", "xz", "bzip2", "gzip", "br"] {
         let world = World::new(&edge_cases(), compression);
         let server = Server::honest(&world.cache());
         let summary = world.install(&[&server.url]);

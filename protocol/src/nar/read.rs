@@ -1,46 +1,11 @@
-//! Nix archives, streaming and as strict as Nix: what would not round-trip to the same bytes is refused.
-//!
-//! Nothing is allocated from a length on the wire: names, targets and keywords have fixed bounds, and
+//! Reads an archive. Nothing is allocated from a length on the wire: names, targets and keywords have fixed bounds, and
 //! contents pass through in pieces of the reader's buffer.
 
-#[cfg(test)]
-mod tests;
-
+use super::{MAX_DEPTH, MAX_NAME, MAX_TARGET, Sink};
 use std::io::{self, BufRead};
 
-/// Longest file name on Linux.
-pub const MAX_NAME: usize = 255;
-/// Longest target of a symlink on Linux.
-pub const MAX_TARGET: usize = 4095;
-/// Deepest nesting of directories. Nix stops at 64 now and had no bound before; each level costs a
-/// file descriptor.
-pub const MAX_DEPTH: usize = 128;
 /// Longest keyword is `nix-archive-1`.
 const MAX_KEYWORD: usize = 16;
-
-/// Takes the objects of an archive in its order. The root's name is empty.
-pub trait Sink {
-    /// A directory; its entries follow, then [`Sink::leave`].
-    ///
-    /// # Errors
-    /// Those of the file system, here and below.
-    fn enter(&mut self, name: &[u8]) -> io::Result<()>;
-    /// The directory entered last is complete.
-    #[allow(clippy::missing_errors_doc)]
-    fn leave(&mut self) -> io::Result<()>;
-    /// A symbolic link.
-    #[allow(clippy::missing_errors_doc)]
-    fn symlink(&mut self, name: &[u8], target: &[u8]) -> io::Result<()>;
-    /// A file; its contents follow, then [`Sink::close`].
-    #[allow(clippy::missing_errors_doc)]
-    fn open(&mut self, name: &[u8], executable: bool, size: u64) -> io::Result<()>;
-    /// A piece of the contents.
-    #[allow(clippy::missing_errors_doc)]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// The file opened last is complete.
-    #[allow(clippy::missing_errors_doc)]
-    fn close(&mut self) -> io::Result<()>;
-}
 
 /// Why an archive was not unpacked.
 #[derive(Debug)]

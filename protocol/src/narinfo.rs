@@ -1,15 +1,37 @@
-//! What a binary cache says about one store path. Strict: what is odd is refused, not guessed.
+//! What a binary cache says about one store path (`HASH.narinfo`). Strict: what is odd is refused, not guessed.
 
-use super::fault::Fault;
-use protocol::{
-    encoding::{Sha256, nix_base32_decode},
+use crate::{
+    encoding::{Sha256, nix_base32_decode, nix_base32_encode},
     names::StorePath,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 /// A narinfo is never larger than this: room for thousands of references.
 pub const MAX_BYTES: usize = 1 << 20;
 const MAX_URL: usize = 1024;
+
+/// Why a narinfo was refused: the field and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadNarInfo {
+    /// The cause.
+    pub cause: String,
+    /// What to do, where that is more than to mend the cache.
+    pub remedy: Option<&'static str>,
+}
+
+impl BadNarInfo {
+    fn new(cause: impl Into<String>) -> Self {
+        Self { cause: cause.into(), remedy: None }
+    }
+}
+
+impl fmt::Display for BadNarInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl std::error::Error for BadNarInfo {}
 
 /// How a NAR is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +40,31 @@ pub enum Compression {
     None,
     Xz,
     Zstd,
+    Bzip2,
+    Gzip,
+    Brotli,
+}
+
+impl Compression {
+    /// Each with its name in a narinfo and the ending that Nix gives its files.
+    pub const ALL: [(Self, &str, &str); 6] = [
+        (Self::None, "none", ""),
+        (Self::Xz, "xz", ".xz"),
+        (Self::Zstd, "zstd", ".zst"),
+        (Self::Bzip2, "bzip2", ".bz2"),
+        (Self::Gzip, "gzip", ".gz"),
+        (Self::Brotli, "br", ".br"),
+    ];
+
+    /// Its name in a narinfo.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(known, ..)| *known == self).map_or("none", |(_, name, _)| name)
+    }
+
+    /// What Nix appends to `HASH.nar`.
+    pub fn ending(self) -> &'static str {
+        Self::ALL.iter().find(|(known, ..)| *known == self).map_or("", |(.., ending)| ending)
+    }
 }
 
 /// A parsed narinfo. Only the path, NarHash, NarSize and References are covered by the signature.
@@ -62,13 +109,46 @@ struct Fields<'a> {
     signatures: BTreeSet<String>,
 }
 
+impl NarInfo {
+    /// What is signed: path, NAR hash, NAR size and references, and nothing else of the narinfo.
+    pub fn fingerprint(&self) -> String {
+        let references: Vec<&str> = self.references.iter().map(|path| path.as_str()).collect();
+        let hash = nix_base32_encode(&self.nar_hash.0);
+        format!("1;{};sha256:{hash};{};{}", self.path, self.nar_size, references.join(","))
+    }
+}
+
+/// As Nix writes it.
+impl fmt::Display for NarInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base32 = |hash: &Sha256| nix_base32_encode(&hash.0);
+        writeln!(f, "StorePath: {}\nURL: {}\nCompression: {}", self.path, self.url, self.compression.name())?;
+        if let Some(hash) = &self.file_hash {
+            writeln!(f, "FileHash: sha256:{}", base32(hash))?;
+        }
+        if let Some(size) = self.file_size {
+            writeln!(f, "FileSize: {size}")?;
+        }
+        writeln!(f, "NarHash: sha256:{}\nNarSize: {}", base32(&self.nar_hash), self.nar_size)?;
+        let references: Vec<&str> = self.references.iter().map(StorePath::base).collect();
+        writeln!(f, "References: {}", references.join(" "))?;
+        if let Some(deriver) = &self.deriver {
+            writeln!(f, "Deriver: {}", deriver.base())?;
+        }
+        for signature in &self.signatures {
+            writeln!(f, "Sig: {signature}")?;
+        }
+        self.ca.iter().try_for_each(|claim| writeln!(f, "CA: {claim}"))
+    }
+}
+
 /// Reads a narinfo.
 ///
 /// # Errors
-/// `E-CLOSURE-CORRUPT` with the field that is wrong.
-pub fn parse(text: &str) -> Result<NarInfo, Fault> {
+/// [`BadNarInfo`] with the field that is wrong.
+pub fn parse(text: &str) -> Result<NarInfo, BadNarInfo> {
     if text.len() > MAX_BYTES {
-        return Err(Fault::corrupt("the narinfo is too large"));
+        return Err(BadNarInfo::new("the narinfo is too large"));
     }
     let fields = split(text)?;
     let path = store_path("StorePath", required("StorePath", fields.path)?)?;
@@ -93,12 +173,12 @@ pub fn parse(text: &str) -> Result<NarInfo, Fault> {
     })
 }
 
-fn split(text: &str) -> Result<Fields<'_>, Fault> {
+fn split(text: &str) -> Result<Fields<'_>, BadNarInfo> {
     let mut fields = Fields::default();
     for line in text.lines() {
         // An empty set is written as "References: ", which some tools trim.
         let Some((name, value)) = line.split_once(':') else {
-            return Err(Fault::corrupt(format!("narinfo: {line:?} is no field")));
+            return Err(BadNarInfo::new(format!("narinfo: {line:?} is no field")));
         };
         let value = value.trim();
         if value.chars().any(char::is_control) {
@@ -129,47 +209,46 @@ fn split(text: &str) -> Result<Fields<'_>, Fault> {
     Ok(fields)
 }
 
-fn wrong(field: &str, what: impl std::fmt::Display) -> Fault {
-    Fault::corrupt(format!("narinfo field {field}: {what}"))
+fn wrong(field: &str, what: impl std::fmt::Display) -> BadNarInfo {
+    BadNarInfo::new(format!("narinfo field {field}: {what}"))
 }
 
-fn required<'a>(field: &str, value: Option<&'a str>) -> Result<&'a str, Fault> {
+fn required<'a>(field: &str, value: Option<&'a str>) -> Result<&'a str, BadNarInfo> {
     value.ok_or_else(|| wrong(field, "missing"))
 }
 
-fn store_path(field: &str, text: &str) -> Result<StorePath, Fault> {
+fn store_path(field: &str, text: &str) -> Result<StorePath, BadNarInfo> {
     text.parse().map_err(|error| wrong(field, error))
 }
 
-fn references(text: &str) -> Result<BTreeSet<StorePath>, Fault> {
+fn references(text: &str) -> Result<BTreeSet<StorePath>, BadNarInfo> {
     text.split_ascii_whitespace()
         .map(|base| StorePath::from_base(base).map_err(|error| wrong("References", error)))
         .collect()
 }
 
-fn deriver(text: Option<&str>) -> Result<Option<StorePath>, Fault> {
+fn deriver(text: Option<&str>) -> Result<Option<StorePath>, BadNarInfo> {
     match text {
         None | Some("" | "unknown-deriver") => Ok(None),
         Some(base) => StorePath::from_base(base).map(Some).map_err(|error| wrong("Deriver", error)),
     }
 }
 
-fn compression(text: Option<&str>) -> Result<Compression, Fault> {
+fn compression(text: Option<&str>) -> Result<Compression, BadNarInfo> {
     // Nix reads a missing line as bzip2.
-    match text.unwrap_or("bzip2") {
-        "none" | "" => Ok(Compression::None),
-        "xz" => Ok(Compression::Xz),
-        "zstd" => Ok(Compression::Zstd),
-        other => {
-            let mut fault = wrong("Compression", format_args!("{other:?} is not supported (none, xz, zstd are)"));
-            fault.failure.remedy = "push the closure again with compression=zstd in the cache's URL".into();
-            Err(fault)
-        }
+    let name = text.unwrap_or("bzip2");
+    if name.is_empty() {
+        return Ok(Compression::None);
     }
+    let known = Compression::ALL.iter().find(|(_, known, _)| *known == name);
+    known.map(|(compression, ..)| *compression).ok_or_else(|| BadNarInfo {
+        remedy: Some("push the closure again with compression=zstd in the cache's URL"),
+        ..wrong("Compression", format_args!("{name:?} is not supported"))
+    })
 }
 
 /// A path below the cache and nothing else: the field is not signed, so it must not lead anywhere.
-fn check_url(text: &str) -> Result<String, Fault> {
+fn check_url(text: &str) -> Result<String, BadNarInfo> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%+=?&,:@!".contains(&byte);
     let leads_away = text.starts_with('/') || text.contains("://") || text.split('/').any(|part| part == "..");
     if text.is_empty() || text.len() > MAX_URL || !text.bytes().all(plain) || leads_away {
@@ -179,14 +258,14 @@ fn check_url(text: &str) -> Result<String, Fault> {
 }
 
 /// SQLite, like Nix, keeps sizes as signed 64-bit numbers.
-fn size(field: &str, text: &str) -> Result<u64, Fault> {
+fn size(field: &str, text: &str) -> Result<u64, BadNarInfo> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse::<u64>().ok().filter(|number| digits && i64::try_from(*number).is_ok());
     number.ok_or_else(|| wrong(field, format_args!("{text:?} is not a size")))
 }
 
 /// `sha256:` with Nix's base32 or hex, or `sha256-` with base64.
-fn hash(field: &str, text: &str) -> Result<Sha256, Fault> {
+fn hash(field: &str, text: &str) -> Result<Sha256, BadNarInfo> {
     parse_hash(text).ok_or_else(|| wrong(field, format_args!("{text:?} is not a SHA-256")))
 }
 
@@ -202,7 +281,7 @@ fn parse_hash(text: &str) -> Option<Sha256> {
     }
 }
 
-fn signature(text: &str) -> Result<String, Fault> {
+fn signature(text: &str) -> Result<String, BadNarInfo> {
     let well_formed = text.split_once(':').is_some_and(|(name, signature)| {
         !name.is_empty()
             && !text.contains(char::is_whitespace)
@@ -246,11 +325,32 @@ mod tests {
     }
 
     #[test]
-    fn an_unsupported_compression_is_named_and_a_missing_one_is_bzip2() {
-        for (line, name) in [("Compression: br\n", "br"), ("", "bzip2")] {
-            let fault = parse(&text().replace("Compression: zstd\n", line)).unwrap_err();
-            assert!(fault.failure.cause.contains(name), "{fault}");
+    fn an_unknown_compression_is_named_and_a_missing_one_is_bzip2() {
+        let bad = parse(&text().replace("Compression: zstd\n", "Compression: lzip\n")).unwrap_err();
+        assert!(bad.cause.contains("lzip") && bad.remedy.is_some(), "{bad}");
+        assert_eq!(parse(&text().replace("Compression: zstd\n", "")).unwrap().compression, Compression::Bzip2);
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let text = text().replace("unknown-deriver", &format!("{BASE}.drv")) + "Sig: k-1:" + &"A".repeat(88) + "\n";
+        for (compression, name, _) in Compression::ALL {
+            let info = parse(&text.replace("zstd", name)).unwrap();
+            assert_eq!(info.compression, compression);
+            assert_eq!(parse(&info.to_string()).unwrap(), info);
         }
+        assert_eq!(parse(&text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn the_fingerprint_has_sorted_full_paths() {
+        let references = "References: 1123456789abcdfghijklmnpqrsvwxyz-c 0123456789abcdfghijklmnpqrsvwxyz-b";
+        let info = parse(&text().replace(&format!("References: {BASE}"), references)).unwrap();
+        let expected = format!(
+            "1;/nix/store/{BASE};{HASH};120;/nix/store/0123456789abcdfghijklmnpqrsvwxyz-b,\
+             /nix/store/1123456789abcdfghijklmnpqrsvwxyz-c"
+        );
+        assert_eq!(info.fingerprint(), expected);
     }
 
     #[test]
@@ -274,7 +374,7 @@ mod tests {
             ("FileSize: 7", "Sig: x"),
         ] {
             let text = text().replace(good, bad);
-            assert_eq!(parse(&text).unwrap_err().failure.code, protocol::Code::ClosureCorrupt, "{bad}");
+            assert!(parse(&text).is_err(), "{bad}");
         }
     }
 
