@@ -1,12 +1,12 @@
-# Functions of bench/closure.sh. They use its $dir, and set $top, $key and $url.
+# Functions of bench/closure.sh and bench/serve.sh. They use their $dir, and set $top, $key and $url.
 # shellcheck shell=bash
 
-# Builds a program of initrd-agent and prints where it is.
-build() {
-  nice cargo build -q -p initrd-agent "$@" >&2
-  cargo build -q -p initrd-agent "$@" --message-format=json 2>/dev/null |
-    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1
+# Builds a program of a crate and prints where it is.
+build_of() {
+  nice cargo build -q -p "$@" >&2
+  cargo build -q -p "$@" --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1
 }
+build() { build_of initrd-agent "$@"; }
 
 # A cache of a closure shaped like a NixOS system: paths, MiB, compression.
 make_cache() {
@@ -19,6 +19,7 @@ make_cache() {
   rm -rf "$dir/source"
 }
 
+# The cache, or the folder $root in which $probe lies, behind nginx.
 serve_cache() {
   local port=$((20000 + RANDOM % 20000))
   url=http://127.0.0.1:$port
@@ -31,13 +32,13 @@ http {
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
   client_body_temp_path $dir/nginx/1; proxy_temp_path $dir/nginx/2; fastcgi_temp_path $dir/nginx/3;
   uwsgi_temp_path $dir/nginx/4; scgi_temp_path $dir/nginx/5;
-  server { listen 127.0.0.1:$port; root $dir/cache; }
+  server { listen 127.0.0.1:$port; root ${root:-$dir/cache}; }
 }
 CONF
   nginx -c "$dir/nginx/nginx.conf" -p "$dir/nginx" &
   nginx_pid=$!
   for _ in $(seq 50); do
-    curl -fs "$url/nix-cache-info" >/dev/null && return
+    curl -fs "$url/${probe:-nix-cache-info}" >/dev/null && return
     sleep 0.1
   done
   cat "$dir/nginx/error.log" >&2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make bench`: image sizes, kernel start to inventory (in a machine), and the closure engine beside Nix.
+# `make bench`: image sizes, kernel start to inventory (in a machine), the closure engine beside Nix, and the server
+# beside nginx.
 #
 #   bench/run.sh [options of bench/closure.sh]
 set -euo pipefail
@@ -16,3 +17,7 @@ sed -n '/^== The way/,/^== How to look/{/^== How to look/!p}' "$log"
 echo
 echo "== Closure install"
 bench/closure.sh "$@"
+
+echo
+echo "== Serving the cache and a boot image"
+bench/serve.sh

@@ -21,6 +21,7 @@ pub mod intake;
 pub mod ipxe;
 pub mod lifecycle;
 pub mod manifest;
+mod page_cache;
 pub mod policy;
 pub mod presence;
 pub mod random;

@@ -1,12 +1,13 @@
 //! A file as the body of a response: read in large pieces, only when the connection can take one.
 
+use crate::page_cache;
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
     fs::File,
     io,
     ops::Range,
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::unix::fs::FileExt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -25,8 +26,8 @@ pub struct FileBody {
 
 impl FileBody {
     /// These bytes of the file.
-    pub fn new(file: File, part: Range<u64>) -> Self {
-        Self { file: Arc::new(file), rest: part, reading: None }
+    pub fn new(file: Arc<File>, part: Range<u64>) -> Self {
+        Self { file, rest: part, reading: None }
     }
 
     fn piece(&mut self, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
@@ -44,14 +45,15 @@ impl Body for FileBody {
             return Poll::Ready(None);
         }
         if self.reading.is_none() {
-            let (offset, length) = (self.rest.start, (self.rest.end - self.rest.start).min(PIECE) as usize);
-            if let Some(bytes) = read_cached(&self.file, offset, length) {
-                return self.piece(bytes);
+            let piece = self.rest.start..self.rest.end.min(self.rest.start + PIECE);
+            let mut bytes = Vec::new();
+            if page_cache::read(&self.file, &piece, &mut bytes) {
+                return self.piece(bytes.into());
             }
             let file = self.file.clone();
             self.reading = Some(tokio::task::spawn_blocking(move || {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, offset)?;
+                bytes.resize((piece.end - piece.start) as usize, 0);
+                file.read_exact_at(&mut bytes, piece.start)?;
                 Ok(bytes.into())
             }));
         }
@@ -74,30 +76,15 @@ impl Body for FileBody {
     }
 }
 
-/// What the page cache has, without waiting for a disk; none where it has nothing, or the file
-/// system cannot say.
-fn read_cached(file: &File, offset: u64, length: usize) -> Option<Bytes> {
-    let mut bytes: Vec<u8> = Vec::with_capacity(length);
-    let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: length };
-    let offset = libc::off64_t::try_from(offset).ok()?;
-    // SAFETY: the one iovec names `length` bytes of capacity that `bytes` owns, and the descriptor is
-    // open for as long as `file` is borrowed.
-    let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, offset, libc::RWF_NOWAIT) };
-    let read = usize::try_from(read).ok().filter(|read| *read > 0)?;
-    // SAFETY: the kernel has written the first `read` bytes, and `read <= length <= capacity`.
-    unsafe { bytes.set_len(read) };
-    Some(bytes.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
 
-    fn file_of(content: &[u8]) -> File {
+    fn file_of(content: &[u8]) -> Arc<File> {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(content, 0).unwrap();
-        file
+        Arc::new(file)
     }
 
     #[tokio::test]

@@ -47,11 +47,11 @@ impl<'a> Member<'a> {
 ///
 /// # Errors
 /// 404 for whatever is no member of a cache.
-pub fn serve(folder: &Path, request: &HeaderMap, path: &str) -> Result<Response, Refusal> {
+pub async fn serve(folder: &Path, request: &HeaderMap, path: &str) -> Result<Response, Refusal> {
     let absent = || Refusal::from_open("such file", &std::io::ErrorKind::NotFound.into());
     let member = Member::parse(path).ok_or_else(absent)?;
     let (file, metadata) =
-        files::open_below(folder, &member.names()).map_err(|error| Refusal::from_open(path, &error))?;
+        files::open_soon(folder, &member.names()).await.map_err(|error| Refusal::from_open(path, &error))?;
     Ok(reply::file(request, file, metadata.len(), &reply::tag_of(&metadata), member.kind()))
 }
 

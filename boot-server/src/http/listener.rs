@@ -1,7 +1,17 @@
 //! Accepting connections, so many and for so long.
 
-use axum::Router;
-use hyper::server::conn::http1;
+use super::{plain, reply};
+use axum::{
+    BoxError, Router,
+    body::{Bytes, HttpBody},
+    http::{Request, StatusCode, header},
+    response::Response,
+};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -10,9 +20,9 @@ use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     socket::{setsockopt, sockopt::TcpUserTimeout},
 };
-use protocol::failure::Result;
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
+    io::AsyncReadExt,
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
@@ -25,7 +35,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const SILENCE_MILLISECONDS: u32 = 60_000;
 
 /// Serves the routes on every connection; connections end when this is dropped.
-pub async fn run(listener: TcpListener, routes: Router) -> Result<()> {
+pub async fn run(listener: TcpListener, routes: Router) -> protocol::failure::Result<()> {
+    let routes = Routes(TowerToHyperService::new(routes));
     raise_open_files();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -51,19 +62,48 @@ pub async fn run(listener: TcpListener, routes: Router) -> Result<()> {
     }
 }
 
-async fn connection(stream: TcpStream, routes: Router) {
+/// What the requests mean, whichever way they come.
+#[derive(Clone)]
+pub struct Routes(TowerToHyperService<Router>);
+
+impl Routes {
+    /// The answer; a file is in it as a [`reply::FilePart`].
+    pub async fn answer<B>(&self, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let Ok(mut response) = self.0.call(request).await;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // It would be the length of the file (RFC 9110 section 8.6), where axum puts that of this body.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        response
+    }
+}
+
+async fn connection(stream: TcpStream, routes: Routes) {
     let peer = stream.peer_addr();
     let _ = stream.set_nodelay(true);
     let _ = setsockopt(&stream, TcpUserTimeout, &SILENCE_MILLISECONDS);
-    let served = http1::Builder::new()
+    if let Err(error) = requests(stream, routes).await {
+        tracing::debug!(?peer, "HTTP connection: {error}");
+    }
+}
+
+async fn requests(mut stream: TcpStream, routes: Routes) -> Result<(), BoxError> {
+    let plain::End::Other(begun) = plain::serve(&mut stream, &routes, HEAD_TIMEOUT).await? else { return Ok(()) };
+    let (read, write) = stream.into_split();
+    let stream = tokio::io::join(std::io::Cursor::new(begun).chain(read), write);
+    let answer = service_fn(|request: Request<Incoming>| async {
+        Ok::<_, Infallible>(reply::streamed(routes.answer(request).await))
+    });
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(?peer, "HTTP connection: {error}");
-    }
+        .serve_connection(TokioIo::new(stream), answer)
+        .await?;
+    Ok(())
 }
 
 /// A thousand machines at once need more files than the usual soft limit of 1024.

@@ -6,8 +6,10 @@
 mod body;
 mod cache;
 mod conditions;
+mod head;
 mod images;
 mod listener;
+mod plain;
 mod reply;
 mod script;
 
@@ -104,12 +106,12 @@ async fn boot_script(
 }
 
 async fn ipxe_file(State(shared): State<Arc<Shared>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
-    on_disk(move || {
-        let (opened, metadata) =
-            files::open_below(&shared.ipxe, &[&file]).map_err(|error| Refusal::from_open("such iPXE file", &error))?;
-        Ok(reply::file(&headers, opened, metadata.len(), &reply::tag_of(&metadata), "application/octet-stream"))
-    })
-    .await
+    match files::open_soon(&shared.ipxe, &[&file]).await {
+        Ok((file, metadata)) => {
+            reply::file(&headers, file, metadata.len(), &reply::tag_of(&metadata), "application/octet-stream")
+        }
+        Err(error) => Refusal::from_open("such iPXE file", &error).into_response(),
+    }
 }
 
 async fn image_file(
@@ -121,7 +123,7 @@ async fn image_file(
 }
 
 async fn cache_file(State(shared): State<Arc<Shared>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
-    on_disk(move || cache::serve(&shared.cache, &headers, &path)).await
+    cache::serve(&shared.cache, &headers, &path).await.into_response()
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {

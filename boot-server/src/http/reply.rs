@@ -14,7 +14,9 @@ use protocol::{Code, Failure};
 use std::{
     fs::{File, Metadata},
     io,
+    ops::Range,
     os::unix::fs::MetadataExt,
+    sync::Arc,
 };
 
 /// A failure and the status it goes out with.
@@ -52,7 +54,24 @@ pub fn tag_of(metadata: &Metadata) -> String {
     format!("\"{:x}-{:x}-{:x}.{:x}\"", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
-/// The file, or the part that the client asks for.
+/// The body of a response, an extension of it until the connection knows how to send it.
+#[derive(Debug, Clone)]
+pub struct FilePart {
+    /// Open for reading.
+    pub file: Arc<File>,
+    /// The bytes to send.
+    pub part: Range<u64>,
+}
+
+/// Puts the [`FilePart`] of a response into its body, to be read piece by piece.
+pub fn streamed(mut response: Response) -> Response {
+    if let Some(FilePart { file, part }) = response.extensions_mut().remove() {
+        *response.body_mut() = Body::new(FileBody::new(file, part));
+    }
+    response
+}
+
+/// The file, or the part that the client asks for, as a [`FilePart`].
 pub fn file(request: &HeaderMap, file: File, size: u64, etag: &str, kind: &'static str) -> Response {
     let outcome = outcome(request, etag, size);
     let (status, part) = match &outcome {
@@ -66,8 +85,7 @@ pub fn file(request: &HeaderMap, file: File, size: u64, etag: &str, kind: &'stat
         Outcome::Unsatisfiable => Some(format!("bytes */{size}")),
         Outcome::Whole | Outcome::NotModified => None,
     };
-    let mut response = Response::new(Body::new(FileBody::new(file, part)));
-    *response.status_mut() = status;
+    let mut response = status.into_response();
     let headers = response.headers_mut();
     let mut put = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -80,5 +98,9 @@ pub fn file(request: &HeaderMap, file: File, size: u64, etag: &str, kind: &'stat
     if let Some(range) = range {
         put(header::CONTENT_RANGE, &range);
     }
+    if status != StatusCode::NOT_MODIFIED {
+        headers.insert(header::CONTENT_LENGTH, (part.end - part.start).into());
+    }
+    response.extensions_mut().insert(FilePart { file: Arc::new(file), part });
     response
 }

@@ -20,35 +20,36 @@ use std::{
 };
 use tempfile::TempDir;
 
-const HASH: &str = "0123456789abcdfghijklmnpqrsvwxyz";
+pub const HASH: &str = "0123456789abcdfghijklmnpqrsvwxyz";
 
-struct Lab {
-    address: SocketAddr,
-    files: TempDir,
+pub struct Lab {
+    pub address: SocketAddr,
+    pub files: TempDir,
     policy: Arc<Table>,
     health: Health,
+    pub leg: tokio::task::AbortHandle,
     _runtime: tokio::runtime::Runtime,
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}: ")))?;
         Some(line[name.len() + 2..].trim())
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 impl Lab {
-    fn new(boot: Option<Boot>) -> Self {
+    pub fn new(boot: Option<Boot>) -> Self {
         let files = tempfile::tempdir().unwrap();
         let folder = |name: &str| files.path().join(name);
         for name in ["ipxe", "images/blobs", "cache/nar"] {
@@ -73,8 +74,8 @@ impl Lab {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(serve_on(listener, folders, context));
-        let lab = Self { address, files, policy, health, _runtime: runtime };
+        let leg = runtime.spawn(serve_on(listener, folders, context)).abort_handle();
+        let lab = Self { address, files, policy, health, leg, _runtime: runtime };
         lab.deploy("vm", b"a kernel");
         lab
     }
@@ -94,7 +95,7 @@ impl Lab {
         fs::write(images.join(format!("{profile}.json")), serde_json::to_vec(&index).unwrap()).unwrap();
     }
 
-    fn ask(&self, method: &str, target: &str, headers: &[&str]) -> Answer {
+    pub fn ask(&self, method: &str, target: &str, headers: &[&str]) -> Answer {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         write!(stream, "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n").unwrap();
@@ -106,7 +107,7 @@ impl Lab {
         Answer { status, head, body: bytes[end + 4..].to_vec() }
     }
 
-    fn get(&self, target: &str) -> Answer {
+    pub fn get(&self, target: &str) -> Answer {
         self.ask("GET", target, &[])
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs to judge them")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod connections;
 mod dhcp;
 mod http;
 mod lab;
