@@ -26,6 +26,7 @@ pub async fn pull(run: &Run, machine: &Machine, manifest: &Verified, root: &Path
         trusted_public_keys: &system.trusted_public_keys,
         root,
         http,
+        netrc: closure::Netrc::default(),
         limits: Limits::default(),
     };
     let (progress, watched) = watch::channel(Progress::default());

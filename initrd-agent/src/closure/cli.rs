@@ -1,6 +1,6 @@
 //! `initrd-agent closure ...`: the engine alone, on any machine and into any folder.
 
-use super::{Limits, Request, Summary};
+use super::{Limits, Netrc, Request, Summary};
 use crate::{cli::print_failure, http};
 use indicatif::{ProgressBar, ProgressStyle};
 use protocol::{
@@ -31,8 +31,8 @@ pub struct InstallArgs {
     /// URL of a binary cache; repeat for more, the preferred one first
     #[arg(long = "from", value_name = "URL", required = true)]
     from: Vec<String>,
-    /// Public key as Nix writes it, NAME:BASE64; repeat for more
-    #[arg(long = "trusted-key", value_name = "KEY", required = true)]
+    /// Public key as Nix writes it, NAME:BASE64; repeat for more. Every path must be signed by one of them
+    #[arg(long = "trusted-key", value_name = "KEY")]
     trusted_keys: Vec<String>,
     /// The folder that becomes / of the installed system
     #[arg(long, value_name = "DIR")]
@@ -43,12 +43,21 @@ pub struct InstallArgs {
     /// NARs unpacked at the same time
     #[arg(long, value_name = "N")]
     parallelism: Option<usize>,
-    /// How often a request is tried at one cache
+    /// Memory for decompression windows, in MiB; xz -9 takes 65
+    #[arg(long, value_name = "MIB")]
+    memory: Option<usize>,
+    /// How often a request may fail at one cache, with nothing gained in between
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
     /// Seconds that a cache may be silent
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Bytes per second; a cache that gives less for as long as --timeout is given up
+    #[arg(long, value_name = "BYTES")]
+    min_rate: Option<u64>,
+    /// User names and passwords of caches, as curl and Nix read them
+    #[arg(long, value_name = "FILE")]
+    netrc_file: Option<PathBuf>,
     /// Make the first store path the system profile
     #[arg(long)]
     profile: bool,
@@ -92,6 +101,8 @@ async fn install(args: &InstallArgs) -> Result<Summary> {
     let usual = Limits::default();
     let limits = Limits {
         parallelism: args.parallelism.unwrap_or(usual.parallelism),
+        memory: args.memory.map_or(usual.memory, |mib| mib.saturating_mul(1 << 20)),
+        min_rate: args.min_rate.unwrap_or(usual.min_rate),
         attempts: args.attempts.unwrap_or(usual.attempts),
         stall: args.timeout.map_or(usual.stall, Duration::from_secs),
         ..usual
@@ -104,6 +115,7 @@ async fn install(args: &InstallArgs) -> Result<Summary> {
         trusted_public_keys: &args.trusted_keys,
         root: &args.root,
         http: http::Client::new(&trust(args)?, None, SystemTime::UNIX_EPOCH)?,
+        netrc: args.netrc_file.as_deref().map_or(Ok(Netrc::default()), Netrc::read)?,
         limits,
     };
     let result = super::install(request, &sender).await;

@@ -7,6 +7,8 @@ use std::io::{self, BufRead, Read};
 const OVERHEAD: u64 = 1 << 20;
 /// The window assumed where the head of the file does not say: xz -6, and zstd up to level 19.
 const USUAL_WINDOW: u64 = 8 << 20;
+/// Enough for what tools make unless told otherwise.
+pub const USUAL_MEMORY: u64 = USUAL_WINDOW + OVERHEAD;
 /// What the brotli decoder reads at a time.
 const BROTLI_INPUT: usize = 64 << 10;
 /// zstd: the smallest maximum the decoder takes.

@@ -18,6 +18,11 @@ impl Fault {
         Self { failure: Failure::new(Code::CacheUnreachable, cause), again: true }
     }
 
+    /// The cache does not give it, and will not the next time.
+    pub fn refused(cause: impl Into<String>) -> Self {
+        Failure::new(Code::CacheUnreachable, cause).into()
+    }
+
     /// The cache does not have it.
     pub fn missing(cause: impl Into<String>) -> Self {
         Failure::new(Code::ClosureMissing, cause).into()
@@ -28,6 +33,12 @@ impl Fault {
         Failure::new(Code::ClosureCorrupt, cause).into()
     }
 
+    /// Replaces the remedy by a more precise one.
+    #[must_use]
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { failure: self.failure.with_remedy(remedy), ..self }
+    }
+
     /// The target could not be written.
     pub fn disk(activity: impl fmt::Display, error: &io::Error) -> Self {
         disk_failure(activity, error).into()
@@ -36,6 +47,11 @@ impl Fault {
     /// Another cache may have what this one lacks; a full disk stays full.
     pub fn other_cache_may_help(&self) -> bool {
         !matches!(self.failure.code, Code::NoSpace | Code::DiskIo | Code::System | Code::Internal)
+    }
+
+    /// A cache that is down now may be there later; one that is none will not be.
+    pub fn may_pass(&self) -> bool {
+        self.failure.code == Code::CacheUnreachable
     }
 
     /// Carries the fault through a reader.

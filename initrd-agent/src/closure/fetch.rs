@@ -8,7 +8,7 @@ use super::{
     decompress,
     fault::Fault,
     progress::{Meter, Share},
-    retry::retry,
+    retry::Budget,
     store::Store,
     unpack::unpack,
 };
@@ -94,7 +94,7 @@ impl Fetcher {
         let mut worst: Option<Fault> = None;
         loop {
             let cache = self.caches.get(found.cache);
-            let result = retry(&self.limits, self.limits.attempts, || self.attempt(&found)).await;
+            let result = self.fetch_from(&found).await;
             cache.judge(result.as_ref().err());
             let Err(fault) = result else { return Ok(()) };
             if !fault.other_cache_may_help() {
@@ -122,18 +122,33 @@ impl Fetcher {
         }
     }
 
+    /// Fetches one path from the cache that it was found in, from the beginning as often as patience lasts.
+    async fn fetch_from(&self, found: &Found) -> Result<(), Fault> {
+        let mut budget = Budget::new(&self.limits, self.limits.attempts);
+        loop {
+            match self.attempt(found, &mut budget).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => budget.spend(fault).await?,
+            }
+        }
+    }
+
     /// One transfer: the first bytes say how much memory it takes, then both sides run until the end.
-    async fn attempt(&self, found: &Found) -> Result<(), Fault> {
-        let mut transfer = self.caches.get(found.cache).get(&found.info.url).await?;
+    async fn attempt(&self, found: &Found, budget: &mut Budget) -> Result<(), Fault> {
+        let (info, cache) = (&found.info, self.caches.get(found.cache));
+        let mut transfer = cache.get(&info.url, announced_size(info), budget).await?;
         let first = transfer.next().await?.unwrap_or_default();
-        let memory = decompress::memory_needed(found.info.compression, &first);
+        let memory = decompress::memory_needed(info.compression, &first);
         let units = self.memory_units_of(memory, &transfer.url)?;
         let (sender, receiver) = mpsc::channel(PIECES);
         let ended = first.is_empty();
         let feeding = feed(&mut transfer, sender, ended);
         let unpacking = self.unpack(found, first, receiver, memory, units);
         let ((), result) = tokio::join!(feeding, unpacking);
-        result.map_err(|fault| Fault { failure: fault.failure.context(format_args!("GET {}", transfer.url)), ..fault })
+        result.map_err(|fault| {
+            let again = fault.again || transfer.was_resumed() && fault.failure.code == Code::ClosureCorrupt;
+            Fault { failure: fault.failure.context(format_args!("GET {}", transfer.url)), again }
+        })
     }
 
     async fn unpack(
@@ -166,22 +181,28 @@ impl Fetcher {
         if units <= self.memory_units {
             return Ok(units);
         }
-        let (needed, limit) = (memory >> 20, self.limits.memory >> 20);
-        let mut fault =
+        let (needed, limit) = (memory.div_ceil(1 << 20), self.limits.memory >> 20);
+        let fault =
             Fault::corrupt(format!("{url}: decompressing takes {needed} MiB of memory, {limit} MiB are granted"));
-        fault.failure.remedy = "push the closure again with a lower compression level".into();
-        Err(fault)
+        Err(fault.with_remedy(format!(
+            "push the closure again with a lower compression level, or grant closure install --memory {needed}"
+        )))
     }
+}
+
+/// The size of the file that is transferred. What is not compressed is the NAR itself.
+fn announced_size(info: &NarInfo) -> Option<u64> {
+    info.file_size.or((info.compression == Compression::None).then_some(info.nar_size))
 }
 
 /// What is compressed must be the file that was announced. What is not is checked by its NarHash alone.
 fn expected(info: &NarInfo) -> Expected {
     let same = info.compression == Compression::None && info.file_hash == Some(info.nar_hash);
-    Expected { hash: info.file_hash.filter(|_| !same), size: info.file_size }
+    Expected { hash: info.file_hash.filter(|_| !same), size: announced_size(info) }
 }
 
 /// Passes on what the network gives, until the end, a fault, or the other side has seen enough.
-async fn feed(transfer: &mut Transfer, pieces: mpsc::Sender<Piece>, ended: bool) {
+async fn feed(transfer: &mut Transfer<'_>, pieces: mpsc::Sender<Piece>, ended: bool) {
     let mut more = !ended;
     while more {
         let piece = transfer.next().await;

@@ -19,6 +19,7 @@ mod tree;
 mod unpack;
 mod walk;
 
+pub use cache::Netrc;
 pub use profile::set_system_profile;
 
 use crate::http;
@@ -42,14 +43,17 @@ use walk::{Closure, walk};
 pub struct Request<'a> {
     /// The paths that are wanted with all they reference.
     pub toplevels: &'a [StorePath],
-    /// Base URLs of binary caches, the preferred one first.
+    /// URLs of binary caches, as `closure install --help` describes them.
     pub substituters: &'a [String],
-    /// `NAME:BASE64` of Ed25519; every path must be signed by one of them.
+    /// `NAME:BASE64` of Ed25519; every path must be signed by one of them, unless its cache
+    /// has keys of its own.
     pub trusted_public_keys: &'a [String],
     /// The folder that becomes `/` of the installed system.
     pub root: &'a Path,
     /// The client for all requests.
     pub http: http::Client,
+    /// User names and passwords of caches.
+    pub netrc: Netrc,
     /// Bounds.
     pub limits: Limits,
 }
@@ -65,7 +69,9 @@ pub struct Limits {
     pub memory: usize,
     /// How long a cache may be silent before the transfer counts as stalled.
     pub stall: Duration,
-    /// How often a request is tried at one cache.
+    /// A cache that gives less for as long as `stall`, in bytes per second, counts as stalled as well.
+    pub min_rate: u64,
+    /// How often in a row a request may fail at one cache.
     pub attempts: u32,
     /// The wait after the first failed attempt; it doubles each time.
     pub backoff: Duration,
@@ -79,6 +85,7 @@ impl Default for Limits {
             downloads: 16,
             memory: 32 << 20,
             stall: Duration::from_secs(30),
+            min_rate: 1024,
             attempts: 5,
             backoff: Duration::from_millis(500),
         }
@@ -104,8 +111,10 @@ pub struct Summary {
 /// `E-CLOSURE-*`, `E-CACHE-UNREACHABLE`, `E-NO-SPACE`, `E-DISK-IO`. What was registered before stays
 /// whole, and is not fetched again by the next call.
 pub async fn install(request: Request<'_>, progress: &watch::Sender<Progress>) -> Result<Summary> {
-    let trusted = request.trusted_public_keys.iter().map(|text| PublicKey::parse(text)).collect::<Result<_>>()?;
-    let caches = Arc::new(Caches::open(request.substituters, &request.http, &request.limits, trusted).await?);
+    let trusted: Vec<_> =
+        request.trusted_public_keys.iter().map(|text| PublicKey::parse(text)).collect::<Result<_>>()?;
+    let (http, netrc, limits) = (&request.http, &request.netrc, &request.limits);
+    let caches = Arc::new(Caches::open(request.substituters, http, netrc, limits, &trusted).await?);
     let store = Arc::new(Store::open(request.root).await?);
     let mut database = Database::open(store.database())?;
     store.remove_temporaries()?;

@@ -5,8 +5,58 @@ use std::time::Duration;
 
 /// No wait is longer.
 const MAX_DELAY: Duration = Duration::from_secs(10);
-/// A cache slower than this, in bytes per second, is no use.
-const MIN_RATE: u64 = 1024;
+
+/// Failures in all that one file may meet, however much came between them.
+const MAX_FAILURES: u32 = 1000;
+/// So many bytes since the last failure make it forgotten.
+const PROGRESS: u64 = 64 << 10;
+
+/// How much patience is left for one file at one cache. Progress restores it: a large file comes whole over a
+/// link that breaks again and again.
+#[derive(Debug)]
+pub struct Budget {
+    attempts: u32,
+    backoff: Duration,
+    failures: u32,
+    all_failures: u32,
+    bytes: u64,
+}
+
+impl Budget {
+    /// Patience for `attempts` failures in a row.
+    pub fn new(limits: &Limits, attempts: u32) -> Self {
+        Self { attempts, backoff: limits.backoff, failures: 0, all_failures: 0, bytes: 0 }
+    }
+
+    /// Bytes that had not come before.
+    pub fn progress(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Waits for the next attempt.
+    ///
+    /// # Errors
+    /// The fault, final, where another attempt is no use or there have been enough.
+    pub async fn spend(&mut self, mut fault: Fault) -> Result<(), Fault> {
+        if std::mem::take(&mut self.bytes) >= PROGRESS {
+            self.failures = 0;
+        }
+        self.failures += 1;
+        self.all_failures += 1;
+        if !fault.again {
+            return Err(fault);
+        }
+        if self.failures >= self.attempts || self.all_failures >= MAX_FAILURES {
+            if self.failures > 1 {
+                fault.failure.cause.push_str(&format!(" (tried {} times)", self.failures));
+            }
+            return Err(Fault { again: false, ..fault });
+        }
+        tracing::debug!("attempt {} of {}: {fault}", self.failures, self.attempts);
+        tokio::time::sleep(delay(self.backoff, self.failures)).await;
+        Ok(())
+    }
+}
 
 /// Runs `attempt` until it succeeds, fails for good, or has failed `attempts` times.
 ///
@@ -16,20 +66,10 @@ pub async fn retry<T, F>(limits: &Limits, attempts: u32, attempt: impl Fn() -> F
 where
     F: Future<Output = Result<T, Fault>>,
 {
-    let mut number = 1;
+    let mut budget = Budget::new(limits, attempts);
     loop {
         match attempt().await {
-            Err(fault) if fault.again && number < attempts => {
-                tracing::debug!("attempt {number} of {attempts}: {fault}");
-                tokio::time::sleep(delay(limits.backoff, number)).await;
-                number += 1;
-            }
-            Err(mut fault) => {
-                if fault.again && attempts > 1 {
-                    fault.failure.cause.push_str(&format!(" (tried {attempts} times)"));
-                }
-                return Err(fault);
-            }
+            Err(fault) => budget.spend(fault).await?,
             Ok(value) => return Ok(value),
         }
     }
@@ -45,14 +85,16 @@ fn delay(first: Duration, number: u32) -> Duration {
 #[derive(Debug)]
 pub struct Rate {
     window: Duration,
+    /// Bytes per second.
+    least: u64,
     waited: Duration,
     bytes: u64,
 }
 
 impl Rate {
-    /// Judges over windows of this length.
-    pub fn new(window: Duration) -> Self {
-        Self { window, waited: Duration::ZERO, bytes: 0 }
+    /// Judges over windows of this length; `least` is in bytes per second.
+    pub fn new(window: Duration, least: u64) -> Self {
+        Self { window, least, waited: Duration::ZERO, bytes: 0 }
     }
 
     /// Counts a piece that came after a wait; false where the transfer is too slow to go on.
@@ -63,7 +105,7 @@ impl Rate {
         if self.waited < self.window {
             return true;
         }
-        let enough = self.bytes >= MIN_RATE.saturating_mul(self.waited.as_secs());
+        let enough = self.bytes >= self.least.saturating_mul(self.waited.as_secs());
         (self.waited, self.bytes) = (Duration::ZERO, 0);
         enough
     }
@@ -92,6 +134,25 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn progress_restores_patience_but_not_without_end() {
+        let mut budget = Budget::new(&limits(), 2);
+        let mut failures = 0;
+        loop {
+            budget.progress(PROGRESS as usize);
+            failures += 1;
+            if budget.spend(Fault::unreachable("x")).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(failures, MAX_FAILURES);
+        let mut budget = Budget::new(&limits(), 2);
+        assert!(budget.spend(Fault::unreachable("x")).await.is_ok());
+        budget.progress(PROGRESS as usize - 1);
+        let fault = budget.spend(Fault::unreachable("x")).await.unwrap_err();
+        assert!(!fault.again && fault.failure.cause.contains("tried 2 times"), "{fault}");
+    }
+
     #[test]
     fn the_wait_doubles_up_to_a_bound() {
         let first = Duration::from_millis(500);
@@ -102,10 +163,10 @@ mod tests {
 
     #[test]
     fn a_trickle_is_a_stall_and_a_slow_disk_is_not() {
-        let mut trickle = Rate::new(Duration::from_secs(10));
+        let mut trickle = Rate::new(Duration::from_secs(10), 1024);
         assert!((0..9).all(|_| trickle.keeps_up(Duration::from_secs(1), 1)));
         assert!(!trickle.keeps_up(Duration::from_secs(1), 1));
-        let mut held_up = Rate::new(Duration::from_secs(10));
+        let mut held_up = Rate::new(Duration::from_secs(10), 1024);
         assert!((0..1000).all(|_| held_up.keeps_up(Duration::ZERO, 1)));
     }
 }

@@ -2,7 +2,7 @@
 //! caches, many requests at a time.
 
 use super::{
-    cache::{Caches, Found},
+    cache::{Bundle, Caches, Found},
     database::Database,
     store::Store,
 };
@@ -45,19 +45,20 @@ pub async fn walk(
     let mut waiting: Vec<StorePath> = seen.iter().cloned().collect();
     let mut closure = Closure { missing: Vec::new(), present: 0 };
     let mut requests: JoinSet<Result<Found>> = JoinSet::new();
+    let mut bundles = bundles(toplevels, caches, store, database).await?;
     loop {
         while requests.len() < CONCURRENCY {
             let Some(path) = waiting.pop() else { break };
             // A registered path whose files are gone is fetched again.
-            match database.references(&path)?.filter(|_| store.holds(&path)) {
-                Some(references) => {
-                    closure.present += 1;
-                    waiting.extend(references.into_iter().filter(|path| seen.insert(path.clone())));
-                }
-                None => {
-                    let caches = caches.clone();
-                    requests.spawn(async move { caches.lookup(&path, &[]).await.map_err(|fault| fault.failure) });
-                }
+            if let Some(references) = database.references(&path)?.filter(|_| store.holds(&path)) {
+                closure.present += 1;
+                waiting.extend(references.into_iter().filter(|path| seen.insert(path.clone())));
+            } else if let Some(found) = bundles.iter_mut().find_map(|bundle| bundle.take(&path)) {
+                waiting.extend(found.info.references.iter().filter(|path| seen.insert((*path).clone())).cloned());
+                closure.missing.push(found);
+            } else {
+                let caches = caches.clone();
+                requests.spawn(async move { caches.lookup(&path, &[]).await.map_err(|fault| fault.failure) });
             }
         }
         let Some(result) = requests.join_next().await else { return Ok(closure) };
@@ -68,4 +69,20 @@ pub async fn walk(
             return Err(Failure::new(Code::ClosureCorrupt, format!("the closure has more than {MAX_PATHS} paths")));
         }
     }
+}
+
+/// What can be had in one request for each of the toplevels that is not there yet.
+async fn bundles(
+    toplevels: &[StorePath],
+    caches: &Caches,
+    store: &Store,
+    database: &mut Database,
+) -> Result<Vec<Bundle>> {
+    let mut bundles = Vec::new();
+    for path in toplevels {
+        if database.references(path)?.is_none() || !store.holds(path) {
+            bundles.push(caches.bundle(path).await);
+        }
+    }
+    Ok(bundles)
 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
 #![allow(clippy::disallowed_methods, reason = "tests start programs to judge them")]
 
+mod caches;
 mod faults;
 mod hostile;
 mod install;
 #[allow(dead_code)]
 mod make;
 mod server;
+mod transfers;
 mod world;
