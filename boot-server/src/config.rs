@@ -86,11 +86,13 @@ impl Default for Images {
 pub struct Cache {
     /// Folder of the Nix binary cache.
     pub dir: PathBuf,
+    /// Largest compressed NAR that is taken in, GiB.
+    pub max_upload_gib: u32,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { dir: "cache".into() }
+        Self { dir: "cache".into(), max_upload_gib: 64 }
     }
 }
 

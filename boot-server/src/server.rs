@@ -2,6 +2,7 @@
 
 use crate::{
     ca::Ca,
+    cache::Cache,
     config::Config,
     enrolment::{self, Entry},
     health::Health,
@@ -36,6 +37,8 @@ pub struct Server {
     pub ca: Ca,
     /// Signs manifests.
     pub signer: ManifestKey,
+    /// The Nix binary cache.
+    pub cache: Arc<Cache>,
     /// What the legs are doing.
     pub health: Health,
     /// Enrolments that have said hello and no more.
@@ -93,6 +96,7 @@ impl Server {
             state: State::open(&state_path(&dir)).await?,
             ca: Ca::load(&dir)?,
             signer: ManifestKey::load(&dir)?,
+            cache: Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30),
             config,
             health: Health::default(),
             hellos: Hellos::default(),

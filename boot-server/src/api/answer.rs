@@ -40,7 +40,7 @@ pub fn failed(failure: &Failure) -> Response {
 /// The status of a code. Codes that only agents have count as ours to know.
 fn status(code: Code) -> StatusCode {
     match code {
-        Code::Input | Code::Config | Code::NoSpec | Code::Layout => StatusCode::BAD_REQUEST,
+        Code::Input | Code::Config | Code::NoSpec | Code::Layout | Code::ClosureCorrupt => StatusCode::BAD_REQUEST,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::EnrolUnknown => StatusCode::UNAUTHORIZED,
@@ -49,7 +49,9 @@ fn status(code: Code) -> StatusCode {
         | Code::Quarantine
         | Code::EnrolConflict
         | Code::EnrolPending
-        | Code::EnrolRejected => StatusCode::CONFLICT,
+        | Code::EnrolRejected
+        | Code::ClosureMissing => StatusCode::CONFLICT,
+        Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Code::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }

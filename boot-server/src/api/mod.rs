@@ -2,6 +2,7 @@
 
 mod admin;
 mod answer;
+mod cache;
 mod enrol;
 mod node;
 mod request;
@@ -32,6 +33,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/node/plan", post(node::plan::post))
         .route("/v1/node/installed", post(node::installed::post))
         .route("/v1/node/ready", post(node::ready::post))
+        .merge(cache::router())
         .merge(admin::router())
         .merge(crate::ui::router())
         .fallback(|| async { answer::failed(&Failure::new(Code::NotFound, "looking for this address: there is none")) })

@@ -177,8 +177,11 @@ dir = "images"
 default_profile = "vm"
 
 [cache]
-# A Nix binary cache to serve at http://{address}:8080/cache: nix copy --to file://DIR
+# A Nix binary cache, served at http://{address}:8080/cache. Filled by closure import, by nix copy --to
+# https://{address}:8443/cache with an admin's token, or by nix copy --to file://DIR.
 dir = "cache"
+# Largest compressed NAR that is taken in.
+max_upload_gib = 64
 
 [ipxe]
 dir = "ipxe"

@@ -61,7 +61,7 @@ async fn legs(server: Arc<Server>) -> Result<()> {
         ipxe: config.ipxe.dir.clone(),
         images: config.images.dir.clone(),
         default_profile: config.images.default_profile.clone(),
-        cache: config.cache.dir.clone(),
+        cache: server.cache.clone(),
     };
     let health = server.health.clone();
     let mut legs = JoinSet::new();

@@ -13,7 +13,7 @@ mod plain;
 mod reply;
 mod script;
 
-use crate::{context::Context, files};
+use crate::{cache::Cache, context::Context, files};
 use axum::{
     Json, Router,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -42,7 +42,7 @@ pub struct Config {
 }
 
 /// What is served, from other sections of the configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Folders {
     /// `[ipxe] dir`.
     pub ipxe: PathBuf,
@@ -50,8 +50,8 @@ pub struct Folders {
     pub images: PathBuf,
     /// `[images] default_profile`: serves the profiles without an image of their own.
     pub default_profile: NodeName,
-    /// `[cache] dir`.
-    pub cache: PathBuf,
+    /// The Nix binary cache.
+    pub cache: Arc<Cache>,
 }
 
 /// Serves until dropped.
@@ -83,6 +83,7 @@ fn router(folders: Folders, context: Context) -> Router {
         .route("/boot/ipxe/{file}", get(ipxe_file))
         .route("/boot/nixos/{profile}/{file}", get(image_file))
         .route("/cache/{*path}", get(cache_file))
+        .route("/v1/closure/{hash}", get(closure))
         .route("/health", get(health))
         .fallback(nothing_here)
         .with_state(Arc::new(shared))
@@ -90,7 +91,7 @@ fn router(folders: Folders, context: Context) -> Router {
 
 struct Shared {
     ipxe: PathBuf,
-    cache: PathBuf,
+    cache: Arc<Cache>,
     images: Images,
     context: Context,
 }
@@ -124,6 +125,20 @@ async fn image_file(
 
 async fn cache_file(State(shared): State<Arc<Shared>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
     cache::serve(&shared.cache, &headers, &path).await.into_response()
+}
+
+async fn closure(State(shared): State<Arc<Shared>>, Path(hash): Path<String>, headers: HeaderMap) -> Response {
+    cache::closure(&shared.cache, &headers, &hash).await.into_response()
+}
+
+/// A file of the cache, for the HTTPS port, which serves the same. `path` is behind `/cache/`.
+pub async fn serve_cache(cache: &Cache, headers: &HeaderMap, path: &str) -> Response {
+    reply::streamed(cache::serve(cache, headers, path).await.into_response())
+}
+
+/// All narinfos of a closure, likewise.
+pub async fn serve_closure(cache: &Cache, headers: &HeaderMap, hash: &str) -> Response {
+    cache::closure(cache, headers, hash).await.into_response()
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {

@@ -6,7 +6,7 @@ use super::{
 };
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -73,6 +73,20 @@ pub fn streamed(mut response: Response) -> Response {
 
 /// The file, or the part that the client asks for, as a [`FilePart`].
 pub fn file(request: &HeaderMap, file: File, size: u64, etag: &str, kind: &'static str) -> Response {
+    let (mut response, part) = head(request, size, etag, kind);
+    response.extensions_mut().insert(FilePart { file: Arc::new(file), part });
+    response
+}
+
+/// As [`file()`], from memory.
+pub fn bytes(request: &HeaderMap, bytes: &Bytes, etag: &str, kind: &'static str) -> Response {
+    let (mut response, part) = head(request, bytes.len() as u64, etag, kind);
+    *response.body_mut() = bytes.slice(part.start as usize..part.end as usize).into();
+    response
+}
+
+/// Status and headers, and the bytes to send.
+fn head(request: &HeaderMap, size: u64, etag: &str, kind: &'static str) -> (Response, Range<u64>) {
     let outcome = outcome(request, etag, size);
     let (status, part) = match &outcome {
         Outcome::NotModified => (StatusCode::NOT_MODIFIED, 0..0),
@@ -101,6 +115,5 @@ pub fn file(request: &HeaderMap, file: File, size: u64, etag: &str, kind: &'stat
     if status != StatusCode::NOT_MODIFIED {
         headers.insert(header::CONTENT_LENGTH, (part.end - part.start).into());
     }
-    response.extensions_mut().insert(FilePart { file: Arc::new(file), part });
-    response
+    (response, part)
 }

@@ -69,7 +69,7 @@ impl Lab {
             ipxe: folder("ipxe"),
             images: folder("images"),
             default_profile: "vm".parse().unwrap(),
-            cache: folder("cache"),
+            cache: boot_server::cache::Cache::open(folder("cache"), 1 << 30),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
