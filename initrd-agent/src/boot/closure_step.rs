@@ -1,6 +1,6 @@
 //! The closure step: the engine of `crate::closure`, with its progress on the consoles and the server.
 
-use super::{manifest::Verified, prepare::Machine, runner::Run, server::pinned_client};
+use super::{manifest::Verified, prepare::Machine, runner::Run, server::cache_client};
 use crate::{
     closure::{self, Limits, Summary},
     disk::size::human,
@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// # Errors
 /// Those of the engine.
 pub async fn pull(run: &Run, machine: &Machine, manifest: &Verified, root: &Path) -> Result<(Summary, String)> {
-    let http = pinned_client(&machine.anchors, None)?;
+    let http = cache_client(&machine.anchors, &machine.server.url)?;
     let system = &manifest.system;
     let request = closure::Request {
         toplevels: std::slice::from_ref(&system.toplevel),

@@ -1,7 +1,7 @@
 //! The boot-server as the agent sees it: one function per call of its API.
 
 use crate::http::{Client, Identity, Trust};
-use hyper::Method;
+use hyper::{Method, Uri};
 use protocol::{
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
     failure::Result,
@@ -21,6 +21,18 @@ const POLL_SECONDS: u32 = 25;
 pub fn pinned_client(anchors: &TrustAnchors, identity: Option<Identity>) -> Result<Client> {
     let floor = anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
     Client::new(&Trust::Pinned(anchors.ca_spki_sha256.clone()), identity, floor)
+}
+
+/// A client for caches: with the boot-server's host as [`pinned_client`], elsewhere also with the CAs of the
+/// image, where it has any. It goes through no proxy: nothing in the initrd could name one.
+///
+/// # Errors
+/// `E-TLS` where TLS cannot be set up.
+pub fn cache_client(anchors: &TrustAnchors, server_url: &str) -> Result<Client> {
+    let floor = anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+    let url: Uri = server_url.parse().unwrap_or_default();
+    let host = url.host().unwrap_or_default().to_owned();
+    Client::new(&Trust::PinnedFor(host, anchors.ca_spki_sha256.clone()), None, floor)
 }
 
 /// The boot-server at one URL, with a certificate or without.

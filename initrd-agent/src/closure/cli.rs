@@ -58,6 +58,10 @@ pub struct InstallArgs {
     /// User names and passwords of caches, as curl and Nix read them
     #[arg(long, value_name = "FILE")]
     netrc_file: Option<PathBuf>,
+    /// Reach caches through this proxy, http://[USER:PASSWORD@]HOST:PORT, instead of those that http_proxy,
+    /// https_proxy and all_proxy name; not those in no_proxy
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
     /// Make the first store path the system profile
     #[arg(long)]
     profile: bool,
@@ -107,6 +111,7 @@ async fn install(args: &InstallArgs) -> Result<Summary> {
         stall: args.timeout.map_or(usual.stall, Duration::from_secs),
         ..usual
     };
+    let proxies = http::Proxies::from_environment(args.proxy.as_deref())?;
     let (sender, receiver) = watch::channel(Progress::default());
     let shown = tokio::spawn(show(receiver, args.json));
     let request = Request {
@@ -114,7 +119,7 @@ async fn install(args: &InstallArgs) -> Result<Summary> {
         substituters: &args.from,
         trusted_public_keys: &args.trusted_keys,
         root: &args.root,
-        http: http::Client::new(&trust(args)?, None, SystemTime::UNIX_EPOCH)?,
+        http: http::Client::through(proxies, &trust(args)?, None, SystemTime::UNIX_EPOCH)?,
         netrc: args.netrc_file.as_deref().map_or(Ok(Netrc::default()), Netrc::read)?,
         limits,
     };

@@ -14,17 +14,37 @@ use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Accepts a chain whose CA, presented with it, has a pinned public key; everything else (signatures, names,
-/// dates, usages) is webpki's judgement with that CA as the only root.
+/// dates, usages) is webpki's judgement with that CA as the only root. Other hosts than the pinned one may be
+/// given other roots.
 #[derive(Debug)]
 pub struct PinnedCa {
     pins: Vec<Sha256>,
     provider: Arc<CryptoProvider>,
+    /// Hosts other than this one may also show a certificate of one of these CAs.
+    others: Option<(ServerName<'static>, RootCertStore)>,
 }
 
 impl PinnedCa {
     /// A verifier for these SubjectPublicKeyInfo hashes.
     pub fn new(pins: Vec<Sha256>, provider: Arc<CryptoProvider>) -> Self {
-        Self { pins, provider }
+        Self { pins, provider, others: None }
+    }
+
+    /// Takes certificates of `roots` too, but not from `host`.
+    pub fn except(mut self, host: &str, roots: RootCertStore) -> Self {
+        let host = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok();
+        self.others = host.filter(|_| !roots.is_empty()).map(|host| (host, roots));
+        self
+    }
+
+    fn roots(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<RootCertStore, Error> {
+        if let Some(ca) = chain.iter().find(|certificate| self.is_pinned(certificate)) {
+            let mut roots = RootCertStore::empty();
+            roots.add(ca.clone().into_owned())?;
+            return Ok(roots);
+        }
+        let others = self.others.as_ref().filter(|(host, _)| host != name).map(|(_, roots)| roots.clone());
+        others.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))
     }
 
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -42,11 +62,8 @@ impl ServerCertVerifier for PinnedCa {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let ca = intermediates.iter().find(|certificate| self.is_pinned(certificate));
-        let ca = ca.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        let mut roots = RootCertStore::empty();
-        roots.add(ca.clone().into_owned())?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
+        let roots = Arc::new(self.roots(intermediates, name)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
         verifier.verify_server_cert(leaf, intermediates, name, ocsp, now)
@@ -72,5 +89,30 @@ impl ServerCertVerifier for PinnedCa {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, PublicKeyData};
+
+    #[test]
+    fn the_pinned_host_shows_the_pinned_ca_and_others_may_show_another() {
+        let key = KeyPair::generate().unwrap();
+        let ca = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().der().clone();
+        let pins = vec![Sha256::of(&key.subject_public_key_info())];
+        let mut known = RootCertStore::empty();
+        known.add(ca.clone()).unwrap();
+        let verifier = |pins: &[Sha256], roots| {
+            PinnedCa::new(pins.to_vec(), Arc::new(rustls::crypto::ring::default_provider())).except("10.0.0.1", roots)
+        };
+        let (pinned, other) = ("10.0.0.1".try_into().unwrap(), "cache.example".try_into().unwrap());
+        for name in [&pinned, &other] {
+            assert!(verifier(&pins, RootCertStore::empty()).roots(std::slice::from_ref(&ca), name).is_ok());
+            assert!(verifier(&pins, RootCertStore::empty()).roots(&[], name).is_err());
+        }
+        assert!(verifier(&[], known.clone()).roots(std::slice::from_ref(&ca), &pinned).is_err());
+        assert_eq!(verifier(&[], known).roots(&[], &other).unwrap().len(), 1);
     }
 }

@@ -4,11 +4,17 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs to judge them")]
 
 mod caches;
+#[allow(dead_code)]
+#[path = "../join/certificates.rs"]
+mod certificates;
 mod faults;
 mod hostile;
 mod install;
 #[allow(dead_code)]
 mod make;
+mod network;
+mod proxy;
 mod server;
+mod tls;
 mod transfers;
 mod world;

@@ -90,6 +90,10 @@ impl Web {
             let cause = failure.cause.replace(&uri.to_string(), &shown(&uri.to_string()));
             match failure.code {
                 Code::Tls => Failure { cause, ..failure }.with_remedy(OTHER_CA).into(),
+                // What a CONNECT that lacks them fails with.
+                _ if cause.contains("proxy authorization required") => {
+                    Fault::refused(cause).with_remedy(PROXY_CREDENTIALS)
+                }
                 _ => Fault::unreachable(cause),
             }
         })
