@@ -42,10 +42,16 @@ fn open_cached(folder: &Path, names: &[&str]) -> Option<io::Result<(File, Metada
         return Some(Err(io::ErrorKind::NotFound.into()));
     }
     let cached = ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED);
-    let below = cached | ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let no_links = cached | ResolveFlag::RESOLVE_NO_SYMLINKS;
     let how = |flags, resolve| OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
-    let at = openat2(AT_FDCWD, folder, how(OFlag::O_PATH | OFlag::O_DIRECTORY, cached)).ok()?;
-    match openat2(at, names.join("/").as_str(), how(OFlag::O_NONBLOCK, below)) {
+    let name = names.join("/");
+    let opened = match openat2(AT_FDCWD, &folder.join(&name), how(OFlag::O_NONBLOCK, no_links)) {
+        // The folder itself may be reached by a link, the name below it may not.
+        Err(nix::Error::ELOOP) => openat2(AT_FDCWD, folder, how(OFlag::O_PATH | OFlag::O_DIRECTORY, cached))
+            .and_then(|at| openat2(at, name.as_str(), how(OFlag::O_NONBLOCK, no_links))),
+        opened => opened,
+    };
+    match opened {
         Ok(file) => Some(regular(file)),
         Err(nix::Error::EAGAIN | nix::Error::ENOSYS | nix::Error::EPERM | nix::Error::EINVAL) => None,
         Err(error) => Some(Err(hide_links(error))),
@@ -106,6 +112,9 @@ mod tests {
 
         assert_eq!(open_below(folder.path(), &["nar", "a.nar"]).unwrap().1.len(), 4);
         assert_eq!(open_soon(folder.path(), &["nar", "a.nar"]).await.unwrap().1.len(), 4);
+        symlink(folder.path(), outside.path().join("by-link")).unwrap();
+        assert_eq!(open_soon(&outside.path().join("by-link"), &["nar", "a.nar"]).await.unwrap().1.len(), 4);
+        assert!(open_soon(&outside.path().join("by-link"), &["link"]).await.is_err());
         for names in [
             &["link"][..],
             &["way", "secret"],

@@ -1,30 +1,25 @@
 //! Accepting connections, so many and for so long.
 
-use super::{plain, reply};
-use axum::{
-    BoxError, Router,
-    body::{Bytes, HttpBody},
-    http::{Request, StatusCode, header},
-    response::Response,
-};
-use hyper::{
-    body::Incoming,
-    server::conn::http1,
-    service::{Service, service_fn},
-};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use super::{Routes, plain, reply};
+use axum::{BoxError, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     socket::{setsockopt, sockopt::TcpUserTimeout},
 };
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use protocol::{
+    Code,
+    failure::{OrFail, Result},
+};
+use std::{convert::Infallible, num::NonZero, sync::Arc, time::Duration};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
     task::JoinSet,
 };
 
@@ -35,62 +30,88 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const SILENCE_MILLISECONDS: u32 = 60_000;
 
 /// Serves the routes on every connection; connections end when this is dropped.
-pub async fn run(listener: TcpListener, routes: Router) -> protocol::failure::Result<()> {
-    let routes = Routes(TowerToHyperService::new(routes));
+///
+/// # Errors
+/// `E-SYSTEM` where there can be no threads.
+pub async fn run(listener: TcpListener, routes: Routes) -> Result<()> {
     raise_open_files();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let routes = routes.clone();
-                connections.spawn(async move {
-                    connection(stream, routes).await;
-                    drop(place);
-                });
-            }
+    let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let workers: Vec<Worker> = (0..count).map(|_| Worker::start(&routes)).collect::<Result<_>>()?;
+    for worker in workers.iter().cycle() {
+        let Ok(place) = places.clone().acquire_owned().await else { break };
+        match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => worker.take(Accepted { stream, place }),
             Err(error) => {
                 tracing::warn!("accepting an HTTP connection: {error}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
+    Ok(())
 }
 
-/// What the requests mean, whichever way they come.
-#[derive(Clone)]
-pub struct Routes(TowerToHyperService<Router>);
+/// A connection and its place among the so many.
+struct Accepted {
+    stream: std::net::TcpStream,
+    place: OwnedSemaphorePermit,
+}
 
-impl Routes {
-    /// The answer; a file is in it as a [`reply::FilePart`].
-    pub async fn answer<B>(&self, request: Request<B>) -> Response
-    where
-        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        let Ok(mut response) = self.0.call(request).await;
-        if response.status() == StatusCode::NOT_MODIFIED {
-            // It would be the length of the file (RFC 9110 section 8.6), where axum puts that of this body.
-            response.headers_mut().remove(header::CONTENT_LENGTH);
+/// A thread with an event loop of its own. Connections stay with theirs: handing single requests between the threads of
+/// one loop, as tokio's own does, costs a third of the processor where requests are small.
+struct Worker(UnboundedSender<Accepted>);
+
+impl Worker {
+    fn start(routes: &Routes) -> Result<Self> {
+        let (sender, mut accepted) = unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.or_fail(Code::System, || "starting an event loop for HTTP")?;
+        let routes = routes.clone();
+        let serve = move || {
+            runtime.block_on(serve_accepted(&mut accepted, routes));
+            runtime.shutdown_background();
+        };
+        let started = std::thread::Builder::new().name("http".to_owned()).spawn(serve);
+        started.or_fail(Code::System, || "starting a thread for HTTP")?;
+        Ok(Self(sender))
+    }
+
+    fn take(&self, accepted: Accepted) {
+        if self.0.send(accepted).is_err() {
+            tracing::error!("a thread for HTTP has ended");
         }
-        response
     }
 }
 
-async fn connection(stream: TcpStream, routes: Routes) {
+/// Until the sender is dropped.
+async fn serve_accepted(accepted: &mut UnboundedReceiver<Accepted>, routes: Routes) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            next = accepted.recv() => {
+                let Some(Accepted { stream, place }) = next else { return };
+                let routes = routes.clone();
+                connections.spawn(async move {
+                    connection(stream, routes).await;
+                    drop(place);
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: std::net::TcpStream, routes: Routes) {
     let peer = stream.peer_addr();
     let _ = stream.set_nodelay(true);
     let _ = setsockopt(&stream, TcpUserTimeout, &SILENCE_MILLISECONDS);
-    if let Err(error) = requests(stream, routes).await {
+    let served = async { requests(TcpStream::from_std(stream)?, routes).await };
+    if let Err(error) = served.await {
         tracing::debug!(?peer, "HTTP connection: {error}");
     }
 }
 
-async fn requests(mut stream: TcpStream, routes: Routes) -> Result<(), BoxError> {
+async fn requests(mut stream: TcpStream, routes: Routes) -> std::result::Result<(), BoxError> {
     let plain::End::Other(begun) = plain::serve(&mut stream, &routes, HEAD_TIMEOUT).await? else { return Ok(()) };
     let (read, write) = stream.into_split();
     let stream = tokio::io::join(std::io::Cursor::new(begun).chain(read), write);

@@ -15,12 +15,15 @@ mod script;
 
 use crate::{cache::Cache, context::Context, files};
 use axum::{
-    Json, Router,
+    BoxError, Json, Router,
+    body::{Body, Bytes, HttpBody},
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Request, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 use images::Images;
 use protocol::{
     Code, Failure,
@@ -30,7 +33,7 @@ use protocol::{
 use reply::Refusal;
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle, task::JoinError};
 
 /// `[http]` of config.toml.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,21 +75,58 @@ pub async fn serve(config: Config, folders: Folders, context: Context) -> Result
 /// None by itself; it ends when it is dropped.
 pub async fn serve_on(listener: TcpListener, folders: Folders, context: Context) -> Result<()> {
     context.health.set("http", "running");
-    listener::run(listener, router(folders, context)).await
+    listener::run(listener, Routes::new(folders, context)).await
 }
 
-fn router(folders: Folders, context: Context) -> Router {
-    let images = Images { folder: folders.images, default_profile: folders.default_profile };
-    let shared = Shared { ipxe: folders.ipxe, cache: folders.cache, images, context };
-    Router::new()
-        .route("/boot/ipxe/boot.ipxe", get(boot_script))
-        .route("/boot/ipxe/{file}", get(ipxe_file))
-        .route("/boot/nixos/{profile}/{file}", get(image_file))
-        .route("/cache/{*path}", get(cache_file))
-        .route("/v1/closure/{hash}", get(closure))
-        .route("/health", get(health))
-        .fallback(nothing_here)
-        .with_state(Arc::new(shared))
+/// What requests mean, whichever way they come.
+#[derive(Clone)]
+struct Routes {
+    shared: Arc<Shared>,
+    router: TowerToHyperService<Router>,
+    /// The event loop of the state and the policy.
+    home: Handle,
+}
+
+impl Routes {
+    fn new(folders: Folders, context: Context) -> Self {
+        let images = Images { folder: folders.images, default_profile: folders.default_profile };
+        let shared = Arc::new(Shared { ipxe: folders.ipxe, cache: folders.cache, images, context });
+        let router = Router::new()
+            .route("/boot/ipxe/boot.ipxe", get(boot_script))
+            .route("/boot/ipxe/{file}", get(ipxe_file))
+            .route("/boot/nixos/{profile}/{file}", get(image_file))
+            .route("/cache/{*path}", get(cache_file))
+            .route("/v1/closure/{hash}", get(closure))
+            .route("/health", get(health))
+            .fallback(nothing_here)
+            .with_state(shared.clone());
+        Self { shared, router: TowerToHyperService::new(router), home: Handle::current() }
+    }
+
+    /// The answer; a file is in it as a [`reply::FilePart`].
+    async fn answer<B>(&self, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut response = match self.home.spawn(self.router.call(request)).await {
+            Ok(Ok(response)) => response,
+            Err(error) => panicked(&error),
+        };
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // It would be the length of the file (RFC 9110 section 8.6), where axum puts that of this body.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        response
+    }
+
+    /// As [`Routes::answer`], for a GET or HEAD, with a shorter way to what is asked for most.
+    async fn answer_plain(&self, request: Request<Body>) -> Response {
+        let path = request.uri().path();
+        match path.strip_prefix("/cache/").filter(|member| !member.is_empty() && !member.contains('%')) {
+            Some(member) => cache::serve(&self.shared.cache, request.headers(), member).await.into_response(),
+            None => self.answer(request).await,
+        }
+    }
 }
 
 struct Shared {
@@ -156,8 +196,10 @@ async fn on_disk(answer: impl FnOnce() -> std::result::Result<Response, Refusal>
     match tokio::task::spawn_blocking(answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(refusal)) => refusal.into_response(),
-        Err(error) => {
-            Refusal::internal(Failure::from_error(Code::Internal, "answering a request", &error)).into_response()
-        }
+        Err(error) => panicked(&error),
     }
+}
+
+fn panicked(error: &JoinError) -> Response {
+    Refusal::internal(Failure::from_error(Code::Internal, "answering a request", error)).into_response()
 }

@@ -4,13 +4,13 @@
 //! than a plain request arrives. Here is only how an answer gets onto the wire.
 
 use super::{
+    Routes,
     head::{self, Head},
-    listener::Routes,
     reply::FilePart,
 };
 use crate::page_cache;
 use axum::{
-    http::{Method, header, response::Parts},
+    http::{Method, StatusCode, header, response::Parts},
     response::Response,
 };
 use http_body_util::BodyExt;
@@ -23,13 +23,14 @@ use std::{
     io::{self, Write},
     ops::Range,
     os::{fd::AsRawFd, unix::fs::FileExt},
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, sleep},
 };
 
 /// A longer head is hyper's.
@@ -39,7 +40,7 @@ const READ: usize = 2 << 10;
 /// Up to here copying a part behind its head costs less than sending both.
 const SMALL: u64 = 32 << 10;
 /// Bytes of a file before it is another connection's turn.
-const TURN: u64 = 1 << 20;
+const TURN: u64 = 2 << 20;
 
 /// How it ended.
 #[derive(Debug)]
@@ -56,15 +57,23 @@ pub enum End {
 /// Where the connection breaks, and where it must because a file cannot be sent to its end.
 pub async fn serve(stream: &mut TcpStream, routes: &Routes, patience: Duration) -> io::Result<End> {
     let mut bytes = Vec::new();
+    // One timer that is put off: a new one for each request would cost as much as reading it.
+    let mut silence = pin!(sleep(patience));
     loop {
-        let plain = match timeout(patience, next_head(stream, &mut bytes)).await?? {
+        silence.as_mut().reset(Instant::now() + patience);
+        let head = tokio::select! {
+            biased;
+            head = next_head(stream, &mut bytes) => head?,
+            () = &mut silence => return Err(io::ErrorKind::TimedOut.into()),
+        };
+        let plain = match head {
             Some(Head::Plain(plain)) => plain,
             Some(_) => return Ok(End::Other(bytes)),
             None => return Ok(End::Closed),
         };
         bytes.drain(..plain.length);
         let (get, keep_alive) = (plain.request.method() == Method::GET, plain.keep_alive);
-        answer(stream, routes.answer(plain.request).await, get, keep_alive).await?;
+        answer(stream, routes.answer_plain(plain.request).await, get, keep_alive).await?;
         if !keep_alive {
             stream.shutdown().await?;
             return Ok(End::Closed);
@@ -94,10 +103,11 @@ async fn answer(stream: &mut TcpStream, response: Response, get: bool, keep_aliv
     }
     // What is no file is small: a script, a failure.
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    if get {
-        parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    if parts.status != StatusCode::NOT_MODIFIED {
+        parts.headers.entry(header::CONTENT_LENGTH).or_insert(body.len().into());
     }
-    stream.write_all(&[&head_of(&parts, keep_alive), &body[..]].concat()).await
+    let body = if get { &body[..] } else { &[] };
+    stream.write_all(&[&head_of(&parts, keep_alive), body].concat()).await
 }
 
 fn head_of(parts: &Parts, keep_alive: bool) -> Vec<u8> {
@@ -130,8 +140,10 @@ async fn send_file(stream: &mut TcpStream, mut head: Vec<u8>, file: &Arc<File>, 
         }
         at = turn.end;
         send_turn(stream, file, turn).await?;
-        // However fast this client takes it, the others have their turn.
-        tokio::task::yield_now().await;
+        if at < part.end {
+            // However fast this client takes it, the others have their turn.
+            tokio::task::yield_now().await;
+        }
     }
     Ok(())
 }

@@ -141,7 +141,7 @@ fn pipelined_requests_are_answered_in_order_however_they_are_cut() {
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         assert_eq!(statuses, [200, 404, 200, 206, 405, 200], "in pieces of {piece}");
         assert_eq!((answers[0].text().as_str(), answers[3].text().as_str()), ("0123456789", "23"));
-        assert_eq!(answers[5].text(), "StoreDir: /nix/store\n");
+        assert!(answers[5].text().starts_with("StoreDir: /nix/store\n"));
     }
 }
 
@@ -237,11 +237,11 @@ fn a_file_that_shrinks_meanwhile_breaks_the_connection() {
     let path = lab.files.path().join("cache/nar/large.nar");
     fs::write(&path, large()).unwrap();
     let mut connection = Connection::new(&lab);
-    connection.send(&[get("/cache/nar/large.nar"), get("/cache/nix-cache-info")].concat());
+    connection.send(&[get("/cache/nar/large.nar"), get("/cache/nar/a.nar.zst")].concat());
     assert_eq!(connection.head().header("content-length"), Some(LARGE.to_string().as_str()));
     fs::File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
     let rest = connection.rest();
-    assert!(rest.len() < LARGE && !rest.ends_with(b"StoreDir: /nix/store\n"), "{} bytes", rest.len());
+    assert!(rest.len() < LARGE && !rest.ends_with(b"0123456789"), "{} bytes", rest.len());
 }
 
 #[test]
