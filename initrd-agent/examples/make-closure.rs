@@ -13,7 +13,7 @@ fn main() -> std::io::Result<()> {
         eprintln!("usage: make-closure PATHS MIB");
         std::process::exit(2);
     };
-    let closure = make::system(paths as usize, mib << 20, 1);
+    let closure = make::system(paths as usize, mib << 20, 5);
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     make::export(&closure, &mut out)?;
     out.flush()?;

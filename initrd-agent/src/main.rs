@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::run();
     }
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     bound_heaps();
     cli::run()
 }

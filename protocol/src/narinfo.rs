@@ -269,7 +269,8 @@ fn hash(field: &str, text: &str) -> Result<Sha256, BadNarInfo> {
     parse_hash(text).ok_or_else(|| wrong(field, format_args!("{text:?} is not a SHA-256")))
 }
 
-fn parse_hash(text: &str) -> Option<Sha256> {
+/// The SHA-256 of such a text, as the Nix database has them too.
+pub fn parse_hash(text: &str) -> Option<Sha256> {
     if let Some(base64) = text.strip_prefix("sha256-") {
         let bytes = data_encoding::BASE64.decode(base64.as_bytes()).ok()?;
         return Some(Sha256(bytes.try_into().ok()?));

@@ -25,6 +25,8 @@ pub async fn pull(run: &Run, machine: &Machine, manifest: &Verified, root: &Path
         substituters: &system.substituters,
         trusted_public_keys: &system.trusted_public_keys,
         root,
+        check: false,
+        optimise: false,
         http,
         netrc: closure::Netrc::default(),
         limits: Limits::default(),

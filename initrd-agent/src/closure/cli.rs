@@ -17,6 +17,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
 
 /// The closure engine alone.
 #[derive(clap::Subcommand)]
@@ -62,6 +63,12 @@ pub struct InstallArgs {
     /// https_proxy and all_proxy name; not those in no_proxy
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
+    /// Read what is registered already, and fetch again what is damaged
+    #[arg(long)]
+    check: bool,
+    /// Make equal files one by hard links, as nix-store --optimise does; costs time, saves room
+    #[arg(long)]
+    optimise: bool,
     /// Make the first store path the system profile
     #[arg(long)]
     profile: bool,
@@ -76,6 +83,7 @@ pub struct InstallArgs {
 /// Runs the command.
 pub fn run(command: Command) -> ExitCode {
     let Command::Install(args) = command;
+    log_to_stderr();
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -101,6 +109,12 @@ pub fn run(command: Command) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Warnings, such as a cache that is passed over; `RUST_LOG=debug` shows more.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
 async fn install(args: &InstallArgs) -> Result<Summary> {
     let usual = Limits::default();
     let limits = Limits {
@@ -119,6 +133,8 @@ async fn install(args: &InstallArgs) -> Result<Summary> {
         substituters: &args.from,
         trusted_public_keys: &args.trusted_keys,
         root: &args.root,
+        check: args.check,
+        optimise: args.optimise,
         http: http::Client::through(proxies, &trust(args)?, None, SystemTime::UNIX_EPOCH)?,
         netrc: args.netrc_file.as_deref().map_or(Ok(Netrc::default()), Netrc::read)?,
         limits,

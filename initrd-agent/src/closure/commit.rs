@@ -29,6 +29,7 @@ pub fn run(
     let mut more = true;
     while more {
         more = collect(unpacked, infos, &mut register);
+        tracing::debug!("syncing");
         store.sync()?;
         let ready = register.take_ready();
         if ready.is_empty() {

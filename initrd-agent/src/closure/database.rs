@@ -1,10 +1,11 @@
 //! The Nix database of the target: which store paths are valid, and what they refer to.
 
+use super::check::Registered;
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
     names::StorePath,
-    narinfo::NarInfo,
+    narinfo::{self, NarInfo},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{collections::BTreeSet, fs, io::Write, path::Path};
@@ -106,6 +107,19 @@ impl Database {
         parsed
             .map(Some)
             .or_fail(Code::DiskIo, || format!("reading the references of {path} in the target's Nix database"))
+    }
+
+    /// What is registered of the content of `path`, which is registered.
+    ///
+    /// # Errors
+    /// `E-DISK-IO`.
+    pub fn content(&self, path: &StorePath) -> Result<Registered> {
+        let read = || -> rusqlite::Result<(String, Option<i64>)> {
+            let sql = "select hash, narSize from ValidPaths where path = ?";
+            self.connection.prepare_cached(sql)?.query_row([path.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        };
+        let (hash, size) = read().map_err(|error| failed(&error, "looking up a path"))?;
+        Ok(Registered { nar_hash: narinfo::parse_hash(&hash), nar_size: size.and_then(|size| size.try_into().ok()) })
     }
 
     /// Registers paths in one transaction. All they refer to must be registered, or among them.

@@ -3,7 +3,7 @@
 
 use super::{
     Limits,
-    body::{Body, Expected, PIECES, Piece},
+    body::{Body, PIECES, Piece},
     cache::{Caches, Found, Transfer},
     decompress,
     fault::Fault,
@@ -165,7 +165,7 @@ impl Fetcher {
         let (store, info, mut share) = (self.store.clone(), found.info.clone(), Share::new(self.meter.clone()));
         let work = tokio::task::spawn_blocking(move || {
             let _held = (thread, budget);
-            let body = Body::new(first, pieces, expected(&info));
+            let body = Body::new(first, pieces, announced_size(&info));
             let body =
                 body.map_err(|error| Fault::from_io(&error).cloned().unwrap_or(Fault::disk("reading", &error)))?;
             unpack(body, memory, &info, &store, &mut share)?;
@@ -193,12 +193,6 @@ impl Fetcher {
 /// The size of the file that is transferred. What is not compressed is the NAR itself.
 fn announced_size(info: &NarInfo) -> Option<u64> {
     info.file_size.or((info.compression == Compression::None).then_some(info.nar_size))
-}
-
-/// What is compressed must be the file that was announced. What is not is checked by its NarHash alone.
-fn expected(info: &NarInfo) -> Expected {
-    let same = info.compression == Compression::None && info.file_hash == Some(info.nar_hash);
-    Expected { hash: info.file_hash.filter(|_| !same), size: announced_size(info) }
 }
 
 /// Passes on what the network gives, until the end, a fault, or the other side has seen enough.

@@ -2,6 +2,7 @@
 
 mod body;
 mod cache;
+mod check;
 pub mod cli;
 mod commit;
 mod content_address;
@@ -9,7 +10,9 @@ mod database;
 mod decompress;
 mod fault;
 mod fetch;
+mod optimise;
 mod order;
+mod pack;
 mod profile;
 mod progress;
 mod retry;
@@ -26,11 +29,13 @@ use crate::http;
 use cache::Caches;
 use database::Database;
 use fetch::Fetcher;
+use optimise::Links;
 use order::Register;
 use progress::Meter;
 use protocol::{Code, Failure, failure::Result, names::StorePath, narinfo::NarInfo, telemetry::Progress};
 use signature::PublicKey;
 use std::{
+    collections::HashSet,
     path::Path,
     sync::{Arc, mpsc},
     time::Duration,
@@ -50,6 +55,10 @@ pub struct Request<'a> {
     pub trusted_public_keys: &'a [String],
     /// The folder that becomes `/` of the installed system.
     pub root: &'a Path,
+    /// Read what is registered already, and fetch again what is damaged.
+    pub check: bool,
+    /// Make equal files one, by hard links.
+    pub optimise: bool,
     /// The client for all requests.
     pub http: http::Client,
     /// User names and passwords of caches.
@@ -99,10 +108,14 @@ pub struct Summary {
     pub paths_fetched: u64,
     /// Paths of the closure that were registered before.
     pub paths_present: u64,
+    /// Paths that were registered, and fetched again because they were damaged.
+    pub paths_damaged: u64,
     /// NAR bytes of the fetched paths.
     pub nar_bytes: u64,
     /// All paths of the closure.
     pub paths_total: u64,
+    /// Bytes of files that became links to equal ones.
+    pub bytes_shared: u64,
 }
 
 /// Installs the closure of `request.toplevels` under `request.root`; `progress` says how far it is.
@@ -115,31 +128,39 @@ pub async fn install(request: Request<'_>, progress: &watch::Sender<Progress>) -
         request.trusted_public_keys.iter().map(|text| PublicKey::parse(text)).collect::<Result<_>>()?;
     let (http, netrc, limits) = (&request.http, &request.netrc, &request.limits);
     let caches = Arc::new(Caches::open(request.substituters, http, netrc, limits, &trusted).await?);
-    let store = Arc::new(Store::open(request.root).await?);
+    let store = Arc::new(Store::open(request.root, request.optimise).await?);
     let mut database = Database::open(store.database())?;
+    tracing::debug!("walking the closure");
     store.remove_temporaries()?;
-    let closure = walk(request.toplevels, &caches, &store, &mut database).await?;
-    for found in &closure.missing {
+    let damaged = match request.check {
+        true => check::damaged(request.toplevels, &store, &database, request.limits.parallelism)?,
+        false => HashSet::new(),
+    };
+    let closure = walk(request.toplevels, &caches, &store, &mut database, &damaged).await?;
+    for found in closure.missing.iter().filter(|found| !damaged.contains(&found.info.path)) {
         store.remove_unregistered(&found.info.path)?;
     }
     store.check_room(closure.nar_bytes())?;
+    tracing::debug!(missing = closure.missing.len(), present = closure.present, "fetching");
 
     let summary = Summary {
         paths_fetched: closure.missing.len() as u64,
         paths_present: closure.present,
+        paths_damaged: damaged.len() as u64,
         nar_bytes: closure.nar_bytes(),
         paths_total: closure.present + closure.missing.len() as u64,
+        bytes_shared: 0,
     };
     let total = Progress { total_bytes: summary.nar_bytes, total_paths: summary.paths_total, ..Progress::default() };
     let meter = Arc::new(Meter::default());
     meter.add_paths(summary.paths_present);
-    let work = fetch_and_register(closure, caches, store, database, request.limits, meter.clone());
+    let work = fetch_and_register(closure, caches, store.clone(), database, request.limits, meter.clone());
     let result = tokio::select! {
         result = work => result,
         () = meter.publish(total, progress) => Ok(()),
     };
     meter.publish_once(total, progress);
-    result.map(|()| summary)
+    result.map(|()| Summary { bytes_shared: store.links().map_or(0, Links::saved), ..summary })
 }
 
 /// Fetching and registering run beside each other; what was unpacked is registered even if a later path fails.
@@ -166,6 +187,7 @@ async fn fetch_and_register(
     });
     let fetcher = Arc::new(Fetcher::new(caches, store, limits, meter));
     let fetched = fetcher.run(&missing, &fetch_order, sender).await;
+    tracing::debug!("fetched");
     let registered = registering.await;
     let register = registered.map_err(|error| Failure::from_error(Code::Internal, "registering", &error))?;
     // A full disk stops both; the fetch says which path was the last straw.

@@ -1,17 +1,22 @@
 //! The target's store: its folders, its lock, its room, and how a path gets into it.
 
-use super::{fault::disk_failure, tree};
+use super::{fault::disk_failure, optimise::Links, tree};
+use nix::fcntl::{RenameFlags, renameat2};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
     names::StorePath,
 };
 use std::{
+    ffi::CString,
     fs::{self, File},
     io,
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::{DirBuilderExt, OpenOptionsExt},
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, OpenOptionsExt},
+        },
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -30,22 +35,29 @@ pub struct Store {
     folder: PathBuf,
     database: PathBuf,
     handle: File,
+    links: Option<Links>,
     _lock: nix::fcntl::Flock<File>,
 }
 
 impl Store {
-    /// Makes the folders that are missing and locks the store.
+    /// Makes the folders that are missing and locks the store. With `optimise`, equal files are shared.
     ///
     /// # Errors
     /// `E-WRONG-STATE` where another process has it; `E-DISK-IO`.
-    pub async fn open(root: &Path) -> Result<Self> {
+    pub async fn open(root: &Path, optimise: bool) -> Result<Self> {
         let folder = root.join("nix/store");
         let database = root.join("nix/var/nix/db");
         let failed = |error: &io::Error| disk_failure(format!("preparing the store in {}", root.display()), error);
         prepare(&folder, &database).map_err(|error| failed(&error))?;
         let handle = File::open(&folder).map_err(|error| failed(&error))?;
         let lock = lock(&database.join("big-lock")).await?;
-        Ok(Self { folder, database, handle, _lock: lock })
+        let links = optimise.then(|| Links::open(&folder)).transpose().map_err(|error| failed(&error))?;
+        Ok(Self { folder, database, handle, links, _lock: lock })
+    }
+
+    /// Where equal files are shared, if they are.
+    pub fn links(&self) -> Option<&Links> {
+        self.links.as_ref()
     }
 
     /// Where the database is.
@@ -102,12 +114,24 @@ impl Store {
         clean().or_fail(Code::DiskIo, || format!("removing leftovers in {}", self.folder.display()))
     }
 
-    /// Gives an unpacked path its name.
+    /// Gives an unpacked path its name. A damaged path of that name is exchanged for it in one step, and removed.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn publish(&self, path: &StorePath) -> io::Result<()> {
-        fs::rename(self.folder.join(Self::temporary_name(path)), self.folder.join(path.base()))
+        let temporary = Self::temporary_name(path);
+        let rename = |flags| renameat2(&self.handle, temporary.as_str(), &self.handle, path.base(), flags);
+        match rename(RenameFlags::RENAME_NOREPLACE) {
+            Err(nix::Error::EEXIST) => {
+                // Not before it is whole on the disk: the name is registered.
+                nix::unistd::syncfs(&self.handle)?;
+                rename(RenameFlags::RENAME_EXCHANGE)?;
+                self.remove_temporary(path)
+            }
+            // A file system without flags for rename.
+            Err(nix::Error::EINVAL) => fs::rename(self.folder.join(temporary), self.folder.join(path.base())),
+            result => Ok(result?),
+        }
     }
 
     /// Checks that this many bytes of NARs will fit.
@@ -142,6 +166,7 @@ fn prepare(folder: &Path, database: &Path) -> io::Result<()> {
     let fresh = !folder.exists();
     make(folder)?;
     make(database)?;
+    remove_default_acl(folder)?;
     if fresh {
         // For builders of the group nixbld, as NixOS sets it at every boot; it can wait until then.
         let owned = std::os::unix::fs::chown(folder, Some(0), Some(30000));
@@ -150,6 +175,19 @@ fn prepare(folder: &Path, database: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whatever is made in the store would get entries of it, and store paths have none.
+fn remove_default_acl(folder: &Path) -> io::Result<()> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: both strings end with a zero byte and live until the call returns.
+    let removed = unsafe { libc::removexattr(path.as_ptr(), c"system.posix_acl_default".as_ptr()) };
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENODATA | libc::EOPNOTSUPP) => Ok(()),
+        _ if removed == 0 => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// Nix itself holds this lock, shared, while it uses the store.
@@ -181,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn leftovers_go_and_everything_else_stays() {
         let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path()).await.unwrap();
+        let store = Store::open(root.path(), false).await.unwrap();
         let folder = root.path().join("nix/store");
         let (left, other) = (path('0', "left"), path('1', "other"));
         let temporary = folder.join(Store::temporary_name(&left));
@@ -199,7 +237,7 @@ mod tests {
     #[tokio::test]
     async fn room_is_checked_with_a_margin() {
         let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path()).await.unwrap();
+        let store = Store::open(root.path(), false).await.unwrap();
         store.check_room(0).unwrap();
         assert_eq!(store.check_room(u64::MAX).unwrap_err().code, Code::NoSpace);
     }
@@ -207,10 +245,10 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_in_use_is_left_alone_and_free_afterwards() {
         let root = tempfile::tempdir().unwrap();
-        let first = Store::open(root.path()).await.unwrap();
-        assert_eq!(Store::open(root.path()).await.err().unwrap().code, Code::WrongState);
+        let first = Store::open(root.path(), false).await.unwrap();
+        assert_eq!(Store::open(root.path(), false).await.err().unwrap().code, Code::WrongState);
         drop(first);
-        Store::open(root.path()).await.unwrap();
+        Store::open(root.path(), false).await.unwrap();
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! Every object is created through the descriptor of its parent, without following links and never over
 //! something that exists: nothing can land outside the tree. Modes and times are the store's: 0444 or
-//! 0555, directories 0555, and 1 second past the epoch everywhere.
+//! 0555, directories 0555, and 1 second past the epoch everywhere. Modes are given at creation and not set again,
+//! which spares a system call for each object: the umask is 022 (`main.rs`), and the store folder has no default ACL
+//! (`store.rs`).
 
 use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag, openat},
@@ -22,6 +24,8 @@ use std::{
 
 /// Every object of a store carries this time.
 const STORE_TIME: TimeSpec = TimeSpec::new(1, 0);
+/// The mode of directories. Root may create in them all the same.
+const SEALED: Mode = Mode::from_bits_truncate(0o555);
 /// Write-back of a large file starts each time this much of it is written.
 const WRITE_BACK: u64 = 8 << 20;
 
@@ -32,6 +36,7 @@ pub struct Tree<'a> {
     root: &'a [u8],
     directories: Vec<OwnedFd>,
     file: Option<Open>,
+    is_root: bool,
 }
 
 struct Open {
@@ -43,7 +48,7 @@ struct Open {
 impl<'a> Tree<'a> {
     /// A tree whose root object is made as `root` in `parent`.
     pub fn new(parent: BorrowedFd<'a>, root: &'a [u8]) -> Self {
-        Self { parent, root, directories: Vec::new(), file: None }
+        Self { parent, root, directories: Vec::new(), file: None, is_root: nix::unistd::geteuid().is_root() }
     }
 
     /// The folder that the next object goes to, and its name there.
@@ -58,7 +63,7 @@ impl<'a> Tree<'a> {
 impl Sink for Tree<'_> {
     fn enter(&mut self, name: &[u8]) -> io::Result<()> {
         let (parent, name) = self.place(name);
-        mkdirat(parent, name, Mode::S_IRWXU)?;
+        mkdirat(parent, name, if self.is_root { SEALED } else { Mode::S_IRWXU })?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let directory = openat(parent, name, flags, Mode::empty())?;
         self.directories.push(directory);
@@ -68,8 +73,10 @@ impl Sink for Tree<'_> {
     fn leave(&mut self) -> io::Result<()> {
         // Last, as every entry made in it would set its time again.
         let Some(directory) = self.directories.pop() else { return Ok(()) };
-        fchmod(&directory, Mode::from_bits_truncate(0o555))?;
-        Ok(futimens(&directory, &STORE_TIME, &STORE_TIME)?)
+        match self.is_root {
+            true => Ok(futimens(&directory, &STORE_TIME, &STORE_TIME)?),
+            false => seal(&directory.into()),
+        }
     }
 
     fn symlink(&mut self, name: &[u8], target: &[u8]) -> io::Result<()> {
@@ -83,8 +90,6 @@ impl Sink for Tree<'_> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(if executable { 0o555 } else { 0o444 });
         let file = openat(parent, name, flags, mode)?;
-        // Neither the umask nor a default ACL may have a say.
-        fchmod(&file, mode)?;
         self.file = Some(Open { file: file.into(), written: 0, flushed: 0 });
         Ok(())
     }
@@ -104,6 +109,15 @@ impl Sink for Tree<'_> {
         let Some(open) = self.file.take() else { return Ok(()) };
         Ok(futimens(&open.file, &STORE_TIME, &STORE_TIME)?)
     }
+}
+
+/// Gives a directory the mode and the time that it has in a store.
+///
+/// # Errors
+/// Those of the file system.
+pub fn seal(directory: &File) -> io::Result<()> {
+    fchmod(directory, SEALED)?;
+    Ok(futimens(directory, &STORE_TIME, &STORE_TIME)?)
 }
 
 /// Lets the disk begin with what has been written, so that the sync at the end is short. A hint: where

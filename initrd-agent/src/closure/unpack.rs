@@ -4,7 +4,10 @@
 use super::{body::Body, decompress, fault::Fault, progress::Share, store::Store, tree::Tree};
 use protocol::{encoding::Sha256, nar, narinfo::NarInfo};
 use sha2::Digest;
-use std::io::{self, BufRead, Read};
+use std::{
+    ffi::CString,
+    io::{self, BufRead, Read},
+};
 
 /// Decompressed bytes that are hashed and written at a time.
 const BUFFER: usize = 128 << 10;
@@ -52,7 +55,13 @@ fn unpack_temporary(
     })?;
     archive.check(info).map_err(|what| Fault::corrupt(format!("{}: {what}", activity())))?;
     drop(archive);
-    body.finish().map_err(read_failed)
+    body.finish().map_err(read_failed)?;
+    share_files(store, &name).map_err(|error| Fault::disk(activity(), &error))
+}
+
+fn share_files(store: &Store, name: &str) -> io::Result<()> {
+    let Some(links) = store.links() else { return Ok(()) };
+    links.share_tree(store.handle(), &CString::new(name)?)
 }
 
 /// The decompressed bytes, hashed and counted on their way, and never more than announced.

@@ -31,7 +31,7 @@ impl Closure {
     }
 }
 
-/// Walks from `toplevels` along the references.
+/// Walks from `toplevels` along the references; what is `damaged` counts as missing.
 ///
 /// # Errors
 /// `E-CLOSURE-*`, `E-CACHE-UNREACHABLE`, `E-DISK-IO`; nothing has been written then.
@@ -40,6 +40,7 @@ pub async fn walk(
     caches: &Arc<Caches>,
     store: &Store,
     database: &mut Database,
+    damaged: &HashSet<StorePath>,
 ) -> Result<Closure> {
     let mut seen: HashSet<StorePath> = toplevels.iter().cloned().collect();
     let mut waiting: Vec<StorePath> = seen.iter().cloned().collect();
@@ -49,8 +50,10 @@ pub async fn walk(
     loop {
         while requests.len() < CONCURRENCY {
             let Some(path) = waiting.pop() else { break };
-            // A registered path whose files are gone is fetched again.
-            if let Some(references) = database.references(&path)?.filter(|_| store.holds(&path)) {
+            // A registered path whose files are gone or damaged is fetched again.
+            if let Some(references) =
+                database.references(&path)?.filter(|_| store.holds(&path) && !damaged.contains(&path))
+            {
                 closure.present += 1;
                 waiting.extend(references.into_iter().filter(|path| seen.insert(path.clone())));
             } else if let Some(found) = bundles.iter_mut().find_map(|bundle| bundle.take(&path)) {

@@ -10,6 +10,7 @@ mod certificates;
 mod faults;
 mod hostile;
 mod install;
+mod keep;
 #[allow(dead_code)]
 mod make;
 mod network;

@@ -92,22 +92,33 @@ pub fn system(paths: usize, bytes: u64, seed: u64) -> Vec<Made> {
     closure
 }
 
-/// Log-normal with the median of nixos-minimal, and a largest size that makes the sum fit.
+/// Log-normal with the median of nixos-minimal (46 KB), whose largest path has 12 % of all bytes.
 fn path_sizes(paths: usize, bytes: u64, draw: &mut Draw) -> Vec<u64> {
-    let sizes: Vec<f64> = (0..paths).map(|_| 46_000.0 * (3.6 * draw.normal()).exp()).collect();
-    let (mut low, mut high) = (1.0, bytes as f64);
+    let mut sizes: Vec<f64> = (0..paths).map(|_| 46_000.0 * (3.6 * draw.normal()).exp()).collect();
+    let largest = bytes as f64 * 0.12;
+    if let Some(first) = sizes.first_mut() {
+        *first = 0.0;
+    }
+    let (mut low, mut high) = (1.0, largest);
     for _ in 0..60 {
         let cap = (low + high) / 2.0;
         let sum: f64 = sizes.iter().map(|size| size.min(cap)).sum();
-        if sum > bytes as f64 { high = cap } else { low = cap }
+        if sum > bytes as f64 - largest { high = cap } else { low = cap }
     }
-    sizes.into_iter().map(|size| size.min(low) as u64).collect()
+    let mut sizes: Vec<u64> = sizes.into_iter().map(|size| size.min(low) as u64).collect();
+    // Somewhere in the middle of the references.
+    sizes.swap(0, paths / 2);
+    sizes[paths / 2] = largest as u64;
+    sizes
 }
 
 fn drawn_file(size: u64, draw: &mut Draw) -> Node {
     let contents = Contents::Drawn { size, seed: draw.next() };
     Node::File { executable: draw.below(4) == 0, contents }
 }
+
+/// Bytes. With it, 1.1 GiB is about 60,000 files and 28,000 directories, as in nixos-minimal.
+const FILE_MEDIAN: f64 = 1800.0;
 
 /// A directory tree of about `size` bytes: two files to a directory on average, as in nixos-minimal.
 fn tree(size: u64, draw: &mut Draw) -> Node {
@@ -127,7 +138,7 @@ fn tree(size: u64, draw: &mut Draw) -> Node {
             _ => {
                 // One path in some is mostly one large file.
                 let large = rest > (4 << 20) && draw.below(200) == 0;
-                let drawn = if large { rest / 2 } else { (3000.0 * (1.8 * draw.normal()).exp()) as u64 };
+                let drawn = if large { rest / 2 } else { (FILE_MEDIAN * (1.8 * draw.normal()).exp()) as u64 };
                 let length = drawn.min(rest);
                 rest -= length;
                 levels.last_mut().expect("root").push((name, drawn_file(length, draw)));
