@@ -36,6 +36,8 @@ impl Server {
                 ));
             }
         }
+        // Nothing is collected meanwhile that a spec begins to need.
+        let _settled = self.cache.settled().await;
         let mut write = self.state.write().await?;
         let mut applied = Vec::new();
         for spec in request.nodes {

@@ -6,7 +6,7 @@ use crate::{
     manifest,
     server::{Server, now},
     state::{
-        self, audit,
+        self, audit, handed_out,
         nodes::{self, HeldPlan, Node},
         runs::{self, Owner},
     },
@@ -66,6 +66,7 @@ impl Server {
         let spec = spec_of(&node)?;
         let manifest = manifest::compose(spec, node.record.generation, *key, request.nonce, now());
         let signed = self.signer.sign(&manifest)?;
+        handed_out::record(&mut write, name, &spec.system.toplevel, now()).await?;
         state::commit(write).await?;
         self.refresh_node(name).await?;
         // A run that vanished may have been one too many: that is stored, and nothing is handed out.

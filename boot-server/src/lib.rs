@@ -8,6 +8,7 @@ pub mod apply;
 pub mod ca;
 pub mod cache;
 pub mod cli;
+pub mod closures;
 pub mod config;
 pub mod context;
 pub mod dhcp;

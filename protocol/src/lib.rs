@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod claims;
+pub mod closures;
 pub mod cluster;
 pub mod cluster_address;
 pub mod encoding;

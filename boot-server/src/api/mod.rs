@@ -4,6 +4,7 @@ mod admin;
 mod answer;
 mod cache;
 mod enrol;
+mod lines;
 mod node;
 mod request;
 mod telemetry;

@@ -160,6 +160,17 @@ impl Folder {
         remove().or_fail(Code::System, || format!("removing {} of the cache", member.names().join("/")))
     }
 
+    /// Makes what was removed durable.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub fn sync(&self) -> Result<()> {
+        let sync = |member| -> io::Result<()> { Ok(fsync(self.parent(member)?.0.as_fd())?) };
+        sync(Member::Info)
+            .and_then(|()| sync(Member::Nar("")))
+            .or_fail(Code::System, || format!("syncing the cache {}", self.0.display()))
+    }
+
     /// The folder that holds the member, and its name there.
     fn parent<'a>(&self, member: Member<'a>) -> io::Result<(OwnedFd, &'a str)> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

@@ -4,24 +4,30 @@
 //! whole. Nothing that is half written has a name of the cache: uploads go to [`disk::INCOMING`], then by rename.
 
 mod check;
+mod collect;
 mod decompress;
 mod disk;
+mod graph;
 mod index;
 mod info;
 mod member;
+mod scan;
+mod upkeep;
 mod upload;
 
 pub use disk::Folder;
+pub use graph::{Entry, Graph};
 pub use index::Index;
 pub use info::Info;
 pub use member::{Member, is_hash};
+pub use upkeep::{Progress, Roots};
 
 use protocol::{
     Code,
     failure::{OrFail, Result},
 };
 use std::{num::NonZero, path::PathBuf, sync::Arc};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 /// NARs that may arrive at once; who comes later waits.
 const UPLOADS: usize = 16;
@@ -35,7 +41,7 @@ pub struct Cache {
     /// Each costs a core and up to [`decompress::MAX_WINDOW`] of memory.
     checks: Semaphore,
     /// Held by whoever makes a narinfo appear or vanish: what was decided from the others must stay true meanwhile.
-    changing: Mutex<()>,
+    changing: Arc<Mutex<()>>,
     indexes: Mutex<index::Indexes>,
 }
 
@@ -53,7 +59,7 @@ impl Cache {
             max_upload,
             uploads: Semaphore::new(UPLOADS),
             checks: Semaphore::new(cores),
-            changing: Mutex::default(),
+            changing: Arc::default(),
             indexes: Mutex::default(),
         })
     }
@@ -61,6 +67,12 @@ impl Cache {
     /// Where its files are.
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// While this is held nothing appears and nothing is collected. It goes along with the work on the disk, which goes
+    /// on where a caller has gone.
+    pub async fn settled(&self) -> OwnedMutexGuard<()> {
+        self.changing.clone().lock_owned().await
     }
 
     /// `nix-cache-info` as it is served.

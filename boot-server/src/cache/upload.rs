@@ -93,9 +93,12 @@ impl Cache {
         let place = self.checks.acquire().await.or_fail(Code::Internal, || "counting checks")?;
         self.on_disk(move |folder| check_nar(folder, &checked)).await?;
         drop(place);
-        let added = info.clone();
-        let _changing = self.changing.lock().await;
-        self.on_disk(move |folder| add(folder, &added, text.as_bytes())).await?;
+        let (added, settled) = (info.clone(), self.settled().await);
+        self.on_disk(move |folder| {
+            let _settled = settled;
+            add(folder, &added, text.as_bytes())
+        })
+        .await?;
         Ok(info)
     }
 }

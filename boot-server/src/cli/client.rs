@@ -11,6 +11,7 @@ use hyper_util::{
 };
 use protocol::{
     Code, Failure,
+    closures::Line,
     failure::{OrFail, Result},
     parse,
 };
@@ -122,6 +123,40 @@ impl Client {
             return parse::json(&activity, &bytes).map_err(|failure| Failure { code: Code::Protocol, ..failure });
         }
         Err(refusal(&activity, status, &bytes))
+    }
+
+    /// POST that is answered in lines; `told` hears how far the work is.
+    pub async fn work<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        told: impl Fn(u64, u64),
+    ) -> Result<T> {
+        let activity = format!("POST {}{path}", self.base);
+        let body = serde_json::to_vec(body).or_fail(Code::Internal, || "writing the request")?;
+        let answer = self.send(Method::POST, path, body.into(), None).await?;
+        if !answer.status().is_success() {
+            let (status, bytes) = self.read(&activity, answer).await?;
+            return Err(refusal(&activity, status, &bytes));
+        }
+        let silent = || Failure::new(Code::ServerUnreachable, format!("{activity}: the server broke off"));
+        let (mut body, mut buffer) = (answer.into_body(), Vec::new());
+        loop {
+            let frame = tokio::time::timeout(TIMEOUT, body.frame()).await.map_err(|_| silent())?;
+            let Some(Ok(frame)) = frame else { return Err(silent()) };
+            buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                match parse::json(&activity, &line).map_err(|failure| Failure { code: Code::Protocol, ..failure })? {
+                    Line::Progress { done, total } => told(done, total),
+                    Line::Done(result) => return Ok(result),
+                    Line::Failed(failure) => return Err(failure),
+                }
+            }
+            if buffer.len() > MAX_ANSWER {
+                return Err(Failure::new(Code::Protocol, format!("{activity}: the answer does not end")));
+            }
+        }
     }
 
     async fn read(&self, activity: &str, answer: Response<Incoming>) -> Result<(StatusCode, Bytes)> {

@@ -3,6 +3,7 @@
 mod admin;
 mod certificate;
 mod client;
+mod closure;
 mod init;
 mod logs;
 mod output;
@@ -46,6 +47,8 @@ enum Verb {
     Approve(admin::Approve),
     /// Open a node's next generation: it is wiped and installed anew at its next network boot
     Reinstall(admin::Reinstall),
+    /// Fill, list, check and clean the binary cache
+    Closure(closure::Args),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
 }
@@ -67,6 +70,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Logs(args) => runtime.block_on(logs::run(args)),
         Verb::Approve(args) => runtime.block_on(admin::approve(args)),
         Verb::Reinstall(args) => runtime.block_on(admin::reinstall(args)),
+        Verb::Closure(args) => runtime.block_on(closure::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }
 }

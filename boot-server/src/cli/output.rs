@@ -4,6 +4,8 @@ mod table;
 mod text;
 mod yaml;
 
+pub use table::{align, bytes};
+
 use protocol::{
     Code,
     admin::{JournalEntry, NodeDetail, NodeSummary},
@@ -64,7 +66,8 @@ pub fn journal_line(entry: &JournalEntry) -> String {
     text::journal_line(entry)
 }
 
-fn json(value: &impl Serialize) -> Result<String> {
+/// For programs.
+pub fn json(value: &impl Serialize) -> Result<String> {
     Ok(serde_json::to_string_pretty(value).or_fail(Code::Internal, || "writing JSON")? + "\n")
 }
 

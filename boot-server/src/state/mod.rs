@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod enrolments;
+pub mod handed_out;
 pub mod journal;
 pub mod nodes;
 pub mod runs;

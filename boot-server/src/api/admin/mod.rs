@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod closures;
 mod events;
 mod login;
 mod logs;
@@ -24,6 +25,9 @@ pub fn router() -> Router<Arc<Server>> {
         .route("/v1/nodes/{name}/plan/approve", post(approve::plan))
         .route("/v1/nodes/{name}/reinstall", post(apply::reinstall))
         .route("/v1/approve", post(approve::code))
+        .route("/v1/closures", get(closures::list))
+        .route("/v1/closures/verify", post(closures::verify))
+        .route("/v1/closures/gc", post(closures::gc))
         .route("/v1/events", get(events::list))
         .route("/v1/login", post(login::begin).delete(login::end))
 }

@@ -1,6 +1,8 @@
 //! The binary cache, with real Nix at the other end.
 
+mod crash;
 mod hostile;
 mod index;
 mod push;
+mod upkeep;
 mod world;

@@ -1,0 +1,77 @@
+//! What the verbs print.
+
+use super::Format;
+use crate::cli::output::{align, bytes, json};
+use protocol::{
+    closures::{Closure, ClosureList, GcReport, VerifyReport},
+    failure::Result,
+};
+use serde::Serialize;
+
+/// Prints a result for people or programs.
+pub fn result<T: Serialize>(format: Format, result: &T, text: impl Fn(&T) -> String) -> Result<()> {
+    match format {
+        Format::Text => print!("{}", text(result)),
+        Format::Json => print!("{}", json(result)?),
+    }
+    Ok(())
+}
+
+/// `closure list`
+pub fn list(list: &ClosureList) -> String {
+    let rows: Vec<Vec<String>> = list.closures.iter().map(row).collect();
+    let mut table = vec![vec!["PATH", "PATHS", "UNPACKED", "IN CACHE", "PUSHED", "NODES"]];
+    table.extend(rows.iter().map(|row| row.iter().map(String::as_str).collect()));
+    let mut text = if list.closures.is_empty() {
+        "The cache is empty: boot-server closure import, or nix copy --to.\n".to_owned()
+    } else {
+        align(&table)
+    };
+    for failure in &list.damaged {
+        text.push_str(&format!("{failure}\n"));
+    }
+    if !list.damaged.is_empty() {
+        text.push_str("  what to do: boot-server closure verify --remove, then push again\n");
+    }
+    text
+}
+
+fn row(closure: &Closure) -> Vec<String> {
+    let missing = if closure.missing > 0 { format!(" ({} missing)", closure.missing) } else { String::new() };
+    let pushed = closure.uploaded;
+    let nodes: Vec<&str> = closure.nodes.iter().map(|node| node.as_str()).collect();
+    vec![
+        closure.path.to_string(),
+        format!("{}{missing}", closure.paths),
+        bytes(closure.nar_bytes),
+        bytes(closure.file_bytes),
+        format!("{} {:02}:{:02}", pushed.date(), pushed.hour(), pushed.minute()),
+        if nodes.is_empty() { "-".to_owned() } else { nodes.join(",") },
+    ]
+}
+
+/// `closure verify`
+pub fn verify(report: &VerifyReport) -> String {
+    let mut text = String::new();
+    for failure in &report.damaged {
+        text.push_str(&format!("{failure}\n"));
+    }
+    for name in &report.removed {
+        text.push_str(&format!("removed {name}\n"));
+    }
+    text + &format!("{} paths checked, {} wrong\n", report.checked, report.damaged.len())
+}
+
+/// `closure gc`
+pub fn gc(report: &GcReport, dry_run: bool) -> String {
+    let would = if dry_run { "would be " } else { "" };
+    let mut text: String = report.paths.iter().map(|path| format!("{path}\n")).collect();
+    text.push_str(&format!(
+        "{} paths and {} files {would}removed, {} {would}freed; {} paths stay\n",
+        report.paths.len(),
+        report.nars,
+        bytes(report.freed_bytes),
+        report.kept
+    ));
+    text
+}
