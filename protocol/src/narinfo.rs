@@ -9,6 +9,8 @@ use std::{collections::BTreeSet, fmt};
 /// A narinfo is never larger than this: room for thousands of references.
 pub const MAX_BYTES: usize = 1 << 20;
 const MAX_URL: usize = 1024;
+/// Each costs a verification, and a place in the database.
+const MAX_SIGNATURES: usize = 64;
 
 /// Why a narinfo was refused: the field and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +199,9 @@ fn split(text: &str) -> Result<Fields<'_>, BadNarInfo> {
             "CA" => &mut fields.ca,
             "Sig" => {
                 fields.signatures.insert(signature(value)?);
+                if fields.signatures.len() > MAX_SIGNATURES {
+                    return Err(wrong("Sig", format_args!("more than {MAX_SIGNATURES} signatures")));
+                }
                 continue;
             }
             _ => continue,
@@ -341,6 +346,16 @@ mod tests {
             assert_eq!(parse(&info.to_string()).unwrap(), info);
         }
         assert_eq!(parse(&text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn only_so_many_signatures_are_taken() {
+        let signed = |count: usize| {
+            let lines: Vec<String> = (0..count).map(|number| format!("Sig: k-{number}:{}\n", "A".repeat(88))).collect();
+            parse(&(text() + &lines.concat()))
+        };
+        assert_eq!(signed(MAX_SIGNATURES).unwrap().signatures.len(), MAX_SIGNATURES);
+        assert!(signed(MAX_SIGNATURES + 1).is_err());
     }
 
     #[test]

@@ -19,6 +19,23 @@ use std::{
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+/// What `--help` says after the options.
+const HELP: &str = "\
+Binary caches:
+  http://HOST[:PORT]/PATH, https://...   a server; HTTP/1.1 or HTTP/2
+  https://USER:PASSWORD@HOST/PATH        one that wants a password, which --netrc-file keeps more secret
+  file:///PATH                           a folder, as nix copy --to file:///PATH makes it
+  ...?priority=N                         asked before caches with a higher number, whatever it says of itself
+  ...?trusted-key=NAME:BASE64            the only key for paths of this cache; repeat it after &, and write %2B for +
+
+A cache that is down, slow, or lacks or damages a path is passed over for the next one. What is registered
+under --root is not fetched again, so the same command goes on after any interruption.
+
+Example:
+  initrd-agent closure install --from https://cache.nixos.org?priority=50 --from http://10.0.0.1:8080/cache \\
+    --trusted-key cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= --trusted-key site:BASE64 \\
+    --root /mnt --profile /nix/store/HASH-nixos-system-NAME";
+
 /// The closure engine alone.
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -28,8 +45,9 @@ pub enum Command {
 
 /// Arguments of `closure install`.
 #[derive(clap::Args)]
+#[command(after_help = HELP)]
 pub struct InstallArgs {
-    /// URL of a binary cache; repeat for more, the preferred one first
+    /// URL of a binary cache, see below; repeat for more
     #[arg(long = "from", value_name = "URL", required = true)]
     from: Vec<String>,
     /// Public key as Nix writes it, NAME:BASE64; repeat for more. Every path must be signed by one of them
@@ -41,19 +59,19 @@ pub struct InstallArgs {
     /// Trust these CA certificates (PEM) for https instead of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// NARs unpacked at the same time
+    /// NARs unpacked at the same time [default: one more than cores, from 2 to 8]
     #[arg(long, value_name = "N")]
     parallelism: Option<usize>,
-    /// Memory for decompression windows, in MiB; xz -9 takes 65
+    /// Memory for decompression windows, in MiB; xz -9 takes 65 [default: 32]
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
-    /// How often a request may fail at one cache, with nothing gained in between
+    /// How often a request may fail at one cache, with nothing gained in between [default: 5]
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
-    /// Seconds that a cache may be silent
+    /// Seconds that a cache may be silent [default: 30]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Bytes per second; a cache that gives less for as long as --timeout is given up
+    /// Bytes per second; a cache that gives less for as long as --timeout is given up [default: 1024]
     #[arg(long, value_name = "BYTES")]
     min_rate: Option<u64>,
     /// User names and passwords of caches, as curl and Nix read them

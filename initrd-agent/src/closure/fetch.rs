@@ -147,7 +147,9 @@ impl Fetcher {
         let ((), result) = tokio::join!(feeding, unpacking);
         result.map_err(|fault| {
             let again = fault.again || transfer.was_resumed() && fault.failure.code == Code::ClosureCorrupt;
-            Fault { failure: fault.failure.context(format_args!("GET {}", transfer.url)), again }
+            let named = fault.failure.cause.contains(&transfer.url);
+            let failure = if named { fault.failure } else { fault.failure.context(&transfer.url) };
+            Fault { failure, again }
         })
     }
 

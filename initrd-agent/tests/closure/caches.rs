@@ -186,12 +186,14 @@ fn whatever_is_odd_in_a_closure_index_only_costs_its_advantage() {
     let world = World::new(&edge_cases(), "zstd");
     let text = bundle(&world);
     let first = text.find("\n\n").unwrap() + 2;
+    let repeated = format!("HTTP/1.1 200 x\r\n\r\n{}", text[..first].repeat(1000));
     let answers: Vec<(Box<dyn Fn() -> Answer + Send + Sync>, usize)> = vec![
         (Box::new(|| Answer::Status(404)), 6),
         (Box::new(|| Answer::Status(500)), 6),
         (Box::new(|| Answer::Silence), 6),
         (Box::new(|| Answer::Bytes(b"\xff\n\n".to_vec())), 6),
         (Box::new(|| Answer::Endless(vec![])), 6),
+        (Box::new(move || Answer::Raw(repeated.clone().into_bytes())), 5),
         (Box::new(|| Answer::Endless(b"StorePath: ".to_vec())), 6),
         (Box::new(|| Answer::Redirect(302, "file:///etc/passwd".into())), 6),
         (

@@ -61,6 +61,16 @@ fn http_2_and_http_1_1_are_spoken_over_tls_and_many_streams_do_not_hold_each_oth
 }
 
 #[test]
+fn connections_are_kept_for_the_next_request() {
+    let world = many_large();
+    let server = Server::honest(&world.cache());
+    world.install(&[&server.url]);
+    // At most 32 narinfos, and then 16 NARs, are under way at the same time.
+    let (requests, connections) = (server.take_log().len(), server.connections());
+    assert!(requests == 49 && connections <= 32, "{connections}");
+}
+
+#[test]
 fn a_stream_that_is_reset_goes_on_where_it_was() {
     let (world, ca) = (many_large(), Ca::new("a"));
     for protocols in [PROTOCOLS, &["http/1.1"]] {

@@ -5,7 +5,10 @@ use std::{
     io::{self, BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -64,6 +67,7 @@ type Rule = dyn Fn(&Ask) -> Answer + Send + Sync;
 pub struct Server {
     pub url: String,
     log: Arc<Mutex<Vec<Ask>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -82,18 +86,25 @@ impl Server {
         let listener = TcpListener::bind(address).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::new(AtomicUsize::new(0));
         let (folder, rule): (PathBuf, Arc<Rule>) = (folder.to_owned(), Arc::new(rule));
         std::thread::spawn({
-            let log = log.clone();
+            let (log, connections) = (log.clone(), connections.clone());
             move || {
                 for stream in listener.incoming().flatten() {
+                    connections.fetch_add(1, Ordering::Relaxed);
                     let (folder, rule, log) = (folder.clone(), rule.clone(), log.clone());
                     // A client that goes away is none of the server's business.
                     std::thread::spawn(move || drop(serve(&stream, &folder, &*rule, &log)));
                 }
             }
         });
-        Self { url, log }
+        Self { url, log, connections }
+    }
+
+    /// Connections that were made, ever.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// An honest server.

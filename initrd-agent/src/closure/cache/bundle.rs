@@ -66,8 +66,10 @@ impl Bundle {
     fn add(&mut self, cache: &Cache, text: &[u8]) -> Result<(), Fault> {
         let text = str::from_utf8(text).map_err(|_| Fault::corrupt("not text"))?;
         let info = cache.checked(text)?;
-        self.infos.insert(info.path.clone(), info);
-        Ok(())
+        match self.infos.insert(info.path.clone(), info) {
+            None => Ok(()),
+            Some(info) => Err(Fault::corrupt(format!("{} comes twice", info.path))),
+        }
     }
 }
 
