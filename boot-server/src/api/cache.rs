@@ -1,21 +1,23 @@
 //! `/cache/...` and `/v1/closure/HASH` on the HTTPS port: read by everybody as on the plain one, written by admins.
 
-use super::{
-    answer::{Refused, failed},
-    request::bearer,
-};
+use super::{answer::failed, request::bearer};
 use crate::{cache::Member, http, server::Server};
 use axum::{
     Router,
     body::{Body, HttpBody},
-    extract::{FromRequestParts, Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
     routing::get,
 };
 use data_encoding::BASE64;
+use http_body_util::BodyExt;
 use protocol::{Code, Failure};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// What is left of an upload that is answered early is read away, for so long and so far.
+const REST: Duration = Duration::from_secs(30);
+const MAX_REST: usize = 64 << 20;
 
 /// The cache's routes.
 pub fn router() -> Router<Arc<Server>> {
@@ -30,18 +32,35 @@ async fn closure(State(server): State<Arc<Server>>, Path(hash): Path<String>, he
     http::serve_closure(&server.cache, &headers, &hash).await
 }
 
-/// 201 where the file is new, 200 where it was here already.
 async fn put(
     State(server): State<Arc<Server>>,
-    Pusher(actor): Pusher,
     Path(path): Path<String>,
-    body: Body,
+    headers: HeaderMap,
+    mut body: Body,
 ) -> Result<StatusCode, Response> {
+    let done = take(&server, &headers, &path, &mut body).await;
+    // To curl an answer that comes before the end of the upload is a broken stream of HTTP/2.
+    let _ = tokio::time::timeout(REST, discard(body)).await;
+    done
+}
+
+async fn discard(mut body: Body) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && seen < MAX_REST
+    {
+        seen += frame.data_ref().map_or(0, bytes::Bytes::len);
+    }
+}
+
+/// 201 where the file is new, 200 where it was here already.
+async fn take(server: &Server, headers: &HeaderMap, path: &str, body: &mut Body) -> Result<StatusCode, Response> {
+    let actor = pusher(server, headers).await?;
     let refused = |failure: Failure| {
         tracing::warn!(%failure, actor, "a push is refused");
-        Refused(failure).into_response()
+        failed(&failure)
     };
-    match Member::parse(&path) {
+    match Member::parse(path) {
         Some(Member::Nar(name)) => {
             let new = server.cache.put_nar(name, body.size_hint().exact(), body).await.map_err(refused)?;
             Ok(if new { StatusCode::CREATED } else { StatusCode::OK })
@@ -68,19 +87,13 @@ fn not_kept() -> Response {
 
 /// An admin by a token, which Nix sends as the password of HTTP Basic, whatever the login. Only here: a browser that
 /// knows such a password would send it along with a request of any page.
-struct Pusher(String);
-
-impl FromRequestParts<Arc<Server>> for Pusher {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Response> {
-        let token = bearer(&parts.headers).map(str::to_owned).or_else(|| password(&parts.headers));
-        let name = match token {
-            Some(token) => server.state.token_name(&token).await.map_err(|failure| failed(&failure))?,
-            None => None,
-        };
-        name.map(Self).ok_or_else(unauthorised)
-    }
+async fn pusher(server: &Server, headers: &HeaderMap) -> Result<String, Response> {
+    let token = bearer(headers).map(str::to_owned).or_else(|| password(headers));
+    let name = match token {
+        Some(token) => server.state.token_name(&token).await.map_err(|failure| failed(&failure))?,
+        None => None,
+    };
+    name.ok_or_else(unauthorised)
 }
 
 fn unauthorised() -> Response {

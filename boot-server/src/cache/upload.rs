@@ -44,7 +44,7 @@ impl Cache {
     /// # Errors
     /// `E-INPUT` for a name without hash or a body that is too large or breaks off, `E-CLOSURE-CORRUPT` where the hash
     /// in the name is another, `E-NO-SPACE`, `E-SYSTEM`. Nothing stays then.
-    pub async fn put_nar(&self, name: &str, length: Option<u64>, body: Body) -> Result<bool> {
+    pub async fn put_nar(&self, name: &str, length: Option<u64>, body: &mut Body) -> Result<bool> {
         let activity = format!("taking in nar/{name}");
         let expected = member::hash_of_nar(name).ok_or_else(|| {
             Failure::new(Code::Input, format!("{activity}: a NAR is named by the hash of its file, HASH.nar.zst"))
@@ -65,7 +65,7 @@ impl Cache {
         Ok(true)
     }
 
-    async fn receive(&self, activity: &str, length: Option<u64>, body: Body) -> Result<Received> {
+    async fn receive(&self, activity: &str, length: Option<u64>, body: &mut Body) -> Result<Received> {
         let max = self.max_upload;
         let too_large = format!("{activity}: it is larger than {max} bytes");
         let too_large = Failure::new(Code::Input, too_large).with_remedy("raise [cache] max_upload_gib in config.toml");
@@ -85,7 +85,7 @@ impl Cache {
     /// # Errors
     /// `E-INPUT` for what is no narinfo of this name, `E-CLOSURE-MISSING` naming what is not here, `E-CLOSURE-CORRUPT`,
     /// `E-NO-SPACE`, `E-SYSTEM`. Nothing has changed then.
-    pub async fn put_narinfo(&self, hash: &str, body: Body) -> Result<NarInfo> {
+    pub async fn put_narinfo(&self, hash: &str, body: &mut Body) -> Result<NarInfo> {
         let activity = format!("taking in {hash}.narinfo");
         let text = narinfo_body(&activity, body).await?;
         let info = read(&activity, hash, &text)?;
@@ -115,7 +115,7 @@ fn renewed(folder: &Folder, name: &str, length: Option<u64>) -> Result<bool> {
 }
 
 /// Hands the body on in pieces; an error where it does not come to its end.
-async fn feed(activity: &str, mut body: Body, sender: mpsc::Sender<Bytes>) -> Result<()> {
+async fn feed(activity: &str, body: &mut Body, sender: mpsc::Sender<Bytes>) -> Result<()> {
     let broken = |what: &str| Failure::new(Code::Input, format!("{activity}: {what}")).with_remedy("push it again");
     loop {
         let frame = tokio::time::timeout(IDLE, body.frame()).await;
@@ -163,7 +163,7 @@ fn write(
     Ok(Received { file, hash: check::finish(context) })
 }
 
-async fn narinfo_body(activity: &str, body: Body) -> Result<String> {
+async fn narinfo_body(activity: &str, body: &mut Body) -> Result<String> {
     let refused = |what: String| Failure::new(Code::Input, format!("{activity}: {what}"));
     let body = tokio::time::timeout(IDLE, Limited::new(body, narinfo::MAX_BYTES).collect()).await;
     let body = body.map_err(|_| refused("it did not arrive within a minute".to_owned()))?;
