@@ -130,7 +130,11 @@ pub fn run(command: Command) -> ExitCode {
 /// Warnings, such as a cache that is passed over; `RUST_LOG=debug` shows more.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 async fn install(args: &InstallArgs) -> Result<Summary> {

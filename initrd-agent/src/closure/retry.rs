@@ -8,8 +8,8 @@ const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// Failures in all that one file may meet, however much came between them.
 const MAX_FAILURES: u32 = 1000;
-/// So many bytes since the last failure make it forgotten.
-const PROGRESS: u64 = 64 << 10;
+/// So many bytes since the last failure make it forgotten: more than TCP sends before it hears of the peer.
+const PROGRESS: u64 = 16 << 10;
 
 /// How much patience is left for one file at one cache. Progress restores it: a large file comes whole over a
 /// link that breaks again and again.
@@ -33,12 +33,13 @@ impl Budget {
         self.bytes += bytes as u64;
     }
 
-    /// Waits for the next attempt.
+    /// Waits for the next attempt, unless it was going well.
     ///
     /// # Errors
     /// The fault, final, where another attempt is no use or there have been enough.
     pub async fn spend(&mut self, mut fault: Fault) -> Result<(), Fault> {
-        if std::mem::take(&mut self.bytes) >= PROGRESS {
+        let progressed = std::mem::take(&mut self.bytes) >= PROGRESS;
+        if progressed {
             self.failures = 0;
         }
         self.failures += 1;
@@ -53,7 +54,9 @@ impl Budget {
             return Err(Fault { again: false, ..fault });
         }
         tracing::debug!("attempt {} of {}: {fault}", self.failures, self.attempts);
-        tokio::time::sleep(delay(self.backoff, self.failures)).await;
+        if !progressed {
+            tokio::time::sleep(delay(self.backoff, self.failures)).await;
+        }
         Ok(())
     }
 }

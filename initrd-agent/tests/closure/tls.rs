@@ -20,6 +20,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -98,13 +99,16 @@ fn answer(request: &Request<Incoming>, folder: &Path, log: &Log, cut: usize) -> 
 
 struct Pieces {
     rest: VecDeque<Bytes>,
-    broken: bool,
+    /// Before the error, so that what came before it is on its way.
+    wait: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Pieces {
     fn new(bytes: &[u8], cut: usize) -> Self {
         let end = bytes.len().min(cut);
-        Self { rest: bytes[..end].chunks(1 << 14).map(Bytes::copy_from_slice).collect(), broken: end < bytes.len() }
+        let rest = bytes[..end].chunks(1 << 14).map(Bytes::copy_from_slice).collect();
+        let wait = (end < bytes.len()).then(|| Box::pin(tokio::time::sleep(Duration::from_millis(100))));
+        Self { rest, wait }
     }
 }
 
@@ -112,11 +116,11 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Poll::Ready(match self.rest.pop_front() {
-            Some(piece) => Some(Ok(Frame::data(piece))),
-            None if self.broken => Some(Err(io::ErrorKind::ConnectionAborted.into())),
-            None => None,
-        })
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(piece) = self.rest.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let Some(wait) = &mut self.wait else { return Poll::Ready(None) };
+        wait.as_mut().poll(context).map(|()| Some(Err(io::ErrorKind::ConnectionAborted.into())))
     }
 }
