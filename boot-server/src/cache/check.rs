@@ -1,6 +1,6 @@
 //! Whether a NAR file is what its narinfo says: read once, in bounded memory, unpacked to nowhere.
 
-use super::decompress;
+use super::{decompress, hashing::Hashing};
 use protocol::{
     Code, Failure,
     encoding::{Sha256, nix_base32_encode},
@@ -8,7 +8,6 @@ use protocol::{
     nar::{self, Sink},
     narinfo::NarInfo,
 };
-use ring::digest::{Context, SHA256};
 use std::io::{self, BufRead, BufReader, Read};
 
 const BUFFER: usize = 256 << 10;
@@ -56,41 +55,6 @@ fn unpack(body: &mut impl BufRead, info: &NarInfo) -> Result<(Sha256, u64), Stri
 
 fn base32(hash: &Sha256) -> String {
     format!("sha256:{}", nix_base32_encode(&hash.0))
-}
-
-/// Hashes what passes.
-pub struct Hashing<R> {
-    inner: R,
-    context: Context,
-    count: u64,
-}
-
-impl<R> Hashing<R> {
-    /// From here on.
-    pub fn new(inner: R) -> Self {
-        Self { inner, context: Context::new(&SHA256), count: 0 }
-    }
-
-    /// Hash and number of the bytes.
-    pub fn finish(self) -> (Sha256, u64) {
-        (finish(self.context), self.count)
-    }
-}
-
-/// The hash of what went into the context.
-pub fn finish(context: Context) -> Sha256 {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    Sha256(hash)
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(bytes)?;
-        self.context.update(&bytes[..read]);
-        self.count += read as u64;
-        Ok(read)
-    }
 }
 
 struct Nowhere;

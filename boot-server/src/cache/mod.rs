@@ -5,9 +5,10 @@
 
 mod check;
 mod collect;
-mod decompress;
+pub mod decompress;
 mod disk;
 mod graph;
+pub mod hashing;
 mod index;
 mod info;
 mod member;

@@ -1,6 +1,6 @@
 //! What `nix copy --to https://...` puts: NARs, then the narinfos that name them, references first.
 
-use super::{Cache, Folder, Member, check, disk, member};
+use super::{Cache, Folder, Member, check, disk, hashing::Hashing, member};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -10,7 +10,6 @@ use protocol::{
     failure::{OrFail, Result},
     narinfo::{self, NarInfo},
 };
-use ring::digest::{Context, SHA256};
 use std::{
     io::Write,
     time::{Duration, SystemTime},
@@ -146,7 +145,7 @@ fn write(
         _ => Err(disk::no_space("taking in a NAR: the disk of the cache is full")),
     };
     room(expected)?;
-    let (mut file, mut context) = (folder.incoming()?, Context::new(&SHA256));
+    let mut file = Hashing::new(folder.incoming()?);
     let (mut size, mut next_check) = (0u64, SPACE_CHECK);
     while let Some(piece) = pieces.blocking_recv() {
         size += piece.len() as u64;
@@ -157,10 +156,10 @@ fn write(
             room(0)?;
             next_check = size + SPACE_CHECK;
         }
-        context.update(&piece);
         file.write_all(&piece).map_err(|error| disk::unwritten("taking in a NAR", &error))?;
     }
-    Ok(Received { file, hash: check::finish(context) })
+    let (file, hash, _) = file.into_parts();
+    Ok(Received { file, hash })
 }
 
 async fn narinfo_body(activity: &str, body: &mut Body) -> Result<String> {

@@ -1,8 +1,8 @@
 //! How the admin's verbs reach the server: HTTPS, the CA known, a token.
 
-use crate::{config::Config, folder};
+use crate::{config::Config, folder, http::body::FileBody};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
@@ -18,7 +18,7 @@ use protocol::{
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider, pki_types::CertificateDer};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 /// No answer is larger than this.
 const MAX_ANSWER: usize = 64 << 20;
@@ -41,9 +41,11 @@ pub struct Target {
     ca: Option<PathBuf>,
 }
 
+type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
+
 /// A connection to the server.
 pub struct Client {
-    inner: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: HyperClient<HttpsConnector<HttpConnector>, Sent>,
     base: String,
     token: String,
 }
@@ -85,7 +87,7 @@ fn taken_port(dir: &std::path::Path) -> Result<u16> {
     ports.get("https").copied().ok_or_else(|| Failure::new(Code::Config, "reading ports.json: it has no https"))
 }
 
-fn connector(ca: CertificateDer<'static>) -> Result<HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>> {
+fn connector(ca: CertificateDer<'static>) -> Result<HyperClient<HttpsConnector<HttpConnector>, Sent>> {
     let unusable = |error: rustls::Error| Failure::from_error(Code::Tls, "setting up TLS", &error);
     let mut roots = RootCertStore::empty();
     roots.add(ca).map_err(unusable)?;
@@ -110,19 +112,62 @@ impl Client {
         self.call(Method::POST, path, body.into()).await
     }
 
+    /// GET as text.
+    pub async fn text(&self, path: &str) -> Result<String> {
+        let (activity, body) = (format!("GET {}{path}", self.base), Full::default().map_err(|never| match never {}));
+        let bytes = self.exchange(&activity, Method::GET, path, body.boxed_unsync(), TIMEOUT).await?;
+        String::from_utf8(bytes.into()).or_fail(Code::Protocol, || activity)
+    }
+
+    /// Whether there is something at this address.
+    pub async fn has(&self, path: &str) -> Result<bool> {
+        let activity = format!("HEAD {}{path}", self.base);
+        let asked = tokio::time::timeout(TIMEOUT, self.send(Method::HEAD, path, Bytes::new(), None)).await;
+        let answer = asked.map_err(|_| Failure::new(Code::ServerUnreachable, format!("{activity}: no answer")))??;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            status => Err(refusal(&activity, status, &[])),
+        }
+    }
+
+    /// PUT of a text.
+    pub async fn put(&self, path: &str, text: String, patience: Duration) -> Result<()> {
+        let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+        self.exchange(&format!("PUT {}{path}", self.base), Method::PUT, path, body, patience).await.map(drop)
+    }
+
+    /// PUT of a file of so many bytes.
+    pub async fn put_file(&self, path: &str, file: File, size: u64, patience: Duration) -> Result<()> {
+        let body = FileBody::new(Arc::new(file), 0..size).boxed_unsync();
+        self.exchange(&format!("PUT {}{path}", self.base), Method::PUT, path, body, patience).await.map(drop)
+    }
+
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T> {
         let activity = format!("{method} {}{path}", self.base);
+        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+        let bytes = self.exchange(&activity, method, path, body, TIMEOUT).await?;
+        parse::json(&activity, &bytes).map_err(|failure| Failure { code: Code::Protocol, ..failure })
+    }
+
+    /// The body of an answer of success.
+    async fn exchange(
+        &self,
+        activity: &str,
+        method: Method,
+        path: &str,
+        body: Sent,
+        patience: Duration,
+    ) -> Result<Bytes> {
         let exchange = async {
-            let answer = self.send(method, path, body, None).await?;
-            self.read(&activity, answer).await
+            let answer = self.send_body(method, path, body, None).await?;
+            self.read(activity, answer).await
         };
-        let (status, bytes) = tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| {
-            Err(Failure::new(Code::ServerUnreachable, format!("{activity}: no answer within {} s", TIMEOUT.as_secs())))
+        let (status, bytes) = tokio::time::timeout(patience, exchange).await.unwrap_or_else(|_| {
+            let cause = format!("{activity}: no answer within {} s", patience.as_secs());
+            Err(Failure::new(Code::ServerUnreachable, cause))
         })?;
-        if status.is_success() {
-            return parse::json(&activity, &bytes).map_err(|failure| Failure { code: Code::Protocol, ..failure });
-        }
-        Err(refusal(&activity, status, &bytes))
+        if status.is_success() { Ok(bytes) } else { Err(refusal(activity, status, &bytes)) }
     }
 
     /// POST that is answered in lines; `told` hears how far the work is.
@@ -178,6 +223,17 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes, after: Option<i64>) -> Result<Response<Incoming>> {
+        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+        self.send_body(method, path, body, after).await
+    }
+
+    async fn send_body(
+        &self,
+        method: Method,
+        path: &str,
+        body: Sent,
+        after: Option<i64>,
+    ) -> Result<Response<Incoming>> {
         let url = format!("{}{path}", self.base);
         let activity = format!("{method} {url}");
         let mut request = Request::builder()
@@ -188,7 +244,7 @@ impl Client {
         if let Some(after) = after {
             request = request.header("last-event-id", after);
         }
-        let request = request.body(Full::new(body)).or_fail(Code::Config, || format!("addressing {url}"))?;
+        let request = request.body(body).or_fail(Code::Config, || format!("addressing {url}"))?;
         self.inner.request(request).await.map_err(|error| {
             let text = protocol::failure::chain(&error);
             if text.contains("certificate") {

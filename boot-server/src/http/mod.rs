@@ -3,7 +3,7 @@
 //! Nothing secret passes here, and nothing that a client sends is trusted: labels go to the policy,
 //! names go through a grammar.
 
-mod body;
+pub mod body;
 mod cache;
 mod conditions;
 mod head;

@@ -1,7 +1,12 @@
 //! `boot-server closure ...`: the binary cache of the server.
 
+mod import;
+mod pack;
 mod print;
 mod progress;
+mod queue;
+mod source;
+mod trust;
 
 use super::client::Target;
 use clap::Subcommand;
@@ -22,6 +27,11 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Copy closures from another cache, or from a folder, into the server's
+    ///
+    /// Only what is missing is sent, references first. Whatever interrupts it, the cache stays whole, and the same
+    /// command goes on where it was.
+    Import(import::Import),
     /// List the closures of the cache, their sizes, and which nodes need them
     List(List),
     /// Read the whole cache and say what is damaged or missing; ends with 1 where anything is
@@ -85,6 +95,7 @@ struct Gc {
 /// Runs the verb.
 pub async fn run(args: Args) -> Result<()> {
     match args.verb {
+        Verb::Import(args) => import::run(args).await,
         Verb::List(args) => list(args).await,
         Verb::Verify(args) => verify(args).await,
         Verb::Gc(args) => gc(args).await,

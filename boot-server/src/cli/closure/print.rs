@@ -1,6 +1,6 @@
 //! What the verbs print.
 
-use super::Format;
+use super::{Format, import::Imported};
 use crate::cli::output::{align, bytes, json};
 use protocol::{
     closures::{Closure, ClosureList, GcReport, VerifyReport},
@@ -74,4 +74,9 @@ pub fn gc(report: &GcReport, dry_run: bool) -> String {
         report.kept
     ));
     text
+}
+
+/// `closure import`
+pub fn imported(done: &Imported) -> String {
+    format!("{} paths imported, {} sent; {} were there\n", done.imported, bytes(done.sent_bytes), done.present)
 }

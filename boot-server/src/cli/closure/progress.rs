@@ -1,5 +1,6 @@
 //! One line on a terminal that says how far it is. Nothing where nobody watches.
 
+use crate::cli::output::bytes;
 use std::{
     io::{IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering},
@@ -24,6 +25,11 @@ impl Progress {
         if total > 0 {
             self.show(&format!("{} {done} of {total} {}", self.verb, self.noun));
         }
+    }
+
+    /// As [`Progress::steps`], with the bytes that were sent.
+    pub fn sent(&self, done: u64, total: u64, sent: u64) {
+        self.show(&format!("{} {done} of {total} {}, {} sent", self.verb, self.noun, bytes(sent)));
     }
 
     fn show(&self, text: &str) {

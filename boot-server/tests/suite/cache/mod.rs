@@ -2,6 +2,7 @@
 
 mod crash;
 mod hostile;
+mod import;
 mod index;
 mod push;
 mod upkeep;

@@ -91,7 +91,7 @@ impl World {
     /// `nix copy --to` the server's cache, with a cold memory of what it has.
     pub fn push(&self, lab: &Lab, query: &str, path: &str) -> Output {
         let url = format!("https://127.0.0.1:{}/cache?secret-key=$PWD/key.sec&{query}", lab.port("https"));
-        let netrc = "--option netrc-file $PWD/netrc --option download-attempts 1";
+        let netrc = "--netrc-file $PWD/netrc --option download-attempts 1";
         self.run(&format!("rm -rf home; nix copy {netrc} --store $PWD/source --to \"{url}\" {path}"))
     }
 
