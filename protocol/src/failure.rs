@@ -87,7 +87,7 @@ codes! {
     DiskIo, "E-DISK-IO", "check the disk's health and cabling; replace it if this repeats";
     /// A tool such as mkfs failed.
     Tool, "E-TOOL", "the end of the tool's output is in the cause";
-    /// No configured cache has the store path.
+    /// No configured cache has the store path, or a cache lacks what the path refers to.
     ClosureMissing, "E-CLOSURE-MISSING", "push the closure to the cache: nix copy --to URL PATH";
     /// A narinfo has no signature of a trusted key.
     ClosureSignature, "E-CLOSURE-SIGNATURE", "sign the paths with a trusted key, or add the key to the spec";

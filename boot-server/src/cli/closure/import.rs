@@ -17,7 +17,11 @@ use protocol::{
     narinfo::NarInfo,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::task::JoinSet;
 
 /// Paths that are copied at once.
@@ -76,7 +80,7 @@ pub async fn run(args: Import) -> Result<()> {
     let missing = missing(&copier, &closure).await?;
     let mut done = Imported { present: (closure.len() - missing.len()) as u64, ..Imported::default() };
     copy(&copier, &closure, &missing, &mut done).await?;
-    for path in &args.paths {
+    for path in args.paths.iter().filter(|path| !missing.contains(path)) {
         copier.renew(path).await?;
     }
     print::result(args.output, &done, print::imported)
@@ -88,7 +92,7 @@ type Closure = BTreeMap<StorePath, NarInfo>;
 async fn walk(copier: &Arc<Copier>, paths: &[StorePath], keys: &[PublicKey]) -> Result<Closure> {
     let (mut closure, mut asking) = (Closure::new(), JoinSet::new());
     let mut queue: Vec<StorePath> = paths.to_vec();
-    let mut seen: std::collections::BTreeSet<StorePath> = paths.iter().cloned().collect();
+    let mut seen: BTreeSet<StorePath> = paths.iter().cloned().collect();
     loop {
         while asking.len() < QUESTIONS
             && let Some(path) = queue.pop()
@@ -160,7 +164,7 @@ impl Copier {
         Ok((info.path, sent))
     }
 
-    /// Puts the server's own narinfo again: what was asked for now counts as new, also where it was there already.
+    /// Puts the server's own narinfo again: what was asked for counts as new, also where it was there already.
     async fn renew(&self, path: &StorePath) -> Result<()> {
         let address = narinfo_path(path);
         let text = self.client.text(&address).await?;

@@ -5,5 +5,6 @@ mod hostile;
 mod import;
 mod index;
 mod push;
+mod together;
 mod upkeep;
 mod world;
