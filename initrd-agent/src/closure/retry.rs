@@ -33,6 +33,11 @@ impl Budget {
         self.bytes += bytes as u64;
     }
 
+    /// What came since the last failure restores no patience.
+    pub fn forget_progress(&mut self) {
+        self.bytes = 0;
+    }
+
     /// Waits for the next attempt, unless it was going well.
     ///
     /// # Errors

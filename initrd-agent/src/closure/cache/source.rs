@@ -78,12 +78,14 @@ pub struct Stream {
     reader: Reader,
     rate: Rate,
     stall: Duration,
+    /// It was given up as too slow, so what came counts for nothing.
+    pub too_slow: bool,
 }
 
 impl Stream {
     /// The bytes of `reader`, which must keep up as `limits` say; `place` names it in faults.
     pub fn new(place: String, reader: Reader, limits: &Limits) -> Self {
-        Self { place, reader, rate: Rate::new(limits.stall, limits.min_rate), stall: limits.stall }
+        Self { place, reader, rate: Rate::new(limits.stall, limits.min_rate), stall: limits.stall, too_slow: false }
     }
 
     /// The next bytes; none at the end.
@@ -105,6 +107,7 @@ impl Stream {
             // Trailers, and empty frames, which would read as the end.
             let Some(bytes) = frame.into_data().ok().filter(|bytes| !bytes.is_empty()) else { continue };
             if !self.rate.keeps_up(begin.elapsed(), bytes.len()) {
+                self.too_slow = true;
                 return Err(Fault::unreachable(format!("{}: the transfer is too slow", self.place)));
             }
             return Ok(Some(bytes));

@@ -88,6 +88,9 @@ impl<'a> Transfer<'a> {
     }
 
     async fn go_on(&mut self, mut fault: Fault) -> Result<(), Fault> {
+        if self.stream.too_slow {
+            self.budget.forget_progress();
+        }
         loop {
             self.budget.spend(fault).await?;
             match self.reopen().await {
