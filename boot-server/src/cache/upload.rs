@@ -188,7 +188,24 @@ fn read(activity: &str, hash: &str, text: &str) -> Result<NarInfo> {
 
 fn check_nar(folder: &Folder, info: &NarInfo) -> Result<()> {
     let (file, _) = nar_of(folder, info)?;
-    check::nar(file, info).map_err(|failure| failure.with_remedy(AGAIN))
+    let checked = check::nar(file, info);
+    if checked.is_err() {
+        remove_misnamed(folder, info)?;
+    }
+    checked.map_err(|failure| failure.with_remedy(AGAIN))
+}
+
+/// A power cut may have damaged a NAR that Nix wrote into the folder: Nix does not send what has the name already.
+fn remove_misnamed(folder: &Folder, info: &NarInfo) -> Result<()> {
+    let (mut file, _) = nar_of(folder, info)?;
+    let mut hashing = Hashing::new(std::io::sink());
+    std::io::copy(&mut file, &mut hashing).or_fail(Code::System, || format!("reading {} of the cache", info.url))?;
+    let Some(member @ Member::Nar(name)) = Member::parse(&info.url) else { return Ok(()) };
+    if member::hash_of_nar(name).is_some_and(|hash| hash != hashing.finish().0) {
+        tracing::warn!(nar = name, "removed: its content is not what its name says");
+        folder.remove(member)?;
+    }
+    Ok(())
 }
 
 fn nar_of(folder: &Folder, info: &NarInfo) -> Result<(std::fs::File, std::fs::Metadata)> {

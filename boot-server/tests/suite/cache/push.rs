@@ -37,6 +37,21 @@ fn a_second_push_sends_nothing() {
 }
 
 #[test]
+fn a_nar_that_a_power_cut_damaged_is_sent_again() {
+    let (lab, world) = (Lab::open(), World::new());
+    let top = world.leaf("leaf", 5000);
+    world.pushed(&lab, "compression=zstd", &top);
+    fs::remove_file(lab.dir().join(format!("cache/{}.narinfo", hash(&top)))).unwrap();
+    let nar = fs::read_dir(lab.dir().join("cache/nar")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&nar, vec![0; fs::metadata(&nar).unwrap().len() as usize]).unwrap();
+    // Nix sees the name and sends the narinfo alone.
+    let refused = world.push(&lab, "compression=zstd", &top);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("E-CLOSURE-CORRUPT"), "{refused:?}");
+    world.pushed(&lab, "compression=zstd", &top);
+    world.fetch(&lab, &top);
+}
+
+#[test]
 fn listings_are_refused_with_the_way_out() {
     let (lab, world) = (Lab::open(), World::new());
     let leaf = world.leaf("leaf", 10);
