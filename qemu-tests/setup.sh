@@ -11,8 +11,8 @@ packages=(
   qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 mtools gdisk
   # the demo system, its binary cache and the cluster
   nix-bin etcd-server etcd-client dpkg
-  # what the tests compare with
-  curl jq bzip2 brotli
+  # clients and servers that the tests let ours meet
+  curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
 )
 
 if ! command -v cargo >/dev/null; then
