@@ -107,8 +107,17 @@ impl std::error::Error for Fault {}
 
 /// The failure for an error of the target's file system.
 pub fn disk_failure(activity: impl fmt::Display, error: &io::Error) -> Failure {
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    Failure::from_error(if full { Code::NoSpace } else { Code::DiskIo }, activity, error)
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::NoSpace,
+        _ => Code::DiskIo,
+    };
+    let failure = Failure::from_error(code, activity, error);
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => failure.with_remedy(
+            "mount it writable; where the kernel made it read-only by itself, its log says which disk has failed",
+        ),
+        _ => failure,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     server::{Answer, Ask, Server},
-    world::{Forge, World, edge_cases, registered},
+    world::{Forge, World, edge_cases, peak_rss, registered},
 };
 use std::{fs, process::Command};
 
@@ -241,26 +241,6 @@ fn a_closure_index_of_another_origin_is_not_asked() {
     assert_eq!((narinfos(&server), other.take_log().len()), (6, 0));
 }
 
-/// The largest resident size of the agent while it failed, in KiB.
-fn peak_while_refused(world: &World, url: &str) -> u64 {
-    let agent = world.agent(&[url], &world.key);
-    let words = std::iter::once(agent.get_program()).chain(agent.get_args());
-    let output = Command::new("/usr/bin/env")
-        .args(["python3", "-c"])
-        .arg(
-            "import resource, subprocess, sys
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
-        )
-        .args(words)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (code, peak) = text.trim().split_once(' ').unwrap();
-    assert_ne!(code, "0");
-    peak.parse().unwrap()
-}
-
 #[test]
 fn texts_without_end_are_cut_off_at_a_bound_of_memory() {
     let world = World::new(&edge_cases(), "zstd");
@@ -273,8 +253,8 @@ fn texts_without_end_are_cut_off_at_a_bound_of_memory() {
             // Nothing else, so that it fails, and was not fetched.
             _ => Answer::Status(404),
         });
-        let peak = peak_while_refused(&world, &server.url);
-        assert!(peak < 64 << 10, "{endless}: {peak} KiB");
+        let (installed, peak) = peak_rss(&mut world.agent(&[&server.url], &world.key));
+        assert!(!installed && peak < 64 << 10, "{endless}: {peak} KiB");
     }
     assert!(registered(&world.path("root")).is_empty());
 }

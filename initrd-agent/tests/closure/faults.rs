@@ -123,28 +123,61 @@ fn a_closure_that_cannot_fit_is_refused_before_the_first_nar() {
     assert!(!server.take_log().iter().any(|path| path.starts_with("nar/")));
 }
 
+/// Runs the agent after `prepare` has mounted something of its own at the root, and copies the result out of that
+/// private mount for Nix to look at.
+fn on_a_mount(world: &World, prepare: &str) -> String {
+    let server = Server::honest(&world.cache());
+    let agent = world.agent(&[&server.url], &world.key);
+    let words = std::iter::once(agent.get_program()).chain(agent.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let root = world.path("root");
+    fs::create_dir_all(&root).unwrap();
+    let script = format!(
+        "{prepare}; {line} && exit 9; rm -f {root}/nix/var/nix/db/big-lock; cp -a {root} {root}.copy; umount {root}",
+        line = line.join(" "),
+        root = root.display()
+    );
+    let output = Command::new("unshare").args(["--mount", "bash", "-c", &script]).output().unwrap();
+    assert_ne!(output.status.code(), Some(9), "it was installed");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_read_only_file_system_is_named_and_nothing_is_asked_for() {
+    let world = World::new(&edge_cases(), "zstd");
+    let root = world.path("root").display().to_string();
+    let error = on_a_mount(&world, &format!("mount -t tmpfs -o ro tmpfs {root}"));
+    assert!(error.contains("E-DISK-IO") && error.contains("mount it writable"), "{error}");
+}
+
+#[test]
+fn a_disk_that_fails_while_it_is_written_has_its_code_and_what_was_registered_is_whole() {
+    let world = World::new(&edge_cases(), "zstd");
+    let root = world.path("root").display().to_string();
+    // A disk that promises 300 MB, and fails beyond the few that are behind it.
+    let back = world.path("back").display().to_string();
+    let error = on_a_mount(
+        &world,
+        &format!(
+            "mkdir {back}; mount -t tmpfs -o size=6m tmpfs {back}; truncate -s 300M {back}/disk;
+             mkfs.ext4 -q -O ^has_journal -E lazy_itable_init=1 {back}/disk; mount -o loop {back}/disk {root}"
+        ),
+    );
+    assert!(error.contains("E-DISK-IO") || error.contains("E-NO-SPACE"), "{error}");
+    let copy = world.path("root.copy");
+    assert!(!registered(&copy).contains(&world.toplevel));
+    world.nix(
+        "test ! -e root.copy/nix/var/nix/db/db.sqlite || nix-store --store $PWD/root.copy --verify --check-contents",
+    );
+}
+
 #[test]
 fn a_disk_that_fills_up_has_its_code_and_what_was_registered_is_whole() {
     let world = World::new(&edge_cases(), "zstd");
-    let server = Server::honest(&world.cache());
-    let agent = world.agent(&[&server.url], &world.key);
-    let line: Vec<String> = std::iter::once(agent.get_program())
-        .chain(agent.get_args())
-        .map(|word| format!("'{}'", word.to_str().unwrap()))
-        .collect();
-    let root = world.path("root");
-    fs::create_dir(&root).unwrap();
-    // Room enough for the bytes, but not for the 600 files: only writing shows it. The store is copied
-    // out of the private mount for Nix to look at.
-    let script = format!(
-        "mount -t tmpfs -o size=80m,nr_inodes=200 tmpfs {root}; {line} && exit 9; rm -f {root}/nix/var/nix/db/big-lock; \
-         cp -a {root} {root}.copy",
-        root = root.display(),
-        line = line.join(" ")
-    );
-    let output = Command::new("unshare").args(["--map-root-user", "--mount", "bash", "-c", &script]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("E-NO-SPACE"), "{output:?}");
+    // Room enough for the bytes, but not for the 600 files: only writing shows it.
+    let root = world.path("root").display().to_string();
+    let error = on_a_mount(&world, &format!("mount -t tmpfs -o size=80m,nr_inodes=200 tmpfs {root}"));
+    assert!(error.contains("E-NO-SPACE"), "{error}");
     fs::rename(world.path("root.copy"), world.path("copy")).unwrap();
     let store: Vec<String> = fs::read_dir(world.path("copy/nix/store"))
         .unwrap()

@@ -1,7 +1,6 @@
-//! What is installed, and that it is the same after any number of interruptions.
+//! What is installed.
 
 use crate::{
-    make::{self, Draw},
     server::{Answer, Server},
     world::{World, edge_cases, listing, registered, rows},
 };
@@ -59,53 +58,6 @@ fn what_is_registered_is_not_asked_for_again_and_what_was_lost_is() {
     world.install(&[&server.url]);
     assert_eq!(nars(&server.take_log()), 1);
     world.verify();
-}
-
-#[test]
-fn after_kill_at_any_time_nothing_registered_is_fetched_again_and_the_end_is_the_same() {
-    let world = World::new(&make::system(150, 6 << 20, 7), "zstd");
-    // Slow enough that a run would take several batches, and most kills come in the middle.
-    let server = Server::start(&world.cache(), |path, _| match path.starts_with("nar/") {
-        true => Answer::Late(Duration::from_millis(500)),
-        false => Answer::File,
-    });
-    let mut draw = Draw(std::process::id().into());
-    let reference = world.reference();
-    let is_complete = || {
-        assert_eq!(listing(&world.path("root")), listing(&reference));
-        assert_eq!(rows(&world.path("root")), rows(&reference));
-        world.verify();
-    };
-    let (mut kills, mut resumed) = (0, 0);
-    while kills < 12 || resumed == 0 {
-        let before = registered(&world.path("root"));
-        resumed += usize::from(!before.is_empty());
-        server.take_log();
-        let mut agent = world.agent(&[&server.url], &world.key).spawn().unwrap();
-        // Later and later, so that also a slow machine comes to register something.
-        std::thread::sleep(Duration::from_millis(draw.below(3500 + 200 * kills)));
-        let ended = agent.try_wait().unwrap();
-        agent.kill().unwrap();
-        agent.wait().unwrap();
-        // A NAR is only fetched after its narinfo.
-        let log = server.take_log();
-        for path in &before {
-            let name = format!("{}.narinfo", &path["/nix/store/".len()..][..32]);
-            assert!(!log.contains(&name), "{path} was registered");
-        }
-        assert!(before.is_subset(&registered(&world.path("root"))));
-        match ended {
-            None => kills += 1,
-            Some(status) => {
-                assert!(status.success());
-                is_complete();
-                world.nix("chmod -R u+w root; rm -r root");
-            }
-        }
-    }
-    world.install(&[&server.url]);
-    is_complete();
-    eprintln!("{kills} kills, {resumed} runs resumed");
 }
 
 #[test]

@@ -7,10 +7,12 @@ mod caches;
 #[allow(dead_code)]
 #[path = "../join/certificates.rs"]
 mod certificates;
+mod extremes;
 mod faults;
 mod hostile;
 mod install;
 mod keep;
+mod kills;
 #[allow(dead_code)]
 mod make;
 mod network;

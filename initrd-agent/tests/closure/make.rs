@@ -1,6 +1,6 @@
 //! Makes closures: the stream that `nix-store --import` reads, from trees made here or drawn by a seed.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 /// An object of a store path.
 pub enum Node {
@@ -16,6 +16,8 @@ pub enum Node {
 pub enum Contents {
     /// These bytes.
     Bytes(Vec<u8>),
+    /// So many zeros.
+    Zeros(u64),
     /// So many bytes drawn by a seed, about as compressible as programs are.
     Drawn { size: u64, seed: u64 },
 }
@@ -205,6 +207,11 @@ pub fn node(out: &mut impl Write, object: &Node) -> io::Result<()> {
 fn write_contents(out: &mut impl Write, contents: &Contents) -> io::Result<()> {
     let (size, seed) = match contents {
         Contents::Bytes(bytes) => return string(out, bytes),
+        Contents::Zeros(size) => {
+            number(out, *size)?;
+            io::copy(&mut io::repeat(0).take(*size), out)?;
+            return pad(out, *size);
+        }
         Contents::Drawn { size, seed } => (*size, *seed),
     };
     number(out, size)?;

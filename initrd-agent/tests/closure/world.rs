@@ -75,12 +75,17 @@ impl World {
 
     /// `closure install` of the toplevel into the folder `root`, with few and short retries.
     pub fn agent(&self, urls: &[&str], key: &str) -> Command {
+        self.agent_into("root", urls, key)
+    }
+
+    /// The same into another folder of the world.
+    pub fn agent_into(&self, root: &str, urls: &[&str], key: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_initrd-agent"));
         command.args(["closure", "install", "--json", "--attempts", "3", "--timeout", "3", "--trusted-key", key]);
         for url in urls {
             command.args(["--from", url]);
         }
-        command.arg("--root").arg(self.path("root")).arg(&self.toplevel);
+        command.arg("--root").arg(self.path(root)).arg(&self.toplevel);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -116,6 +121,23 @@ impl World {
         let query = self.nix(&format!("nix-store --store $PWD/root -qR {}", self.toplevel));
         let paths = String::from_utf8(query.stdout).unwrap().lines().count();
         assert_eq!(paths, registered(&self.path("root")).len());
+    }
+}
+
+/// Runs it to its end; whether it succeeded, and the largest resident size it had, in KiB. (What `wait4` says of a
+/// child begins with the size of the process that started it.)
+pub fn peak_rss(command: &mut Command) -> (bool, u64) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let now = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak = now.unwrap_or(peak);
+        if let Some(ended) = child.try_wait().unwrap() {
+            return (ended.success(), peak);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
@@ -227,12 +249,19 @@ impl Forge {
 
     /// A signed narinfo without references for an uncompressed NAR `nar/x.nar`.
     pub fn narinfo(&self, path: &str, nar: &[u8], nar_size: u64) -> String {
+        self.narinfo_with(path, "x.nar", nar, nar_size, &[])
+    }
+
+    /// The same for a NAR of this name, and with references (base names, in ascending order).
+    pub fn narinfo_with(&self, path: &str, name: &str, nar: &[u8], nar_size: u64, references: &[String]) -> String {
         let hash = protocol::encoding::nix_base32_encode(&protocol::encoding::Sha256::of(nar).0);
-        let fingerprint = format!("1;{path};sha256:{hash};{nar_size};");
+        let full: Vec<String> = references.iter().map(|base| format!("/nix/store/{base}")).collect();
+        let fingerprint = format!("1;{path};sha256:{hash};{nar_size};{}", full.join(","));
         let signature = data_encoding::BASE64.encode(self.pair.sign(fingerprint.as_bytes()).as_ref());
         format!(
-            "StorePath: {path}\nURL: nar/x.nar\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {nar_size}\n\
-             References: \nSig: forge-1:{signature}\n"
+            "StorePath: {path}\nURL: nar/{name}\nCompression: none\nNarHash: sha256:{hash}\nNarSize: {nar_size}\n\
+             References: {}\nSig: forge-1:{signature}\n",
+            references.join(" ")
         )
     }
 }

@@ -28,6 +28,8 @@ pub struct DemoSystem {
     pub public_key: String,
     /// Release of the kernel, also for the boot image.
     pub kernel: linux::Kernel,
+    /// Busybox, static.
+    pub busybox: PathBuf,
 }
 
 /// What is asked of Debian; the rest comes by Depends.
@@ -69,7 +71,8 @@ pub fn build(agent: &Path) -> Result<DemoSystem> {
     let key = store.signing_key()?;
     let binary_cache = cache.join("binary-cache");
     store.push(&toplevel, &binary_cache, &key)?;
-    Ok(DemoSystem { toplevel, closure, binary_cache, public_key: key.public, kernel })
+    let busybox = inputs.join("busybox/bin/busybox");
+    Ok(DemoSystem { toplevel, closure, binary_cache, public_key: key.public, kernel, busybox })
 }
 
 /// Static busybox with a link per applet: builder of every derivation and tool of the boot scripts.
