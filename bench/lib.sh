@@ -8,15 +8,24 @@ build_of() {
 }
 build() { build_of initrd-agent "$@"; }
 
-# A cache of a closure shaped like a NixOS system: paths, MiB, compression.
+# A cache of a closure shaped like a NixOS system: paths, MiB, compression. With a fourth word, $dir/source stays.
 make_cache() {
   "$maker" "$1" "$2" 2>"$dir/top" | nix-store --store "$dir/source" --import >/dev/null 2>&1
   top=$(cat "$dir/top")
   nix-store --generate-binary-cache-key bench-1 "$dir/key.sec" "$dir/key.pub"
   key=$(cat "$dir/key.pub")
   nix copy --store "$dir/source" --to "file://$dir/cache?compression=$3&secret-key=$dir/key.sec" "$top" 2>/dev/null
+  [ $# -gt 3 ] && return
   chmod -R u+w "$dir/source"
   rm -rf "$dir/source"
+}
+
+# A virtual machine gets its memory when it first touches it, at a tenth of the speed: not while we measure. MiB.
+warm_memory() {
+  mkdir -p "$dir/target"
+  mount -t tmpfs -o size=100% tmpfs "$dir/target"
+  dd if=/dev/zero of="$dir/target/fill" bs=1M count="$1" status=none
+  umount "$dir/target"
 }
 
 # The cache, or the folder $root in which $probe lies, behind nginx.
@@ -58,6 +67,11 @@ fresh_target() {
   sync -f "$dir/target"
 }
 
+remove_target() {
+  umount "$dir/target"
+  rm -f "$dir/image"
+}
+
 # Median of a column of numbers.
 median() {
   sort -n | awk '{ value[NR] = $1 } END { print (NR % 2) ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2 }'
@@ -69,6 +83,28 @@ column() { awk -v at="$2" '{ print $at }' "$dir/$1"; }
 row() {
   printf '%s %s %s' "$(column "$1" 1 | median)" "$(column "$1" 2 | median)" \
     "$(column "$1" 3 | median | awk '{ printf "%.0f", $1 / 1024 }')"
+}
+
+print_row() {
+  # shellcheck disable=SC2046
+  printf '%-38s %8s %8s %9s\n' "$1" $(row "$2")
+}
+
+# What Nix takes for each second, CPU second and MiB of ours, and the spread of our walls.
+ratios() {
+  # shellcheck disable=SC2046
+  set -- "$1" $(row "$1-ours") $(row "$1-nix")
+  awk -v a="$2" -v b="$5" -v c="$3" -v d="$6" 'BEGIN { printf "  %.2fx as fast, %.2fx of the CPU time\n", b / a, c / d }'
+}
+
+json_of_scenarios() {
+  local separator=
+  printf '{"bench":"closure","paths":%s,"mib":%s,"runs":%s,"scenarios":{' "$paths" "$mib" "$runs"
+  for scenario in $scenarios; do
+    printf '%s"%s":{"ours":%s,"nix":%s}' "$separator" "$scenario" "$(json "$scenario-ours")" "$(json "$scenario-nix")"
+    separator=,
+  done
+  printf '}}\n'
 }
 
 json() {
