@@ -5,7 +5,10 @@
 use super::{database::Database, order::Register, progress::Meter, store::Store};
 use protocol::{Code, Failure, failure::Result, narinfo::NarInfo};
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -14,30 +17,28 @@ const BATCH_BYTES: u64 = 128 << 20;
 /// ... or its first path is this old. Each batch also starts the write-back of all that is under way.
 const BATCH_AGE: Duration = Duration::from_secs(1);
 
-/// Registers the paths whose indices arrive, until the senders are gone, and closes the database.
+/// Registers the paths that arrive, until the senders are gone, and closes the database.
 ///
 /// # Errors
 /// `E-DISK-IO` or `E-NO-SPACE`.
 pub fn run(
-    unpacked: &Receiver<usize>,
-    infos: &[&NarInfo],
-    mut register: Register,
+    unpacked: &Receiver<Arc<NarInfo>>,
     mut database: Database,
     store: &Store,
     meter: &Meter,
 ) -> Result<Register> {
+    let mut register = Register::default();
     let mut more = true;
     while more {
-        more = collect(unpacked, infos, &mut register);
+        more = collect(unpacked, &mut register);
         tracing::debug!("syncing");
         store.sync()?;
-        let ready = register.take_ready();
+        let ready = register.take_ready(|path| database.is_registered(path));
         if ready.is_empty() {
             continue;
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let batch: Vec<&NarInfo> = ready.iter().map(|index| infos[*index]).collect();
-        database.register(&batch, now as i64)?;
+        database.register(&ready, now as i64)?;
         tracing::debug!("registered {} paths", ready.len());
         meter.add_paths(ready.len() as u64);
     }
@@ -46,16 +47,16 @@ pub fn run(
 }
 
 /// Collects one batch; false where it is the last.
-fn collect(unpacked: &Receiver<usize>, infos: &[&NarInfo], register: &mut Register) -> bool {
+fn collect(unpacked: &Receiver<Arc<NarInfo>>, register: &mut Register) -> bool {
     let Ok(first) = unpacked.recv() else { return false };
+    let mut bytes = first.nar_size;
     register.unpacked(first);
-    let mut bytes = infos[first].nar_size;
     let deadline = Instant::now() + BATCH_AGE;
     while bytes < BATCH_BYTES {
         match unpacked.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(index) => {
-                register.unpacked(index);
-                bytes = bytes.saturating_add(infos[index].nar_size);
+            Ok(info) => {
+                bytes = bytes.saturating_add(info.nar_size);
+                register.unpacked(info);
             }
             Err(RecvTimeoutError::Timeout) => break,
             Err(RecvTimeoutError::Disconnected) => return false,
@@ -66,7 +67,7 @@ fn collect(unpacked: &Receiver<usize>, infos: &[&NarInfo], register: &mut Regist
 
 /// A set of paths that cannot be registered although everything was unpacked.
 pub fn check_complete(register: &Register) -> Result<()> {
-    match register.is_complete() {
+    match register.is_empty() {
         true => Ok(()),
         false => Err(Failure::new(Code::Internal, "registering the closure: some paths wait for others")),
     }

@@ -122,18 +122,24 @@ impl Database {
         Ok(Registered { nar_hash: narinfo::parse_hash(&hash), nar_size: size.and_then(|size| size.try_into().ok()) })
     }
 
+    /// Whether a path is registered; false also where that cannot be read, as registering will say why.
+    pub fn is_registered(&self, path: &StorePath) -> bool {
+        let statement = self.connection.prepare_cached("select 1 from ValidPaths where path = ?");
+        statement.and_then(|mut valid| valid.exists([path.as_str()])).unwrap_or(false)
+    }
+
     /// Registers paths in one transaction. All they refer to must be registered, or among them.
     ///
     /// # Errors
     /// `E-DISK-IO` or `E-NO-SPACE`; then none of them is registered.
-    pub fn register(&mut self, paths: &[&NarInfo], now: i64) -> Result<()> {
+    pub fn register<I: AsRef<NarInfo>>(&mut self, paths: &[I], now: i64) -> Result<()> {
         let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
             for info in paths {
-                insert_path(&transaction, info, now)?;
+                insert_path(&transaction, info.as_ref(), now)?;
             }
             for info in paths {
-                insert_references(&transaction, info)?;
+                insert_references(&transaction, info.as_ref())?;
             }
             transaction.commit()
         };
@@ -212,6 +218,7 @@ fn write_schema(folder: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use protocol::narinfo;
+    use std::sync::Arc;
 
     const HASH: &str = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 
@@ -231,7 +238,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (info('a', "ab"), info('b', ""));
         let mut database = Database::open(folder.path()).unwrap();
-        database.register(&[&a, &b], 5).unwrap();
+        database.register(&[Arc::new(a.clone()), Arc::new(b.clone())], 5).unwrap();
         database.close().unwrap();
         assert!(!folder.path().join("db.sqlite-wal").exists());
         assert_eq!(fs::read(folder.path().join("schema")).unwrap(), b"10");
@@ -245,7 +252,7 @@ mod tests {
     fn a_path_with_a_reference_that_is_not_registered_registers_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut database = Database::open(folder.path()).unwrap();
-        assert!(database.register(&[&info('a', ""), &info('b', "c")], 5).is_err());
+        assert!(database.register(&[Arc::new(info('a', "")), Arc::new(info('b', "c"))], 5).is_err());
         assert_eq!(database.references(&info('a', "").path).unwrap(), None);
     }
 

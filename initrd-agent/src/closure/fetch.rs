@@ -7,10 +7,12 @@ use super::{
     cache::{Caches, Found, Transfer},
     decompress,
     fault::Fault,
+    order::Schedule,
     progress::{Meter, Share},
     retry::Budget,
     store::Store,
     unpack::unpack,
+    walk::Step,
 };
 use bytes::Bytes;
 use protocol::{
@@ -18,14 +20,23 @@ use protocol::{
     failure::Result,
     narinfo::{Compression, NarInfo},
 };
-use std::sync::{Arc, mpsc::Sender};
+use std::{
+    collections::HashMap,
+    sync::{Arc, mpsc::Sender},
+};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{
+        Semaphore,
+        mpsc::{self, UnboundedReceiver},
+    },
     task::JoinSet,
 };
 
 /// The budget of memory is counted in pieces of this size.
 const MEMORY_UNIT: u64 = 64 << 10;
+
+/// So many fetches are begun of paths whose references are not known or not under way, for want of better.
+const EARLY: usize = 8;
 
 /// What all fetches share.
 pub struct Fetcher {
@@ -54,49 +65,70 @@ impl Fetcher {
         }
     }
 
-    /// Fetches all of `missing` in this order of indices, and tells `unpacked` of each that is there.
-    /// When this returns, also with an error, no thread writes any more.
+    /// Fetches all that the walk tells of, and tells `unpacked` of each that is there. When this returns, also with an
+    /// error, no thread writes any more.
     ///
     /// # Errors
-    /// That of the first path that cannot be had.
-    pub async fn run(self: Arc<Self>, missing: &[Found], order: &[usize], unpacked: Sender<usize>) -> Result<()> {
-        let result = self.clone().run_all(missing, order, &unpacked).await;
+    /// The walk's, or that of the first path that cannot be had.
+    pub async fn run(
+        self: Arc<Self>,
+        steps: UnboundedReceiver<Result<Step>>,
+        unpacked: Sender<Arc<NarInfo>>,
+    ) -> Result<()> {
+        let result = self.clone().run_all(steps, &unpacked).await;
         let threads = u32::try_from(self.limits.parallelism.max(1)).unwrap_or(u32::MAX);
         let ended = self.threads.acquire_many(threads).await;
         drop(ended);
         result
     }
 
-    async fn run_all(self: Arc<Self>, missing: &[Found], order: &[usize], unpacked: &Sender<usize>) -> Result<()> {
-        let mut fetches: JoinSet<(usize, Result<()>)> = JoinSet::new();
-        let mut rest = order.iter();
+    async fn run_all(
+        self: Arc<Self>,
+        mut steps: UnboundedReceiver<Result<Step>>,
+        unpacked: &Sender<Arc<NarInfo>>,
+    ) -> Result<()> {
+        let mut fetches: JoinSet<Result<Arc<NarInfo>>> = JoinSet::new();
+        let (mut schedule, mut found, mut walking) = (Schedule::default(), HashMap::new(), true);
         loop {
             while fetches.len() < self.limits.downloads.max(1) {
-                let Some(&index) = rest.next() else { break };
-                let (fetcher, found) = (self.clone(), missing[index].clone());
-                fetches.spawn(async move { (index, fetcher.fetch(found).await) });
+                let early = fetches.len() < EARLY || !walking;
+                let Some(next) = schedule.take(early).and_then(|path| found.remove(&path)) else { break };
+                let fetcher = self.clone();
+                fetches.spawn(async move { fetcher.fetch(next).await });
             }
-            let Some(ended) = fetches.join_next().await else { return Ok(()) };
-            let (index, result) =
-                ended.map_err(|error| Failure::from_error(Code::Internal, "fetching a NAR", &error))?;
-            result?;
-            // Who registers has failed where nobody listens, and says why itself.
-            if unpacked.send(index).is_err() {
-                return Ok(());
+            tokio::select! {
+                // First all that is known, then what to fetch of it.
+                biased;
+                step = steps.recv(), if walking => match step.transpose()? {
+                    None => walking = false,
+                    Some(Step::Present(path)) => schedule.settle(&path),
+                    Some(Step::Missing(missing)) => {
+                        schedule.add(&missing.info);
+                        found.insert(missing.info.path.clone(), *missing);
+                    }
+                },
+                Some(ended) = fetches.join_next() => {
+                    let info = ended.map_err(|error| Failure::from_error(Code::Internal, "fetching a NAR", &error))??;
+                    // Who registers has failed where nobody listens, and says why itself.
+                    if unpacked.send(info).is_err() {
+                        return Ok(());
+                    }
+                }
+                else => return Ok(()),
             }
         }
     }
 
     /// Fetches one path, from another cache where one fails.
-    async fn fetch(&self, mut found: Found) -> Result<()> {
-        let wanted = found.info.clone();
+    async fn fetch(&self, mut found: Found) -> Result<Arc<NarInfo>> {
+        let wanted = Arc::new(found.info.clone());
         let mut tried = Vec::new();
         let mut worst: Option<Fault> = None;
         loop {
             let cache = self.caches.get(found.cache);
             let result = self.fetch_from(&found).await;
             cache.judge(result.as_ref().err());
-            let Err(fault) = result else { return Ok(()) };
+            let Err(fault) = result else { return Ok(wanted) };
             if !fault.other_cache_may_help() {
                 return Err(fault.failure);
             }

@@ -30,19 +30,19 @@ use cache::Caches;
 use database::Database;
 use fetch::Fetcher;
 use optimise::Links;
-use order::Register;
 use progress::Meter;
-use protocol::{Code, Failure, failure::Result, names::StorePath, narinfo::NarInfo, telemetry::Progress};
+use protocol::{Code, Failure, failure::Result, names::StorePath, telemetry::Progress};
 use signature::PublicKey;
 use std::{
     collections::HashSet,
     path::Path,
+    pin::pin,
     sync::{Arc, mpsc},
     time::Duration,
 };
 use store::Store;
-use tokio::sync::watch;
-use walk::{Closure, walk};
+use tokio::sync::{mpsc::unbounded_channel, watch};
+use walk::Walk;
 
 /// What to install, from where, and how much of the machine to take for it.
 pub struct Request<'a> {
@@ -91,7 +91,7 @@ impl Default for Limits {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             parallelism: (cores + 1).clamp(2, 8),
-            downloads: 16,
+            downloads: 32,
             memory: 32 << 20,
             stall: Duration::from_secs(30),
             min_rate: 1024,
@@ -129,67 +129,56 @@ pub async fn install(request: Request<'_>, progress: &watch::Sender<Progress>) -
     let (http, netrc, limits) = (&request.http, &request.netrc, &request.limits);
     let caches = Arc::new(Caches::open(request.substituters, http, netrc, limits, &trusted).await?);
     let store = Arc::new(Store::open(request.root, request.optimise).await?);
-    let mut database = Database::open(store.database())?;
-    tracing::debug!("walking the closure");
+    let database = Database::open(store.database())?;
     store.remove_temporaries()?;
     let damaged = match request.check {
         true => check::damaged(request.toplevels, &store, &database, request.limits.parallelism)?,
         false => HashSet::new(),
     };
-    let closure = walk(request.toplevels, &caches, &store, &mut database, &damaged).await?;
-    for found in closure.missing.iter().filter(|found| !damaged.contains(&found.info.path)) {
-        store.remove_unregistered(&found.info.path)?;
-    }
-    store.check_room(closure.nar_bytes())?;
-    tracing::debug!(missing = closure.missing.len(), present = closure.present, "fetching");
-
-    let summary = Summary {
-        paths_fetched: closure.missing.len() as u64,
-        paths_present: closure.present,
-        paths_damaged: damaged.len() as u64,
-        nar_bytes: closure.nar_bytes(),
-        paths_total: closure.present + closure.missing.len() as u64,
-        bytes_shared: 0,
-    };
-    let total = Progress { total_bytes: summary.nar_bytes, total_paths: summary.paths_total, ..Progress::default() };
-    let meter = Arc::new(Meter::default());
-    meter.add_paths(summary.paths_present);
-    let work = fetch_and_register(closure, caches, store.clone(), database, request.limits, meter.clone());
+    let (meter, paths_damaged) = (Arc::new(Meter::default()), damaged.len() as u64);
+    let walk = Walk { caches: caches.clone(), store: store.clone(), database, damaged, meter: meter.clone() };
+    let fetcher = Arc::new(Fetcher::new(caches, store.clone(), request.limits, meter.clone()));
+    let work = walk_fetch_and_register(walk, request.toplevels, fetcher, store.clone(), meter.clone());
     let result = tokio::select! {
         result = work => result,
-        () = meter.publish(total, progress) => Ok(()),
+        () = meter.publish(progress) => Ok(()),
     };
-    meter.publish_once(total, progress);
-    result.map(|()| Summary { bytes_shared: store.links().map_or(0, Links::saved), ..summary })
+    let (done, paths_present) = (meter.read(), meter.present());
+    progress.send_replace(done);
+    result.map(|()| Summary {
+        paths_fetched: done.total_paths - paths_present,
+        paths_present,
+        paths_damaged,
+        nar_bytes: done.total_bytes,
+        paths_total: done.total_paths,
+        bytes_shared: store.links().map_or(0, Links::saved),
+    })
 }
 
-/// Fetching and registering run beside each other; what was unpacked is registered even if a later path fails.
-async fn fetch_and_register(
-    closure: Closure,
-    caches: Arc<Caches>,
+/// Walking, fetching and registering run beside each other; what was unpacked is registered even if a later path fails.
+async fn walk_fetch_and_register(
+    walk: Walk,
+    toplevels: &[StorePath],
+    fetcher: Arc<Fetcher>,
     store: Arc<Store>,
-    database: Database,
-    limits: Limits,
     meter: Arc<Meter>,
 ) -> Result<()> {
-    let missing = Arc::new(closure.missing);
-    let infos: Vec<&NarInfo> = missing.iter().map(|found| &found.info).collect();
-    let references = order::references(&infos);
-    let sizes: Vec<u64> = infos.iter().map(|info| info.nar_size).collect();
-    let fetch_order = order::fetch_order(&references, &sizes);
-    let (sender, receiver) = mpsc::channel();
-    let registering = tokio::task::spawn_blocking({
-        let (missing, store, meter) = (missing.clone(), store.clone(), meter.clone());
-        move || {
-            let infos: Vec<&NarInfo> = missing.iter().map(|found| &found.info).collect();
-            commit::run(&receiver, &infos, Register::new(references), database, &store, &meter)
+    let writer = Database::open(store.database())?;
+    let (found, steps) = unbounded_channel();
+    let (unpacked, unregistered) = mpsc::channel();
+    let registering = tokio::task::spawn_blocking(move || commit::run(&unregistered, writer, &store, &meter));
+    let fetched = {
+        let (mut walking, mut fetching) = (pin!(walk.run(toplevels, found)), pin!(fetcher.run(steps, unpacked)));
+        let mut walked = false;
+        loop {
+            tokio::select! {
+                () = &mut walking, if !walked => walked = true,
+                fetched = &mut fetching => break fetched,
+            }
         }
-    });
-    let fetcher = Arc::new(Fetcher::new(caches, store, limits, meter));
-    let fetched = fetcher.run(&missing, &fetch_order, sender).await;
+    };
     tracing::debug!("fetched");
-    let registered = registering.await;
-    let register = registered.map_err(|error| Failure::from_error(Code::Internal, "registering", &error))?;
+    let register = registering.await.map_err(|error| Failure::from_error(Code::Internal, "registering", &error))?;
     // A full disk stops both; the fetch says which path was the last straw.
     fetched?;
     commit::check_complete(&register?)

@@ -18,27 +18,51 @@ const PERIOD: Duration = Duration::from_millis(200);
 pub struct Meter {
     bytes: AtomicU64,
     paths: AtomicU64,
+    total_bytes: AtomicU64,
+    total_paths: AtomicU64,
+    present: AtomicU64,
 }
 
 impl Meter {
-    /// Paths were registered, or are there already.
+    /// The walk has found a path that is to be fetched, of so many NAR bytes.
+    pub fn found(&self, nar_size: u64) {
+        self.total_bytes.fetch_add(nar_size, Ordering::Relaxed);
+        self.total_paths.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The walk has found a path that is there.
+    pub fn found_present(&self) {
+        self.present.fetch_add(1, Ordering::Relaxed);
+        self.total_paths.fetch_add(1, Ordering::Relaxed);
+        self.add_paths(1);
+    }
+
+    /// Paths that were there before.
+    pub fn present(&self) -> u64 {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    /// Paths were registered.
     pub fn add_paths(&self, count: u64) {
         self.paths.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Publishes until it is dropped.
-    pub async fn publish(&self, total: Progress, progress: &watch::Sender<Progress>) {
-        loop {
-            self.publish_once(total, progress);
-            tokio::time::sleep(PERIOD).await;
+    /// The counts as they are.
+    pub fn read(&self) -> Progress {
+        Progress {
+            done_bytes: self.bytes.load(Ordering::Relaxed),
+            total_bytes: self.total_bytes.load(Ordering::Relaxed),
+            done_paths: self.paths.load(Ordering::Relaxed),
+            total_paths: self.total_paths.load(Ordering::Relaxed),
         }
     }
 
-    /// Publishes the counts as they are.
-    pub fn publish_once(&self, total: Progress, progress: &watch::Sender<Progress>) {
-        let done_bytes = self.bytes.load(Ordering::Relaxed);
-        let done_paths = self.paths.load(Ordering::Relaxed);
-        progress.send_replace(Progress { done_bytes, done_paths, ..total });
+    /// Publishes until it is dropped.
+    pub async fn publish(&self, progress: &watch::Sender<Progress>) {
+        loop {
+            progress.send_replace(self.read());
+            tokio::time::sleep(PERIOD).await;
+        }
     }
 }
 
@@ -90,9 +114,8 @@ mod tests {
                 share.keep();
             }
         }
-        let (sender, receiver) = watch::channel(Progress::default());
-        meter.add_paths(2);
-        meter.publish_once(Progress { total_bytes: 9, ..Progress::default() }, &sender);
-        assert_eq!(*receiver.borrow(), Progress { done_bytes: 7, total_bytes: 9, done_paths: 2, total_paths: 0 });
+        meter.found(9);
+        meter.found_present();
+        assert_eq!(meter.read(), Progress { done_bytes: 7, total_bytes: 9, done_paths: 1, total_paths: 2 });
     }
 }

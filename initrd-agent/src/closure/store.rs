@@ -134,21 +134,16 @@ impl Store {
         }
     }
 
-    /// Checks that this many bytes of NARs will fit.
+    /// The room that there is now.
     ///
     /// # Errors
-    /// `E-NO-SPACE` where they will not.
-    pub fn check_room(&self, nar_bytes: u64) -> Result<()> {
-        let place = self.folder.display();
+    /// `E-DISK-IO`.
+    pub fn room(&self) -> Result<Room> {
+        let place = self.folder.display().to_string();
         let numbers = nix::sys::statvfs::fstatvfs(&self.handle)
             .or_fail(Code::DiskIo, || format!("asking for room in {place}"))?;
         let free = numbers.blocks_available().saturating_mul(numbers.fragment_size());
-        let needed = nar_bytes.saturating_add(MARGIN);
-        if free >= needed {
-            return Ok(());
-        }
-        let (needed, free) = (needed.div_ceil(1 << 20), free >> 20);
-        Err(Failure::new(Code::NoSpace, format!("the closure needs {needed} MiB in {place}, {free} MiB are free")))
+        Ok(Room { place, free, needed: MARGIN })
     }
 
     /// Everything written so far is on the disk when this returns.
@@ -158,6 +153,30 @@ impl Store {
     pub fn sync(&self) -> Result<()> {
         nix::unistd::syncfs(&self.handle)
             .map_err(|errno| disk_failure(format!("syncing {}", self.folder.display()), &errno.into()))
+    }
+}
+
+/// The room that was free, and how much of it is spoken for.
+#[derive(Debug)]
+pub struct Room {
+    place: String,
+    free: u64,
+    needed: u64,
+}
+
+impl Room {
+    /// Speaks for the NAR of one path more.
+    ///
+    /// # Errors
+    /// `E-NO-SPACE` where it will not fit.
+    pub fn take(&mut self, nar_size: u64) -> Result<()> {
+        self.needed = self.needed.saturating_add(nar_size);
+        if self.free >= self.needed {
+            return Ok(());
+        }
+        let (place, needed, free) = (&self.place, self.needed.div_ceil(1 << 20), self.free >> 20);
+        let cause = format!("the closure needs {needed} MiB or more in {place}, {free} MiB are free");
+        Err(Failure::new(Code::NoSpace, cause))
     }
 }
 
@@ -238,8 +257,9 @@ mod tests {
     async fn room_is_checked_with_a_margin() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), false).await.unwrap();
-        store.check_room(0).unwrap();
-        assert_eq!(store.check_room(u64::MAX).unwrap_err().code, Code::NoSpace);
+        let mut room = store.room().unwrap();
+        room.take(1).unwrap();
+        assert_eq!(room.take(u64::MAX).unwrap_err().code, Code::NoSpace);
     }
 
     #[tokio::test]

@@ -27,6 +27,10 @@ struct Reference {
 impl Reference {
     /// Every object of every registered path is as it should be.
     fn has_whole(&self, root: &Path, registered: &BTreeSet<String>) {
+        // A kill may come before there is a store.
+        if registered.is_empty() {
+            return;
+        }
         let objects = listing(root);
         for line in &self.listing {
             let path = line.split([' ', '/']).take(3).collect::<Vec<_>>().join("/");
