@@ -41,7 +41,8 @@ fn substituters(spec: &NodeSpec) -> Check {
         let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or(""));
         let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
         if host.is_none_or(str::is_empty) || !printable {
-            return Err(format!("system.substituters[{index}]: {url:?} is not an http or https URL"));
+            // Not shown: it may hold a password.
+            return Err(format!("system.substituters[{index}]: this is not an http or https URL"));
         }
     }
     Ok(())

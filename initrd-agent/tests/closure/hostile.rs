@@ -3,7 +3,7 @@
 use crate::{
     make::{Node, file, node, number, string},
     server::{Answer, Server},
-    world::{Forge, World, edge_cases},
+    world::{Forge, World, edge_cases, peak_rss},
 };
 use std::path::PathBuf;
 
@@ -106,6 +106,8 @@ fn an_endless_nar_ends_at_its_announced_size() {
     let server = trap.server(&announced, 1 << 20, move || Answer::Endless(head.clone()));
     let cause = trap.world.refused(&[&server.url], &trap.forge.key(), "E-CLOSURE-CORRUPT");
     assert!(cause.contains("longer"), "{cause}");
+    let (installed, peak) = peak_rss(&mut trap.world.agent(&[&server.url], &trap.forge.key()));
+    assert!(!installed && peak < 64 << 10, "{peak} KiB");
 }
 
 #[test]

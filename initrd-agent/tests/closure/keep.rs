@@ -155,3 +155,21 @@ fn umask_and_default_acl_of_the_caller_have_no_say() {
         assert_eq!(attributes, 0, "{path:?} has extended attributes");
     }
 }
+
+#[test]
+fn a_store_that_nix_made_is_completed_and_what_it_has_is_not_fetched() {
+    let world = World::new(&edge_cases(), "zstd");
+    let server = Server::honest(&world.cache());
+    let odd = format!("/nix/store/{}", edge_cases()[4].base);
+    world.nix(&format!("nix copy --from file://$PWD/cache --to $PWD/root {odd} --trusted-public-keys {}", world.key));
+    let before = registered(&world.path("root"));
+    let summary = world.install(&[&server.url]);
+    assert_eq!(
+        (&summary["paths_present"], &summary["paths_fetched"]),
+        (&before.len().into(), &(6 - before.len()).into())
+    );
+    let reference = world.reference();
+    assert_eq!(listing(&world.path("root")), listing(&reference));
+    assert_eq!(rows(&world.path("root")), rows(&reference));
+    world.verify();
+}
