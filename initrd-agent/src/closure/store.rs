@@ -88,13 +88,17 @@ impl Store {
         tree::remove(&self.folder.join(Self::temporary_name(path)))
     }
 
-    /// Removes the files of a path that is not registered.
+    /// Removes the files of a path that is not registered; whether there were any.
     ///
     /// # Errors
     /// `E-DISK-IO`.
-    pub fn remove_unregistered(&self, path: &StorePath) -> Result<()> {
+    pub fn remove_unregistered(&self, path: &StorePath) -> Result<bool> {
+        if !self.holds(path) {
+            return Ok(false);
+        }
         let path = self.folder.join(path.base());
-        tree::remove(&path).or_fail(Code::DiskIo, || format!("removing the unregistered {}", path.display()))
+        tree::remove(&path).or_fail(Code::DiskIo, || format!("removing the unregistered {}", path.display()))?;
+        Ok(true)
     }
 
     /// Removes everything that was half unpacked when an earlier run ended.
@@ -248,8 +252,8 @@ mod tests {
         fs::write(folder.join(other.base()), "").unwrap();
         store.remove_temporaries().unwrap();
         assert!(!temporary.exists() && store.holds(&other) && folder.join(".links").exists());
-        store.remove_unregistered(&other).unwrap();
-        store.remove_unregistered(&other).unwrap();
+        assert!(store.remove_unregistered(&other).unwrap());
+        assert!(!store.remove_unregistered(&other).unwrap());
         assert!(!store.holds(&other));
     }
 

@@ -104,9 +104,10 @@ impl Walk {
 
     /// Makes sure that the path fits with all before it, and that nothing stands in its place.
     fn accept(&self, found: &Found, room: &mut Room) -> Result<()> {
-        room.take(found.info.nar_size)?;
-        if !self.damaged.contains(&found.info.path) {
-            self.store.remove_unregistered(&found.info.path)?;
+        let path = &found.info.path;
+        // What an interrupted run left there gives its room back.
+        if self.damaged.contains(path) || !self.store.remove_unregistered(path)? {
+            room.take(found.info.nar_size)?;
         }
         self.meter.found(found.info.nar_size);
         Ok(())
