@@ -1,6 +1,7 @@
 //! The types that cross the wire between the agent, the boot-server and the image-builder.
 //!
-//! Nothing here does I/O, reads a clock or panics on input. Every type refuses unknown keys where an
+//! Nothing here opens a file or a socket, reads a clock or panics on input; archives ([`nar`]) are read and written
+//! through whatever implements `BufRead` and `Write`. Every type refuses unknown keys where an
 //! operator writes it, and tolerates them where a newer peer may send more.
 
 pub mod admin;
