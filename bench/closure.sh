@@ -37,9 +37,7 @@ clean() {
 }
 trap clean EXIT
 
-mkdir "$dir/conf"
-printf 'build-users-group =\nexperimental-features = nix-command\n' >"$dir/conf/nix.conf"
-export NIX_CONF_DIR=$dir/conf HOME=$dir/home
+isolate_nix
 
 run_ours() {
   "$measure" sh -c "'$agent' closure install --from $from --trusted-key $key --root $dir/target $top && sync -f $dir/target"

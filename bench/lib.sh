@@ -8,6 +8,13 @@ build_of() {
 }
 build() { build_of initrd-agent "$@"; }
 
+# Nix with settings and caches of its own.
+isolate_nix() {
+  mkdir -p "$dir/conf"
+  printf 'build-users-group =\nexperimental-features = nix-command\n' >"$dir/conf/nix.conf"
+  export NIX_CONF_DIR=$dir/conf HOME=$dir/home
+}
+
 # A cache of a closure shaped like a NixOS system: paths, MiB, compression. With a fourth word, $dir/source stays.
 make_cache() {
   "$maker" "$1" "$2" 2>"$dir/top" | nix-store --store "$dir/source" --import >/dev/null 2>&1

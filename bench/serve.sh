@@ -33,9 +33,8 @@ clean() {
 }
 trap clean EXIT
 
-mkdir -p "$dir/conf" "$dir/www/boot/nixos/vm" "$dir/images/blobs"
-printf 'build-users-group =\nexperimental-features = nix-command\n' >"$dir/conf/nix.conf"
-export NIX_CONF_DIR=$dir/conf HOME=$dir/home
+isolate_nix
+mkdir -p "$dir/www/boot/nixos/vm" "$dir/images/blobs"
 
 # An image of a profile, where the boot-server and where nginx look for it: name and MiB of its files.
 make_image() {

@@ -92,7 +92,7 @@ fn canonical(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
     if !is_canonical(&stat) {
         return Ok(false);
     }
-    if kind(&stat) != SFlag::S_IFDIR {
+    if pack::kind(&stat) != SFlag::S_IFDIR {
         return Ok(true);
     }
     let directory = pack::open(parent, name, OFlag::O_DIRECTORY)?;
@@ -104,12 +104,8 @@ fn canonical(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
     Ok(true)
 }
 
-fn kind(stat: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
-}
-
 fn is_canonical(stat: &FileStat) -> bool {
-    let mode = match kind(stat) {
+    let mode = match pack::kind(stat) {
         SFlag::S_IFLNK => stat.st_mode & 0o7777,
         SFlag::S_IFDIR => 0o555,
         _ if stat.st_mode & 0o100 != 0 => 0o555,

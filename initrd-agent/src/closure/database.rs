@@ -8,7 +8,7 @@ use protocol::{
     narinfo::{self, NarInfo},
 };
 use rusqlite::{Connection, OptionalExtension, params};
-use std::{collections::BTreeSet, fs, io::Write, path::Path};
+use std::{collections::BTreeSet, fs, io::Write, path::Path, sync::Arc};
 
 /// The number in `db/schema` of every Nix since 2.0.
 const SCHEMA: &str = "10";
@@ -132,14 +132,14 @@ impl Database {
     ///
     /// # Errors
     /// `E-DISK-IO` or `E-NO-SPACE`; then none of them is registered.
-    pub fn register<I: AsRef<NarInfo>>(&mut self, paths: &[I], now: i64) -> Result<()> {
+    pub fn register(&mut self, paths: &[Arc<NarInfo>], now: i64) -> Result<()> {
         let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
             for info in paths {
-                insert_path(&transaction, info.as_ref(), now)?;
+                insert_path(&transaction, info, now)?;
             }
             for info in paths {
-                insert_references(&transaction, info.as_ref())?;
+                insert_references(&transaction, info)?;
             }
             transaction.commit()
         };
@@ -218,7 +218,6 @@ fn write_schema(folder: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use protocol::narinfo;
-    use std::sync::Arc;
 
     const HASH: &str = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 

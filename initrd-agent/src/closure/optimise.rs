@@ -57,7 +57,7 @@ impl Links {
     /// Those of the file system; the tree is whole then, too, but its times may be wrong.
     pub fn share_tree(&self, parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
         let stat = pack::stat(parent, name)?;
-        match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+        match pack::kind(&stat) {
             SFlag::S_IFREG | SFlag::S_IFLNK => self.share(parent, name, &stat),
             SFlag::S_IFDIR => {
                 let directory = pack::open(parent, name, OFlag::O_DIRECTORY)?;

@@ -43,9 +43,17 @@ pub fn nar_hash(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<(Sha256, u64)
     Ok((Sha256(hashing.hash.finalize().into()), hashing.size))
 }
 
-/// What a reader of the object's metadata must know.
+/// The metadata of an object; links are not followed.
+///
+/// # Errors
+/// Those of the file system.
 pub fn stat(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<FileStat> {
     Ok(fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?)
+}
+
+/// Of what kind the object is: one of the bits of `S_IFMT`.
+pub fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
 /// The names in a directory, in the archive's order.
@@ -84,7 +92,7 @@ fn object(
     buffer: &mut [u8],
 ) -> io::Result<()> {
     let stat = stat(parent, name)?;
-    match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+    match kind(&stat) {
         SFlag::S_IFDIR if depth < MAX_DEPTH => {
             let directory = open(parent, name, OFlag::O_DIRECTORY)?;
             sink.enter(shown)?;

@@ -8,7 +8,10 @@ use super::{
     store::{Room, Store},
 };
 use protocol::{Code, Failure, failure::Result, names::StorePath};
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
 
 /// Requests under way at the same time.
@@ -97,7 +100,7 @@ impl Walk {
     }
 
     /// The references of a path that is registered and there. One whose files are gone or damaged is fetched again.
-    fn present(&self, path: &StorePath) -> Result<Option<impl IntoIterator<Item = StorePath> + use<>>> {
+    fn present(&self, path: &StorePath) -> Result<Option<BTreeSet<StorePath>>> {
         let references = self.database.references(path)?;
         Ok(references.filter(|_| self.store.holds(path) && !self.damaged.contains(path)))
     }
