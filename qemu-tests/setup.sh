@@ -5,8 +5,9 @@ set -euo pipefail
 packages=(
   # the Rust build: C parts, libblkid, bindgen
   build-essential pkg-config libblkid-dev libclang1-14 libclang-common-14-dev
-  # the boot image: the kernel, mkfs, iPXE
+  # the boot image: the kernel, mkfs, iPXE; the tools of its overlays
   linux-image-amd64 kmod zstd xz-utils cpio e2fsprogs dosfstools ipxe
+  xfsprogs btrfs-progs f2fs-tools cryptsetup-bin lvm2 thin-provisioning-tools mdadm
   # machines
   qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 mtools gdisk
   # the demo system, its binary cache and the cluster
