@@ -20,6 +20,7 @@ pub mod modules;
 pub mod names;
 pub mod nar;
 pub mod narinfo;
+pub mod overlay;
 pub mod parse;
 pub mod report;
 pub mod spec;
