@@ -85,11 +85,25 @@ fn disks(spec: &NodeSpec) -> Check {
             return Err(format!("disks.{key}.{name}: disks.devices.disk has no disk of this name"));
         }
     }
-    let empty = |selector: &protocol::spec::Selector| *selector == protocol::spec::Selector::default();
-    match spec.disks.select.iter().find(|(_, selector)| empty(selector)) {
-        Some((name, _)) => Err(format!("disks.select.{name}: a selector that names nothing matches every disk")),
-        None => Ok(()),
+    for (name, selector) in &spec.disks.select {
+        selector.check().map_err(|why| format!("disks.select.{name}: {why}"))?;
     }
+    let mut seen = HashSet::new();
+    for (index, path) in spec.disks.keep.iter().enumerate() {
+        if path != "/" && !is_plain(path) {
+            return Err(format!("disks.keep[{index}]: {path:?} is not an absolute mount point without . and .."));
+        }
+        if !seen.insert(path) {
+            return Err(format!("disks.keep[{index}]: {path:?} is there twice"));
+        }
+    }
+    Ok(())
+}
+
+/// An absolute path below `/`, without `.`, `..` and empty parts.
+fn is_plain(path: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain)) && !path.contains('\0')
 }
 
 fn files(key: &str, files: &[FileSpec]) -> Check {
@@ -98,9 +112,7 @@ fn files(key: &str, files: &[FileSpec]) -> Check {
     }
     let mut seen = HashSet::new();
     for (index, file) in files.iter().enumerate() {
-        let parts: Vec<&str> = file.path.split('/').collect();
-        let plain = |part: &&str| !part.is_empty() && *part != "." && *part != "..";
-        if !file.path.starts_with('/') || parts.len() < 2 || !parts[1..].iter().all(plain) || file.path.contains('\0') {
+        if !is_plain(&file.path) {
             return Err(format!("{key}[{index}].path: {:?} is not an absolute path without . and ..", file.path));
         }
         if file.path.starts_with("/nix/") {
@@ -130,7 +142,8 @@ mod tests {
             "system": {"toplevel": "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos",
                 "substituters": ["http://10.77.0.1:8080/cache"],
                 "trusted_public_keys": ["cache-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]},
-            "disks": {"devices": {"disk": {"main": {}}}, "select": {"main": {"serial": "x"}}},
+            "disks": {"devices": {"disk": {"main": {}}}, "select": {"main": {"serial": "x"}},
+                "keep": ["/"]},
             "files": [{"path": "/etc/motd", "mode": "0644", "content": "hi"}]})
     }
 
@@ -156,6 +169,10 @@ mod tests {
             ("/disks/devices", json!({}), "disks.devices.disk"),
             ("/disks/select", json!({"other": {"serial": "x"}}), "disks.select.other"),
             ("/disks/select/main", json!({}), "disks.select.main"),
+            ("/disks/select/main", json!({"size": "8"}), "disks.select.main: size"),
+            ("/disks/select/main", json!({"model": "<or> "}), "disks.select.main: model"),
+            ("/disks/keep", json!(["home"]), "disks.keep[0]"),
+            ("/disks/keep", json!(["/home", "/home"]), "disks.keep[1]"),
             ("/files/0/path", json!("/etc/../x"), "files[0].path"),
             ("/files/0/path", json!("etc/x"), "files[0].path"),
             ("/files/0/path", json!("/"), "files[0].path"),

@@ -20,11 +20,20 @@
   # The boot image.
   profile ? null,
   hostname ? null,
-  # By the layout's disk name: which disk it is (serial, wwn, model, size, ...), and what may be destroyed.
+  # By the layout's disk name: which disk it is (serial, wwn, model, size, ...), and what may be destroyed
+  # (install, wipe, keep, ignore).
   select ? { },
   wipe ? { },
   # Hold the plan until an admin has agreed to it.
   hold ? null,
+  # Mount points of file systems that a reinstallation keeps.
+  keep ? [ ],
+  # refuse or warn: what happens with a disk that says of itself that it fails.
+  health ? null,
+  # The layout's hooks may run.
+  allowHooks ? null,
+  # Discard the disks before they are partitioned.
+  discard ? null,
   # [{ path; mode; content; }]
   files ? [ ],
   # The same, given to this node alone. Mind that what a Nix expression holds may end up in a store.
@@ -77,7 +86,17 @@ in
   disks = {
     devices = plain devices;
   }
-  // given { inherit select wipe hold; };
+  // given {
+    inherit
+      select
+      wipe
+      hold
+      keep
+      health
+      discard
+      ;
+    allow_hooks = allowHooks;
+  };
 }
 // given {
   inherit

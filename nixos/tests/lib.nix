@@ -59,10 +59,18 @@ in
           bootOrder = "disk-first";
           wipe.main = "wipe";
           hold = true;
+          keep = [ "/home" ];
+          health = "warn";
+          allowHooks = true;
         }
       );
     in
-    spec.boot.order == "disk-first" && spec.disks.wipe.main == "wipe" && spec.disks.hold;
+    spec.boot.order == "disk-first" && spec.disks.wipe.main == "wipe"
+    && spec.disks.hold
+    && spec.disks.keep == [ "/home" ]
+    && spec.disks.health == "warn"
+    && spec.disks.allow_hooks
+    && !(spec.disks ? discard);
   "a layout and toplevel are taken from a configuration" =
     let
       nixosConfiguration.config = {

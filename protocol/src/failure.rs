@@ -81,8 +81,12 @@ codes! {
     DiskAmbiguous, "E-DISK-AMBIGUOUS", "narrow the selector until it matches one disk of the table (serial or wwn are exact)";
     /// A disk carries something that the wipe policy does not name.
     DiskForeign, "E-DISK-FOREIGN", "set the wipe policy of this disk to wipe if its content may be destroyed";
-    /// A disk cannot be used: read-only, removable, mounted, too small.
+    /// A disk cannot be used: read-only, removable, mounted, held, without a medium, too small.
     DiskUnfit, "E-DISK-UNFIT", "choose another disk of the table";
+    /// A disk says of itself that it fails, or does not read back what was written.
+    DiskFailing, "E-DISK-FAILING", "replace the disk, or set disks.health = \"warn\" in the spec to use it all the same";
+    /// Something of what stood on a disk is still there, or still active, after it was wiped.
+    DiskNotClean, "E-DISK-NOT-CLEAN", "wipe by hand what is named (wipefs, mdadm --stop, dmsetup remove), or power-cycle the machine";
     /// Reading or writing a disk failed.
     DiskIo, "E-DISK-IO", "check the disk's health and cabling; replace it if this repeats";
     /// A tool such as mkfs failed.

@@ -67,8 +67,19 @@ pub struct Disk {
     pub removable: bool,
     /// `host:channel:target:lun` of a SCSI disk.
     pub hctl: Option<String>,
+    /// Names in /dev/disk/by-id without the folder, as udev would make them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_id: Vec<String>,
     /// Path in /dev/disk/by-path without the folder, as udev would name it, where it can be derived.
     pub by_path: Option<String>,
+    /// The kernel's number for this very medium: no two disks have the same between two boots.
+    pub diskseq: Option<u64>,
+    /// The kernel's identifier of the unit, in whatever form; the paths of one multipath disk have the same.
+    pub wwid: Option<String>,
+    /// Sector size of the medium, bytes; 0 where the kernel does not say.
+    pub physical_sector_size: u32,
+    /// Takes discards (TRIM, UNMAP).
+    pub discard: bool,
 }
 
 /// How a disk is attached.

@@ -1,5 +1,6 @@
 //! NodeSpec: what an operator wants of a node.
 
+pub use crate::selector::Selector;
 use crate::{
     cluster::ClusterConfig,
     names::{Mac, NodeName, StorePath},
@@ -91,7 +92,7 @@ pub struct System {
 }
 
 /// Layout, disk choice and what may be destroyed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disks {
     /// `config.disko.devices`, evaluated.
@@ -105,38 +106,35 @@ pub struct Disks {
     /// Hold the plan until an admin has approved it.
     #[serde(default)]
     pub hold: bool,
+    /// Mount points of file systems that a reinstallation keeps: they must be there as laid out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// What happens with a disk that says of itself that it fails.
+    #[serde(default, skip_serializing_if = "HealthPolicy::is_default")]
+    pub health: HealthPolicy,
+    /// The layout's hooks (shell commands) may run; without it a layout that has any is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_hooks: bool,
+    /// Discard the whole disk before it is partitioned, where it can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discard: bool,
 }
 
-/// Hints that must match exactly one disk (Ironic's root device hints).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)]
-pub struct Selector {
-    /// A path: `/dev/vda`, `/dev/disk/by-id/...`, `/dev/disk/by-path/...`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub serial: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wwn: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vendor: Option<String>,
-    /// Bytes or `8G`; a range as `>=8G`, `<2T`, `8G..64G`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rotational: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hctl: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by_path: Option<String>,
-    /// Kernel name: `vda`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub transport: Option<crate::inventory::Transport>,
+/// What happens with a disk that says of itself that it fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthPolicy {
+    /// It is refused, with the numbers.
+    #[default]
+    Refuse,
+    /// It is used, and the numbers are shown.
+    Warn,
+}
+
+impl HealthPolicy {
+    fn is_default(&self) -> bool {
+        *self == HealthPolicy::default()
+    }
 }
 
 /// What may happen to a disk of the layout.
@@ -148,6 +146,10 @@ pub enum WipePolicy {
     Install,
     /// Whatever is on it may be destroyed.
     Wipe,
+    /// Its partition table and file systems must be there as laid out: they are mounted and never formatted.
+    Keep,
+    /// This disk of the layout is left out, as if the layout did not have it.
+    Ignore,
 }
 
 /// A file on the target.

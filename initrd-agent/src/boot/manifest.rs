@@ -90,12 +90,7 @@ mod tests {
             issued: NOW,
             expires: NOW + Duration::hours(1),
             system: System { toplevel: TOPLEVEL.parse().unwrap(), substituters: vec![], trusted_public_keys: vec![] },
-            disks: Disks {
-                devices: serde_json::json!({}),
-                select: Default::default(),
-                wipe: Default::default(),
-                hold: false,
-            },
+            disks: Disks { devices: serde_json::json!({}), ..Disks::default() },
             files: vec![],
             boot: Boot::default(),
         }

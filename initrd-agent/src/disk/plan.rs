@@ -144,6 +144,9 @@ fn plan_disk(name: &str, layout: &layout::Disk, disk: &Disk, wanted: &Disks, fac
     let guid = own_guid(facts.node, &format!("disk {name}"));
     let content = facts.contents.get(&disk.name).cloned().unwrap_or_default();
     let policy = wanted.wipe.get(name).copied().unwrap_or_default();
+    if matches!(policy, WipePolicy::Keep | WipePolicy::Ignore) {
+        return Err(facts.refuse(Code::Layout, &format!("disk {name}: its wipe policy is not known here yet")));
+    }
     // A table with this GUID can only have been written for this node and this disk of its layout.
     let own = content.table.as_ref().is_some_and(|table| table.guid == guid);
     if policy == WipePolicy::Install && !content.is_empty() && !own {

@@ -1,7 +1,6 @@
 //! Which disk a selector means: exactly one, or a refusal.
 
-use super::size;
-use protocol::{Code, inventory::Disk, inventory::Transport, spec::Selector};
+use protocol::{Code, hint::SizeHint, inventory::Disk, inventory::Transport, spec::Selector};
 
 /// Why a selector does not name a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,14 +38,9 @@ impl NoDisk {
 /// # Errors
 /// [`NoDisk`] for none, several, or a selector that says nothing.
 pub fn select<'a>(selector: &Selector, disks: &'a [Disk]) -> Result<&'a Disk, NoDisk> {
-    if *selector == Selector::default() {
-        return Err(NoDisk::Malformed("the selector names nothing".to_owned()));
-    }
-    let range = match &selector.size {
-        Some(text) => {
-            let malformed = || NoDisk::Malformed(format!("size {text:?} is not like 8G, >=8G or 8G..64G"));
-            Some(size::range(text).ok_or_else(malformed)?)
-        }
+    selector.check().map_err(NoDisk::Malformed)?;
+    let size = match &selector.size {
+        Some(text) => Some(SizeHint::parse(text).map_err(NoDisk::Malformed)?),
         None => None,
     };
     let fits = |disk: &&Disk| {
@@ -59,7 +53,7 @@ pub fn select<'a>(selector: &Selector, disks: &'a [Disk]) -> Result<&'a Disk, No
             && selector.name.as_ref().is_none_or(|name| *name == disk.name)
             && selector.rotational.is_none_or(|rotational| rotational == disk.rotational)
             && selector.transport.is_none_or(|transport| transport == disk.transport)
-            && range.as_ref().is_none_or(|range| range.contains(&disk.size))
+            && size.as_ref().is_none_or(|size| size.fits(disk.size))
             && selector.device.as_ref().is_none_or(|path| is_path_of(path, disk))
     };
     let mut matching: Vec<&Disk> = disks.iter().filter(fits).collect();

@@ -31,14 +31,23 @@ fn disk(sys: &Dir, block: &Dir) -> Disk {
         model: device.text("model").or_else(|| device.text("name").filter(|_| transport == Transport::Mmc)),
         vendor: device.text("vendor"),
         size: block.number("size").unwrap_or(0).saturating_mul(SIZE_UNIT),
-        sector_size: block.number("queue/logical_block_size").and_then(|size| u32::try_from(size).ok()).unwrap_or(512),
+        sector_size: sector_size(block, "queue/logical_block_size").max(512),
         rotational: block.flag("queue/rotational"),
         transport,
         read_only: block.flag("ro"),
         removable: block.flag("removable"),
         hctl: real.as_ref().filter(|real| is_scsi(real)).map(Dir::name),
+        by_id: Vec::new(),
         by_path: by_path::derive(sys, block),
+        diskseq: block.number("diskseq"),
+        wwid: block.text("wwid").or_else(|| device.text("wwid")),
+        physical_sector_size: sector_size(block, "queue/physical_block_size"),
+        discard: block.number("queue/discard_max_bytes").is_some_and(|most| most > 0),
     }
+}
+
+fn sector_size(block: &Dir, attribute: &str) -> u32 {
+    block.number(attribute).and_then(|size| u32::try_from(size).ok()).unwrap_or(0)
 }
 
 fn is_scsi(device: &Dir) -> bool {

@@ -19,7 +19,7 @@ fn disk(name: &str, serial: &str, size: u64) -> Disk {
 }
 
 fn wanted() -> Disks {
-    Disks { devices: hybrid_boot(), select: BTreeMap::new(), wipe: BTreeMap::new(), hold: false }
+    Disks { devices: hybrid_boot(), ..Disks::default() }
 }
 
 fn ext4(device: &str) -> Content {

@@ -1,0 +1,43 @@
+//! Sizes as people write them: powers of 1024 with a letter, or bytes.
+
+/// `500M` in bytes: K, M, G, T, P are powers of 1024 (also as `MiB`), and no unit is bytes.
+pub fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..].to_ascii_uppercase()[..] {
+        "" | "B" => 1,
+        "K" | "KIB" => 1 << 10,
+        "M" | "MIB" => 1 << 20,
+        "G" | "GIB" => 1u64 << 30,
+        "T" | "TIB" => 1 << 40,
+        "P" | "PIB" => 1 << 50,
+        _ => return None,
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn units_are_powers_of_1024() {
+        assert_eq!(bytes("500M"), Some(500 << 20));
+        assert_eq!(bytes("1TiB"), Some(1 << 40));
+        assert_eq!(bytes("512"), Some(512));
+        for bad in ["", "M", "-1M", "1.5G", "5X", "99999999999P"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_borne(text in "\\PC*") {
+            let _ = bytes(&text);
+        }
+    }
+}
