@@ -9,7 +9,7 @@ packages=(
   linux-image-amd64 kmod zstd xz-utils cpio e2fsprogs dosfstools ipxe
   xfsprogs btrfs-progs f2fs-tools cryptsetup-bin lvm2 thin-provisioning-tools mdadm
   # machines
-  qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 mtools gdisk
+  qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 mtools gdisk fdisk
   # the demo system, its binary cache and the cluster
   nix-bin etcd-server etcd-client dpkg
   # clients and servers that the tests let ours meet

@@ -6,6 +6,7 @@ pub mod child;
 pub mod command;
 pub mod demo_system;
 pub mod disk;
+pub mod disk_lab;
 pub mod etcd;
 pub mod lab;
 pub mod machine;

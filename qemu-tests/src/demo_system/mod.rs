@@ -3,7 +3,7 @@
 //! `demo-system/system.nix` says what it is; this gathers its inputs and runs Nix on them. Everything is kept in the
 //! cache folder, so that a second run takes a moment.
 
-mod linux;
+pub(crate) mod linux;
 mod nix;
 mod packages;
 
@@ -58,10 +58,7 @@ const WANTED: &[&str] = &[
 pub fn build(agent: &Path) -> Result<DemoSystem> {
     let cache = paths::cache()?;
     let inputs = cache.join("inputs");
-    fs::create_dir_all(&inputs).with_context(|| format!("creating {}", inputs.display()))?;
-
-    packages::gather(WANTED, &inputs)?;
-    unpack_busybox(&inputs)?;
+    let busybox = busybox()?;
     let kernel = linux::Kernel::of_this_host()?;
     kernel.copy_modules(&inputs.join("linux"))?;
 
@@ -71,8 +68,19 @@ pub fn build(agent: &Path) -> Result<DemoSystem> {
     let key = store.signing_key()?;
     let binary_cache = cache.join("binary-cache");
     store.push(&toplevel, &binary_cache, &key)?;
-    let busybox = inputs.join("busybox/bin/busybox");
     Ok(DemoSystem { toplevel, closure, binary_cache, public_key: key.public, kernel, busybox })
+}
+
+/// Static busybox, of the packages of the demo system.
+///
+/// # Errors
+/// They cannot be downloaded or unpacked.
+pub fn busybox() -> Result<PathBuf> {
+    let inputs = paths::cache()?.join("inputs");
+    fs::create_dir_all(&inputs).with_context(|| format!("creating {}", inputs.display()))?;
+    packages::gather(WANTED, &inputs)?;
+    unpack_busybox(&inputs)?;
+    Ok(inputs.join("busybox/bin/busybox"))
 }
 
 /// Static busybox with a link per applet: builder of every derivation and tool of the boot scripts.
