@@ -7,6 +7,18 @@
   kernel ? pkgs.linuxPackages.kernel,
   extraModules ? [ ],
   extraTools ? [ ],
+  # Their programs go into tool overlays; add bcachefs-tools or zfs where the kernel has the module.
+  overlayPackages ? with pkgs; [
+    btrfs-progs
+    cryptsetup
+    f2fs-tools
+    lvm2
+    mdadm
+    thin-provisioning-tools
+    xfsprogs
+  ],
+  # Names of tool sets that are put into the image itself, or [ "all" ].
+  toolsInside ? [ ],
 }:
 let
   inherit (pkgs) lib;
@@ -18,11 +30,13 @@ pkgs.runCommand "centra-image-${profile}"
       packages.image-builder
       pkgs.e2fsprogs
       pkgs.dosfstools
-    ];
+    ]
+    ++ map lib.getBin overlayPackages;
   }
   ''
     image-builder build --profile ${lib.escapeShellArg profile} --out $out \
       --trust ${trust} --agent ${lib.getExe packages.initrd-agent} \
       --kernel ${kernel}/bzImage --modules ${kernel.modules or kernel}/lib/modules/${kernel.modDirVersion} \
-      ${repeat "--extra-module" extraModules} ${repeat "--extra-tool" extraTools}
+      ${repeat "--extra-module" extraModules} ${repeat "--extra-tool" extraTools} \
+      ${lib.optionalString (toolsInside != [ ]) "--with ${lib.escapeShellArg (lib.concatStringsSep "," toolsInside)}"}
   ''

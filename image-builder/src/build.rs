@@ -1,20 +1,52 @@
 //! `image-builder build`: kernel, agent, trust anchors, modules and tools become a bzImage and an initrd.
 
 use crate::{
-    command, cpio, kernel, libraries, modules, profile, store,
+    command, cpio, kernel, libraries,
+    modules::Modules,
+    overlay::{self, Content},
+    profile, store,
     tree::{Node, Tree},
     trust,
 };
 use protocol::{
     Code, Timestamp,
     failure::{OrFail, Result},
-    image::{Artefact, ImageIndex},
+    image::ImageIndex,
+    overlay::{LIST, OverlayList, ToolSet},
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 /// The best that the kernel's own decompressor takes without a window above 8 MiB.
 const ZSTD_LEVEL: i32 = 19;
+
+/// Tool sets that are put into the image itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inside {
+    /// These; it is an error where this machine lacks one.
+    Named(BTreeSet<ToolSet>),
+    /// All that this machine has.
+    All,
+}
+
+impl Default for Inside {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Inside {
+    fn has(&self, set: ToolSet) -> bool {
+        *self == Self::All || self.is_named(set)
+    }
+
+    fn is_named(&self, set: ToolSet) -> bool {
+        matches!(self, Self::Named(sets) if sets.contains(&set))
+    }
+}
 
 /// What to build.
 #[derive(Debug)]
@@ -33,6 +65,8 @@ pub struct Request {
     pub extra_modules: Vec<String>,
     /// Tools beyond the profile's, by name or path.
     pub extra_tools: Vec<String>,
+    /// Tool sets inside; of the others there will be overlays.
+    pub with: Inside,
     /// CAs for caches on the public internet, PEM.
     pub ca_bundle: Option<PathBuf>,
     /// Floor for the node's clock.
@@ -54,6 +88,10 @@ pub struct Report {
     pub modules: usize,
     /// Optional modules that this kernel does not have.
     pub absent_modules: Vec<String>,
+    /// Tool sets inside the image.
+    pub with: BTreeSet<ToolSet>,
+    /// Tool sets that there is no overlay of, and why.
+    pub absent_overlays: BTreeMap<ToolSet, String>,
 }
 
 impl Report {
@@ -72,35 +110,80 @@ pub fn run(request: &Request) -> Result<Report> {
     let kernel = kernel::read(request.kernel.as_deref(), request.modules.as_deref())?;
     let agent_version = command::version_of(&request.agent)?;
 
+    let modules = Modules::open(&kernel)?;
+    let required = profile.modules.iter().copied().chain(request.extra_modules.iter().map(String::as_str));
+    let chosen = modules.choose(required, profile.optional)?;
+    let sets = gather(&modules, &request.with)?;
+
     let mut tree = skeleton();
     libraries::add_program(&mut tree, &request.agent, "init")?;
     tree.file("etc/centra/trust.json", trust::read(&request.trust, request.build_time)?);
-    let included = modules::add(&mut tree, &kernel, profile, &request.extra_modules)?;
+    modules.put(&mut tree, &chosen.keep)?;
     add_tools(&mut tree, profile.tools, &request.extra_tools)?;
     if let Some(path) = &request.ca_bundle {
         let bundle = std::fs::read(path).or_fail(Code::Image, || format!("reading {}", path.display()))?;
         tree.file("etc/ssl/certs/ca-certificates.crt", bundle);
     }
+    // It covers the overlays, so that the agent finds their modules once they are there.
+    let indexed = sets.present.values().flat_map(|content| &content.modules).chain(&chosen.keep).copied().collect();
+    modules.put_index(&mut tree, &indexed);
+    let (inside, overlays): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        sets.present.into_iter().partition(|(set, _)| request.with.has(*set));
+    let with: BTreeSet<ToolSet> = inside.keys().copied().collect();
+    for content in inside.into_values() {
+        tree.merge(content.tree);
+    }
+    let blobs = pack_overlays(overlays, &tree)?;
+    let overlays: OverlayList = blobs.iter().map(|(set, bytes)| (*set, store::describe(bytes))).collect();
+    tree.file(LIST, serde_json::to_vec(&overlays).or_fail(Code::Internal, || "listing the overlays")?);
 
     let initrd = compress(&cpio::write(&tree)?)?;
+    for bytes in blobs.values() {
+        store::put(&request.out, bytes)?;
+    }
     let artefacts = BTreeMap::from([
         ("bzImage".to_owned(), store::put(&request.out, &kernel.image)?),
         ("initrd".to_owned(), store::put(&request.out, &initrd)?),
     ]);
-    let image = index(profile.name, kernel.release, agent_version, artefacts)?;
+    let profile = profile.name.parse().or_fail(Code::Image, || "naming the profile")?;
+    let image = ImageIndex { format: 1, profile, kernel: kernel.release, agent_version, artefacts, overlays };
     let index = store::put_index(&request.out, &image)?;
-    let parts = parts(&tree);
-    Ok(Report { index, image, parts, modules: included.files, absent_modules: included.absent })
+    let modules = tree.iter().filter(|(path, _)| path.ends_with(".ko")).count();
+    let absent_modules = chosen.absent;
+    Ok(Report { index, image, parts: parts(&tree), modules, absent_modules, with, absent_overlays: sets.absent })
 }
 
-fn index(
-    profile: &str,
-    kernel: String,
-    agent_version: String,
-    artefacts: BTreeMap<String, Artefact>,
-) -> Result<ImageIndex> {
-    let profile = profile.parse().or_fail(Code::Image, || "naming the profile")?;
-    Ok(ImageIndex { format: 1, profile, kernel, agent_version, artefacts })
+struct Sets<'a> {
+    present: BTreeMap<ToolSet, Content<'a>>,
+    absent: BTreeMap<ToolSet, String>,
+}
+
+fn gather<'a>(modules: &'a Modules, with: &Inside) -> Result<Sets<'a>> {
+    let mut sets = Sets { present: BTreeMap::new(), absent: BTreeMap::new() };
+    for set in ToolSet::ALL {
+        match overlay::gather(*set, modules) {
+            Ok(content) => _ = sets.present.insert(*set, content),
+            Err(failure) if with.is_named(*set) => {
+                return Err(failure.context(format!("putting the {set} tools into the image")));
+            }
+            Err(failure) => _ = sets.absent.insert(*set, failure.cause),
+        }
+    }
+    Ok(sets)
+}
+
+/// The blobs, of what the image does not have itself.
+fn pack_overlays(overlays: BTreeMap<ToolSet, Content<'_>>, base: &Tree) -> Result<BTreeMap<ToolSet, Vec<u8>>> {
+    let pack = |content: Content<'_>| compress(&overlay::archive(&content.tree.without(base))?);
+    std::thread::scope(|scope| {
+        let packers: Vec<_> =
+            overlays.into_iter().map(|(set, content)| (set, scope.spawn(move || pack(content)))).collect();
+        let join = |(set, packer): (ToolSet, std::thread::ScopedJoinHandle<'_, Result<Vec<u8>>>)| {
+            let blob = packer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((set, blob))
+        };
+        packers.into_iter().map(join).collect()
+    })
 }
 
 /// The folders and nodes that must be there before the agent has mounted anything.
@@ -131,7 +214,7 @@ fn add_tools(tree: &mut Tree, tools: &[&str], extra: &[String]) -> Result<()> {
 }
 
 fn compress(archive: &[u8]) -> Result<Vec<u8>> {
-    zstd::bulk::compress(archive, ZSTD_LEVEL).or_fail(Code::Image, || "compressing the initrd")
+    zstd::bulk::compress(archive, ZSTD_LEVEL).or_fail(Code::Image, || "compressing an archive")
 }
 
 fn parts(tree: &Tree) -> BTreeMap<&'static str, u64> {

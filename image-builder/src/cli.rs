@@ -1,8 +1,11 @@
 //! The command line.
 
-use crate::{build, deploy};
+use crate::{
+    build::{self, Inside},
+    deploy,
+};
 use clap::{Parser, Subcommand};
-use protocol::{Code, Failure, Timestamp, failure::Result};
+use protocol::{Code, Failure, Timestamp, failure::Result, overlay::UnknownToolSet};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -18,7 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Make a kernel and an initrd with the index that the boot-server serves from
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Copy built images into the folder of a boot-server, atomically
     Deploy(DeployArgs),
 }
@@ -46,6 +49,10 @@ struct BuildArgs {
     /// A tool beyond the profile's, by name or path
     #[arg(long, value_name = "TOOL")]
     extra_tool: Vec<String>,
+    /// Tool sets inside the image, for machines that boot without a boot-server's overlays: names with commas
+    /// between, or all
+    #[arg(long, value_name = "SETS", value_parser = inside)]
+    with: Option<Inside>,
     /// CA certificates (PEM) for Nix caches outside
     #[arg(long, value_name = "FILE")]
     ca_bundle: Option<PathBuf>,
@@ -79,7 +86,7 @@ struct DeployArgs {
 /// Parses the command line and runs it.
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Build(args) => build(args),
+        Command::Build(args) => build(*args),
         Command::Deploy(args) => deploy(&args),
     };
     match done {
@@ -114,10 +121,19 @@ fn request(args: BuildArgs) -> Result<build::Request> {
         modules: args.modules,
         extra_modules: args.extra_module,
         extra_tools: args.extra_tool,
+        with: args.with.unwrap_or_default(),
         ca_bundle: args.ca_bundle,
         build_time: args.build_time.map(time).transpose()?,
         out: args.out,
     })
+}
+
+/// `all`, or the names of tool sets.
+fn inside(text: &str) -> std::result::Result<Inside, UnknownToolSet> {
+    match text {
+        "all" => Ok(Inside::All),
+        names => names.split(',').map(str::parse).collect::<std::result::Result<_, _>>().map(Inside::Named),
+    }
 }
 
 fn table(report: &build::Report) -> String {
@@ -135,6 +151,17 @@ fn table(report: &build::Report) -> String {
     }
     if !report.absent_modules.is_empty() {
         let _ = writeln!(text, "not in this kernel: {}", report.absent_modules.join(" "));
+    }
+    if !report.with.is_empty() {
+        let names: Vec<&str> = report.with.iter().map(|set| set.name()).collect();
+        let _ = writeln!(text, "tools inside: {}", names.join(" "));
+    }
+    let _ = writeln!(text, "overlays:");
+    for (set, artefact) in &image.overlays {
+        let _ = writeln!(text, "  {:<10} {:>10}  {}", set.name(), mib(artefact.size), artefact.sha256);
+    }
+    for (set, cause) in &report.absent_overlays {
+        let _ = writeln!(text, "  {:<10} {:>10}  {cause}", set.name(), "none");
     }
     let _ = writeln!(text, "{}", report.index.display());
     text
@@ -161,4 +188,18 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
         .map_err(|error| Failure::from_error(Code::Internal, "printing the result", &error))?;
     println!("{json}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::overlay::ToolSet;
+
+    #[test]
+    fn tool_sets_are_named_with_commas_or_all_at_once() {
+        assert_eq!(inside("all"), Ok(Inside::All));
+        assert_eq!(inside("lvm,mdadm"), Ok(Inside::Named([ToolSet::Lvm, ToolSet::Mdadm].into())));
+        assert!(inside("lvm,floppy").unwrap_err().to_string().contains("floppy"));
+        assert!(inside("").is_err());
+    }
 }

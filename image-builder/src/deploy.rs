@@ -37,7 +37,7 @@ pub fn run(from: &Path, to: &Path, prune: bool) -> Result<Report> {
             .with_remedy("build one: image-builder build --profile vm --out DIR"));
     }
     let mut report = Report::default();
-    for artefact in images.iter().flat_map(|index| index.artefacts.values()) {
+    for artefact in images.iter().flat_map(ImageIndex::blobs) {
         let source = store::blobs(from).join(artefact.sha256.hex());
         let bytes = fs::read(&source).or_fail(Code::Image, || format!("reading {}", source.display()))?;
         if Sha256::of(&bytes) != artefact.sha256 {
@@ -74,11 +74,9 @@ fn indexes(folder: &Path) -> Result<Vec<ImageIndex>> {
 }
 
 fn prune_blobs(folder: &Path) -> Result<usize> {
-    let named: BTreeSet<String> = indexes(folder)?
-        .iter()
-        .flat_map(|index| index.artefacts.values())
-        .map(|artefact| artefact.sha256.hex())
-        .collect();
+    let images = indexes(folder)?;
+    let named: BTreeSet<String> =
+        images.iter().flat_map(ImageIndex::blobs).map(|artefact| artefact.sha256.hex()).collect();
     let blobs = store::blobs(folder);
     let entries = fs::read_dir(&blobs).or_fail(Code::Image, || format!("reading {}", blobs.display()))?;
     let mut pruned = 0;
@@ -96,17 +94,21 @@ fn prune_blobs(folder: &Path) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::overlay::ToolSet;
     use std::collections::BTreeMap;
 
+    /// An image with this initrd and an overlay.
     fn image(folder: &Path, initrd: &[u8]) -> Sha256 {
         let artefact = store::put(folder, initrd).unwrap();
         let sha256 = artefact.sha256;
+        let overlay = store::put(folder, &[initrd, b" tools"].concat()).unwrap();
         let index = ImageIndex {
             format: 1,
             profile: "vm".parse().unwrap(),
             kernel: "6.1".into(),
             agent_version: "1".into(),
             artefacts: BTreeMap::from([("initrd".to_owned(), artefact)]),
+            overlays: BTreeMap::from([(ToolSet::Lvm, overlay)]),
         };
         store::put_index(folder, &index).unwrap();
         sha256
@@ -119,11 +121,12 @@ mod tests {
         run(from.path(), to.path(), false).unwrap();
         let new = image(from.path(), b"new");
         let report = run(from.path(), to.path(), false).unwrap();
-        assert_eq!(report, Report { profiles: vec!["vm".into()], bytes: 3, pruned: 0 });
+        assert_eq!(report, Report { profiles: vec!["vm".into()], bytes: 12, pruned: 0 });
         let blob = |sha256: Sha256| to.path().join("blobs").join(sha256.hex());
-        assert!(blob(old).exists() && blob(new).exists());
-        assert_eq!(run(from.path(), to.path(), true).unwrap().pruned, 1);
-        assert!(!blob(old).exists() && blob(new).exists());
+        let overlay = |initrd: &str| blob(Sha256::of(format!("{initrd} tools").as_bytes()));
+        assert!(blob(old).exists() && blob(new).exists() && overlay("new").exists());
+        assert_eq!(run(from.path(), to.path(), true).unwrap().pruned, 2);
+        assert!(!blob(old).exists() && !overlay("old").exists() && blob(new).exists() && overlay("new").exists());
     }
 
     #[test]

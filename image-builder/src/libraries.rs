@@ -59,6 +59,21 @@ pub fn add_program(tree: &mut Tree, source: &Path, target: &str) -> Result<()> {
     Ok(())
 }
 
+/// Puts a library that a program opens while it runs, where this machine has it. It is looked for where the loader
+/// will: in the program's folders, the system's and the loader's own.
+///
+/// # Errors
+/// As [`add_program`].
+pub fn add_opened_library(tree: &mut Tree, name: &str, program: &Path) -> Result<()> {
+    let elf = parse(program, &read(program)?)?;
+    let beside_loader = || elf.interpreter.as_ref().map(|loader| origin(Path::new(loader)).join(name));
+    let found = find_library(name, &origin(program), &elf.search).ok();
+    match found.or_else(beside_loader).filter(|path| path.is_file()) {
+        Some(path) => add_program(tree, &path, &path.to_string_lossy()),
+        None => Ok(()),
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).or_fail(Code::Image, || format!("reading {}", path.display()))
 }

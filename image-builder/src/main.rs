@@ -12,6 +12,7 @@ mod elf;
 mod kernel;
 mod libraries;
 mod modules;
+mod overlay;
 mod profile;
 mod store;
 mod tree;

@@ -1,49 +1,84 @@
 //! Chooses the modules of an image and puts them into its tree.
 
-use crate::{kernel::Kernel, profile::Profile, tree::Tree};
+use crate::{kernel::Kernel, tree::Tree};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
     modules::{IndexFiles, ModuleIndex},
 };
-use std::{collections::BTreeSet, io::Read, path::Path};
+use std::{
+    collections::BTreeSet,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// No module of a kernel comes near; a compressed one that claims more is damaged.
 const LARGEST_MODULE: u64 = 64 << 20;
 
-/// What was put into the tree.
-#[derive(Debug, Default)]
-pub struct Included {
-    /// Modules that are files.
-    pub files: usize,
-    /// Optional modules that this kernel does not have.
+/// The modules of a kernel.
+pub struct Modules {
+    index: ModuleIndex,
+    /// modules.builtin as depmod wrote it.
+    builtin: String,
+    /// On the build machine.
+    source: PathBuf,
+    /// In the image.
+    target: String,
+}
+
+/// Modules by name, with all that they need.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Chosen<'a> {
+    /// Those that are files.
+    pub keep: BTreeSet<&'a str>,
+    /// Optional ones that this kernel does not have.
     pub absent: Vec<String>,
 }
 
-/// Puts the modules of a profile, with all that they need and a reduced index, under /lib/modules.
-///
-/// # Errors
-/// `E-IMAGE` for a module that must be there and is not, and for one that cannot be read.
-pub fn add(tree: &mut Tree, kernel: &Kernel, profile: &Profile, extra: &[String]) -> Result<Included> {
-    let text = |name: &str| read_index(&kernel.modules, name);
-    let (dep, alias, softdep, builtin) =
-        (text("modules.dep")?, text("modules.alias")?, text("modules.softdep")?, text("modules.builtin")?);
-    let index = ModuleIndex::parse(IndexFiles { dep: &dep, alias: &alias, softdep: &softdep, builtin: &builtin });
-    let required = profile.modules.iter().copied().chain(extra.iter().map(String::as_str));
-    let chosen = choose(&index, required, profile.optional)?;
-
-    let folder = format!("lib/modules/{}", kernel.release);
-    for name in &chosen.keep {
-        let path = &index.modules()[*name].path;
-        let bytes = read_module(&kernel.modules.join(path))?;
-        tree.file(&format!("{folder}/{}", uncompressed(path)), bytes);
+impl Modules {
+    /// Reads the index of the kernel's modules.
+    ///
+    /// # Errors
+    /// `E-IMAGE` where it cannot be read.
+    pub fn open(kernel: &Kernel) -> Result<Self> {
+        let text = |name: &str| read_index(&kernel.modules, name);
+        let (dep, alias, softdep, builtin) =
+            (text("modules.dep")?, text("modules.alias")?, text("modules.softdep")?, text("modules.builtin")?);
+        let index = ModuleIndex::parse(IndexFiles { dep: &dep, alias: &alias, softdep: &softdep, builtin: &builtin });
+        let target = format!("lib/modules/{}", kernel.release);
+        Ok(Self { index, builtin, source: kernel.modules.clone(), target })
     }
-    let files = index.clone().with_paths(uncompressed).reduced(&chosen.keep);
-    tree.file(&format!("{folder}/modules.dep"), files.dep);
-    tree.file(&format!("{folder}/modules.alias"), files.alias);
-    tree.file(&format!("{folder}/modules.softdep"), files.softdep);
-    tree.file(&format!("{folder}/modules.builtin"), builtin);
-    Ok(Included { files: chosen.keep.len(), absent: chosen.absent })
+
+    /// Chooses modules with all that they need.
+    ///
+    /// # Errors
+    /// `E-IMAGE` for a required one that is neither a file nor built in.
+    pub fn choose<'a>(&'a self, required: impl Iterator<Item = &'a str>, optional: &[&str]) -> Result<Chosen<'a>> {
+        choose(&self.index, required, optional)
+    }
+
+    /// Puts the files of these modules into a tree.
+    ///
+    /// # Errors
+    /// `E-IMAGE` for one that cannot be read.
+    pub fn put(&self, tree: &mut Tree, keep: &BTreeSet<&str>) -> Result<()> {
+        for name in keep {
+            let path = &self.index.modules()[*name].path;
+            let bytes = read_module(&self.source.join(path))?;
+            tree.file(&format!("{}/{}", self.target, uncompressed(path)), bytes);
+        }
+        Ok(())
+    }
+
+    /// Puts the index into a tree, reduced to these modules.
+    pub fn put_index(&self, tree: &mut Tree, keep: &BTreeSet<&str>) {
+        let files = self.index.clone().with_paths(uncompressed).reduced(keep);
+        let mut put = |name: &str, text: &str| tree.file(&format!("{}/{name}", self.target), text);
+        put("modules.dep", &files.dep);
+        put("modules.alias", &files.alias);
+        put("modules.softdep", &files.softdep);
+        put("modules.builtin", &self.builtin);
+    }
 }
 
 /// An index file; one that depmod did not write is empty, but without modules.dep there is nothing to choose from.
@@ -53,12 +88,6 @@ fn read_index(folder: &Path, name: &str) -> Result<String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && name != "modules.dep" => Ok(String::new()),
         other => other.or_fail(Code::Image, || format!("reading {}", path.display())),
     }
-}
-
-#[derive(Debug)]
-struct Chosen<'a> {
-    keep: BTreeSet<&'a str>,
-    absent: Vec<String>,
 }
 
 fn choose<'a>(

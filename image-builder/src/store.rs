@@ -22,13 +22,18 @@ pub fn blobs(folder: &Path) -> PathBuf {
 /// # Errors
 /// `E-IMAGE` where the folder cannot be written.
 pub fn put(folder: &Path, bytes: &[u8]) -> Result<Artefact> {
-    let sha256 = Sha256::of(bytes);
-    let target = blobs(folder).join(sha256.hex());
+    let artefact = describe(bytes);
+    let target = blobs(folder).join(artefact.sha256.hex());
     let there = fs::read(&target).is_ok_and(|present| present == bytes);
     if !there {
         write(&target, bytes)?;
     }
-    Ok(Artefact { sha256, size: bytes.len() as u64 })
+    Ok(artefact)
+}
+
+/// What an index says of these bytes.
+pub fn describe(bytes: &[u8]) -> Artefact {
+    Artefact { sha256: Sha256::of(bytes), size: bytes.len() as u64 }
 }
 
 /// Writes `PROFILE.json`, after the blobs it names.

@@ -46,6 +46,28 @@ impl Tree {
         self.nodes.iter().map(|(path, node)| (path.as_str(), node))
     }
 
+    /// All of another tree, over whatever stood at its paths.
+    pub fn merge(&mut self, other: Tree) {
+        for (path, node) in other.nodes {
+            match node {
+                Node::Directory(_) => _ = self.nodes.entry(path).or_insert(node),
+                _ => self.add(&path, node),
+            }
+        }
+    }
+
+    /// What another tree does not have, with the directories it stands in.
+    #[must_use]
+    pub fn without(self, other: &Tree) -> Tree {
+        let mut rest = Tree::default();
+        for (path, node) in self.nodes {
+            if !matches!(node, Node::Directory(_)) && !other.nodes.contains_key(&path) {
+                rest.add(&path, node);
+            }
+        }
+        rest
+    }
+
     /// Bytes of the files below a path.
     pub fn bytes_below(&self, prefix: &str) -> u64 {
         let sizes = self.iter().filter(|(path, _)| path.starts_with(prefix)).map(|(_, node)| match node {
@@ -67,6 +89,21 @@ mod tests {
         let paths: Vec<&str> = tree.iter().map(|(path, _)| path).collect();
         assert_eq!(paths, ["etc", "etc/centra", "etc/centra/trust.json"]);
         assert_eq!(tree.bytes_below("etc/"), 2);
+    }
+
+    #[test]
+    fn what_is_beside_another_tree_makes_the_whole_with_it_again() {
+        let mut base = Tree::default();
+        base.file("lib/a", "base");
+        let mut whole = Tree::default();
+        for path in ["lib/a", "lib/b", "bin/c"] {
+            whole.file(path, "base");
+        }
+        let rest = whole.clone().without(&base);
+        let paths: Vec<&str> = rest.iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["bin", "bin/c", "lib", "lib/b"]);
+        base.merge(rest);
+        assert_eq!(base, whole);
     }
 
     #[test]

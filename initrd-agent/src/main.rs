@@ -20,8 +20,8 @@ mod telemetry;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(module) = coldplug::cli::asked_by_kernel(std::env::args_os()) {
-        return coldplug::cli::answer_kernel(&module);
+    if let Some(module) = coldplug::cli::asked_for(std::env::args_os()) {
+        return coldplug::cli::answer(module);
     }
     if std::process::id() == 1 {
         init::run();

@@ -1,6 +1,6 @@
 //! The index that image-builder writes and the boot-server serves from.
 
-use crate::{encoding::Sha256, names::NodeName};
+use crate::{encoding::Sha256, names::NodeName, overlay::OverlayList};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,16 @@ pub struct ImageIndex {
     pub agent_version: String,
     /// By file name: `bzImage`, `initrd`.
     pub artefacts: BTreeMap<String, Artefact>,
+    /// The tool overlays that belong to the initrd, which lists the same.
+    #[serde(default, skip_serializing_if = "OverlayList::is_empty")]
+    pub overlays: OverlayList,
+}
+
+impl ImageIndex {
+    /// Every blob that the image needs, booting and afterwards.
+    pub fn blobs(&self) -> impl Iterator<Item = &Artefact> {
+        self.artefacts.values().chain(self.overlays.values())
+    }
 }
 
 /// A file by content hash.
@@ -28,4 +38,17 @@ pub struct Artefact {
     pub sha256: Sha256,
     /// Bytes.
     pub size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_from_before_there_were_overlays_is_read() {
+        let old = r#"{"format":1,"profile":"vm","kernel":"6.1","agent_version":"1","artefacts":{}}"#;
+        let index: ImageIndex = serde_json::from_str(old).unwrap();
+        assert!(index.overlays.is_empty());
+        assert_eq!(serde_json::to_string(&index).unwrap(), old);
+    }
 }

@@ -91,6 +91,7 @@ impl Lab {
             kernel: "6.1".into(),
             agent_version: "0".into(),
             artefacts: [("bzImage".to_owned(), artefact)].into(),
+            overlays: [].into(),
         };
         fs::write(images.join(format!("{profile}.json")), serde_json::to_vec(&index).unwrap()).unwrap();
     }

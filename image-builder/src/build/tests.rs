@@ -17,7 +17,8 @@ fn inputs(folder: &Path) -> Request {
     let modules = folder.join(RELEASE);
     fs::create_dir(&modules).unwrap();
     let mut dep = String::new();
-    for name in profile::find("vm").unwrap().modules {
+    let overlays = [ToolSet::Xfs, ToolSet::Mdadm].into_iter().flat_map(|set| [set.modules(), set.optional_modules()]);
+    for name in overlays.chain([profile::find("vm").unwrap().modules]).flatten() {
         fs::write(modules.join(format!("{name}.ko")), format!("\x7fELF {name}")).unwrap();
         dep.push_str(&format!("{name}.ko:\n"));
     }
@@ -37,11 +38,15 @@ fn inputs(folder: &Path) -> Request {
         modules: Some(modules),
         extra_modules: vec![],
         extra_tools: vec![],
+        with: Inside::default(),
         ca_bundle: None,
         build_time: None,
         out: folder.join("out"),
     }
 }
+
+/// A real mkfs.xfs and mdadm are on this machine; of the others the made-up kernel has no modules.
+const OFFERED: [ToolSet; 2] = [ToolSet::Mdadm, ToolSet::Xfs];
 
 fn initrd(report: &Report, request: &Request) -> Vec<u8> {
     let sha256 = report.image.artefacts["initrd"].sha256;
@@ -67,6 +72,51 @@ fn another_floor_for_the_clock_makes_another_initrd() {
     let second = run(&Request { build_time: Some(later), ..request }).unwrap();
     assert_ne!(first.image.artefacts["initrd"], second.image.artefacts["initrd"]);
     assert_eq!(first.image.artefacts["bzImage"], second.image.artefacts["bzImage"]);
+}
+
+#[test]
+fn an_image_without_overlays_inside_has_no_more_than_their_list_and_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = inputs(folder.path());
+    let report = run(&request).unwrap();
+    assert_eq!(report.image.overlays.keys().copied().collect::<Vec<_>>(), OFFERED);
+    assert_eq!(report.absent_overlays.len(), ToolSet::ALL.len() - OFFERED.len());
+    assert!(report.absent_overlays[&ToolSet::Btrfs].contains("this kernel has no btrfs"));
+    let plain = zstd::decode_all(&initrd(&report, &request)[..]).unwrap();
+    let has = |text: &str| plain.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("etc/centra/overlays.json") && has(&report.image.overlays[&ToolSet::Xfs].sha256.to_string()));
+    assert!(has("\nxfs.ko:"), "the index covers the overlays");
+    for absent in ["bin/mdadm", "bin/mkfs.xfs", "bin/lvm", "bin/cryptsetup", "6.1.0-test/xfs.ko", "\x7fELF xfs"] {
+        assert!(!has(absent), "{absent}");
+    }
+}
+
+#[test]
+fn an_overlay_brings_what_the_image_lacks_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = inputs(folder.path());
+    let overlay = &run(&request).unwrap().image.overlays[&ToolSet::Xfs];
+    let blob = fs::read(request.out.join("blobs").join(overlay.sha256.hex())).unwrap();
+    assert_eq!((Sha256::of(&blob), blob.len() as u64), (overlay.sha256, overlay.size));
+    let archive = zstd::decode_all(&blob[..]).unwrap();
+    assert!(archive.starts_with(b"\x0d\0\0\0\0\0\0\0nix-archive-1"));
+    let has = |text: &str| archive.windows(text.len()).any(|part| part == text.as_bytes());
+    for (part, expected) in [("mkfs.xfs", true), ("xfs.ko", true), ("libc.so.6\0\0\0\0", false), ("ext4.ko", false)] {
+        assert_eq!(has(part), expected, "{part}");
+    }
+}
+
+#[test]
+fn tools_inside_an_image_are_no_overlays_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = Request { with: Inside::Named([ToolSet::Xfs].into()), ..inputs(folder.path()) };
+    let report = run(&request).unwrap();
+    assert_eq!(report.image.overlays.keys().copied().collect::<Vec<_>>(), [ToolSet::Mdadm]);
+    let plain = zstd::decode_all(&initrd(&report, &request)[..]).unwrap();
+    let has = |text: &str| plain.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("bin/mkfs.xfs") && has("6.1.0-test/xfs.ko") && !has("bin/mdadm"));
+    let all = run(&Request { with: Inside::All, ..request }).unwrap();
+    assert_eq!((all.with, all.image.overlays.len()), (OFFERED.into(), 0));
 }
 
 /// zstd and cpio as the distribution ships them read what was written.
@@ -115,6 +165,7 @@ fn what_is_missing_is_refused_by_name_before_anything_is_written() {
         (refused(|request| request.modules = Some("/etc".into())), RELEASE),
         (refused(|request| request.extra_modules.push("zfs".into())), "zfs"),
         (refused(|request| request.extra_tools.push("mkfs.none".into())), "mkfs.none"),
+        (refused(|request| request.with = Inside::Named([ToolSet::Btrfs].into())), "btrfs"),
         (refused(|request| request.agent = "/no/agent".into()), "/no/agent"),
         (refused(|request| request.profile = "toaster".into()), "toaster"),
     ] {

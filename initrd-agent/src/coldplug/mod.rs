@@ -35,6 +35,8 @@ pub struct Report {
     pub loaded: Vec<String>,
     /// Not loaded, and why. A driver that finds its device not to be there says so in this way, too.
     pub failed: Vec<(String, String)>,
+    /// Not loaded, as they come with a tool overlay that is not here.
+    pub absent: Vec<String>,
 }
 
 impl Report {
@@ -51,6 +53,7 @@ impl Report {
     fn add(&mut self, other: Report) {
         self.loaded.extend(other.loaded);
         self.failed.extend(other.failed);
+        self.absent.extend(other.absent);
     }
 }
 
@@ -78,18 +81,19 @@ pub fn coldplug() -> Result<Report> {
 fn hotplug<I: Fn(&Path) -> Result<(), String>>(loader: &mut Loader<I>, events: &mut uevent::Listener, sys: &Path) {
     while let Some(heard) = events.wait(None) {
         let report = loader.hear(&heard, sys);
-        if report != Report::default() {
+        if !report.loaded.is_empty() || !report.failed.is_empty() {
             tracing::info!("hardware appeared: {}", report.describe());
         }
     }
 }
 
-/// Loads a module, or all that an alias such as `fs-ext4` stands for, with what it needs.
+/// Loads modules, or all that an alias such as `fs-ext4` stands for, with what they need. One that is part of the
+/// kernel, or stands for nothing, is nowhere in the report.
 ///
 /// # Errors
 /// `E-IMAGE` as [`coldplug`]; what could not be loaded is in the report.
-pub fn load(name: &str) -> Result<Report> {
-    Ok(Loader::open(&live_root()?, kernel::insert)?.load(&[name.to_owned()]))
+pub fn load(names: &[String]) -> Result<Report> {
+    Ok(Loader::open(&live_root()?, kernel::insert)?.load(names))
 }
 
 fn live_root() -> Result<PathBuf> {
@@ -163,12 +167,17 @@ impl<I: Fn(&Path) -> Result<(), String>> Loader<I> {
                     continue;
                 }
             };
+            let path = |module: &str| self.root.join(&self.index.modules()[module].path);
+            // The index covers the overlays. A hot plug after one was merged finds the file.
+            if order.iter().any(|module| !self.tried.contains(*module) && !path(module).exists()) {
+                report.absent.push(name.to_owned());
+                continue;
+            }
             for module in order {
                 if !self.tried.insert(module.to_owned()) {
                     continue;
                 }
-                let path = self.root.join(&self.index.modules()[module].path);
-                match (self.insert)(&path) {
+                match (self.insert)(&path(module)) {
                     Ok(()) => report.loaded.push(module.to_owned()),
                     Err(cause) => report.failed.push((module.to_owned(), cause)),
                 }

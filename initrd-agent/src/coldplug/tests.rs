@@ -19,6 +19,7 @@ k/scsi_mod.ko:
 k/sd_mod.ko: k/scsi_mod.ko
 k/crc32c_intel.ko:
 k/ext4.ko: k/gone.ko
+k/xfs.ko: k/virtio.ko
 ";
 const ALIAS: &str = "\
 alias pci:v00001AF4d*sv*sd*bc*sc*i* virtio_pci
@@ -26,6 +27,7 @@ alias virtio:d00000002v* virtio_blk
 alias pci:v*d*sv*sd*bc01sc06i01* ahci
 alias scsi:t-0x00* sd_mod
 alias cpu:type:x86* crc32c_intel
+alias cpu:type:x86* xfs
 alias fs-ext4 ext4
 ";
 
@@ -35,6 +37,12 @@ impl Machine {
         fs::create_dir(machine.folder.path().join("m")).unwrap();
         fs::write(machine.folder.path().join("m/modules.dep"), DEP).unwrap();
         fs::write(machine.folder.path().join("m/modules.alias"), ALIAS).unwrap();
+        fs::create_dir(machine.folder.path().join("m/k")).unwrap();
+        for (path, _) in
+            DEP.lines().filter_map(|line| line.split_once(':')).filter(|(path, _)| !path.ends_with("xfs.ko"))
+        {
+            fs::write(machine.folder.path().join("m").join(path), "").unwrap();
+        }
         machine
     }
 
@@ -125,6 +133,19 @@ fn an_alias_is_loaded_by_name_and_a_broken_dependency_is_named() {
     let report = machine.loader().load(&["fs-ext4".to_owned(), "virtio-blk".to_owned()]);
     assert_eq!(report.failed, [("ext4".to_owned(), "no module gone".to_owned())]);
     assert_eq!(report.loaded, ["virtio", "virtio_blk"]);
+}
+
+#[test]
+fn a_module_of_an_overlay_is_loaded_once_the_overlay_is_there() {
+    let machine = Machine::new();
+    machine.device("cpu", "cpu:type:x86,ven0002\n");
+    let mut loader = machine.loader();
+    let report = machine.scan(&mut loader);
+    assert_eq!(report.absent, ["xfs"]);
+    assert!(report.loaded.is_empty(), "nothing is loaded for it in vain: {report:?}");
+    assert!(!report.describe().contains("xfs"));
+    fs::write(machine.folder.path().join("m/k/xfs.ko"), "").unwrap();
+    assert_eq!(loader.load(&["xfs".to_owned()]).loaded, ["virtio", "xfs"]);
 }
 
 #[test]
