@@ -2,6 +2,7 @@
 
 mod admin;
 mod answer;
+mod artefacts;
 mod cache;
 mod enrol;
 mod lines;
@@ -28,6 +29,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/enrol/hello", post(enrol::hello::post))
         .route("/v1/enrol", post(enrol::request::post))
         .route("/v1/enrol/{session}", get(enrol::poll::get))
+        .route("/v1/artefacts/{sha256}", get(artefacts::get))
         .route("/v1/telemetry", post(telemetry::post))
         .route("/v1/node/manifest", post(node::manifest::post))
         .route("/v1/node/secrets", get(node::secrets::get))

@@ -181,6 +181,11 @@ pub async fn serve_closure(cache: &Cache, headers: &HeaderMap, hash: &str) -> Re
     cache::closure(cache, headers, hash).await.into_response()
 }
 
+/// An artefact of a deployed image by its hash, for the HTTPS port.
+pub async fn serve_artefact(images: PathBuf, headers: HeaderMap, hash: String) -> Response {
+    reply::streamed(on_disk(move || images::artefact(&images, &headers, &hash)).await)
+}
+
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     let report = shared.context.health.report();
     let status = if report.status == "healthy" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

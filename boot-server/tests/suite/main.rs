@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod admin;
+mod artefacts;
 mod cache;
 mod command_line;
 mod durability;
