@@ -83,7 +83,7 @@ async fn report_again(run: &Run, machine: &Machine, manifest: &Verified) -> Resu
 
 async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<(Plan, String)> {
     let disks = crate::inventory::disks();
-    let contents = probe::contents(&disks)?;
+    let contents = probe::contents(&disks);
     let facts =
         Facts { node: &manifest.node, disks: &disks, contents: &contents, firmware: machine.inventory.firmware };
     let plan = plan::make(&manifest.disks, &facts)?;

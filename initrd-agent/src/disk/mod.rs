@@ -5,9 +5,13 @@
 
 pub mod apply;
 pub mod layout;
+mod lvm;
+mod md;
 pub mod mount;
 pub mod plan;
 pub mod probe;
 pub mod select;
+pub mod signature;
 pub mod size;
+pub mod stack;
 pub mod table;

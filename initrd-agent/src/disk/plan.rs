@@ -114,6 +114,10 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
         }
         disks.push(plan_disk(name, disk_layout, disk, wanted, facts)?);
     }
+    let chosen: Vec<&Disk> = disks.iter().map(|one| &one.disk).collect();
+    if let Some((disk, why)) = select::held_elsewhere(&chosen, facts.contents) {
+        return Err(facts.refuse(Code::DiskUnfit, &format!("{disk} is {why}")));
+    }
     let plan = Plan { disks };
     check_boots(&plan, facts)?;
     Ok(plan)
@@ -122,21 +126,10 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
 fn choose<'a>(name: &str, layout: &layout::Disk, wanted: &Disks, facts: &Facts<'a>) -> Result<&'a Disk> {
     let by_path = Selector { device: Some(layout.device.clone()), ..Selector::default() };
     let selector = wanted.select.get(name).unwrap_or(&by_path);
-    let disk = select::select(selector, facts.disks).map_err(|none| {
+    select::choose(selector, facts.disks, facts.contents).map_err(|none| {
         let hints = serde_json::to_string(selector).unwrap_or_default();
         facts.refuse(none.code(), &format!("disk {name} ({hints}): {}", none.describe()))
-    })?;
-    let unfit = |why: &str| Err(facts.refuse(Code::DiskUnfit, &format!("disk {name} is {}: it is {why}", disk.name)));
-    if disk.read_only {
-        return unfit("write-protected");
-    }
-    if disk.removable || disk.transport == protocol::inventory::Transport::Usb {
-        return unfit("removable");
-    }
-    if facts.contents.get(&disk.name).is_some_and(|content| content.in_use) {
-        return unfit("in use: mounted, or held by another device");
-    }
-    Ok(disk)
+    })
 }
 
 fn plan_disk(name: &str, layout: &layout::Disk, disk: &Disk, wanted: &Disks, facts: &Facts<'_>) -> Result<DiskPlan> {

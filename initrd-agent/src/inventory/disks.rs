@@ -1,7 +1,8 @@
 //! Whole disks, as /sys/block shows them.
 
-use super::{by_path, sysfs::Dir};
+use super::{by_id, by_path, sysfs::Dir};
 use protocol::inventory::{Disk, Transport};
+use std::path::Path;
 
 /// Bytes of a sector in the kernel's `size`, whatever the disk's own sectors are.
 const SIZE_UNIT: u64 = 512;
@@ -20,15 +21,19 @@ fn is_disk(block: &Dir) -> bool {
     block.has("device") && !other && !mmc_area && !block.flag("hidden")
 }
 
-fn disk(sys: &Dir, block: &Dir) -> Disk {
+/// The disk or loop device of a folder of /sys/block.
+pub fn disk(sys: &Dir, block: &Dir) -> Disk {
     let device = block.join("device");
     let real = block.follow("device");
     let transport = transport(&block.name(), real.as_ref());
-    Disk {
+    let identity = by_id::ata_identity(&device.bytes("vpd_pg89").unwrap_or_default());
+    let (whole_model, whole_serial) = identity.map_or((None, None), |identity| (identity.model, identity.serial));
+    let name = || device.text("name").filter(|_| transport == Transport::Mmc);
+    let mut disk = Disk {
         name: block.name(),
-        serial: serial(block, real.as_ref(), transport),
+        serial: whole_serial.or_else(|| serial(block, real.as_ref(), transport)),
         wwn: wwn(block),
-        model: device.text("model").or_else(|| device.text("name").filter(|_| transport == Transport::Mmc)),
+        model: whole_model.or_else(|| device.text("model")).or_else(name),
         vendor: device.text("vendor"),
         size: block.number("size").unwrap_or(0).saturating_mul(SIZE_UNIT),
         sector_size: sector_size(block, "queue/logical_block_size").max(512),
@@ -43,7 +48,33 @@ fn disk(sys: &Dir, block: &Dir) -> Disk {
         wwid: block.text("wwid").or_else(|| device.text("wwid")),
         physical_sector_size: sector_size(block, "queue/physical_block_size"),
         discard: block.number("queue/discard_max_bytes").is_some_and(|most| most > 0),
-    }
+    };
+    disk.by_id = by_id::derive(&by_id::Source {
+        block,
+        device: &device,
+        transport,
+        model: disk.model.as_deref(),
+        serial: disk.serial.as_deref(),
+        wwn: disk.wwn.as_deref(),
+    });
+    disk
+}
+
+/// An image file, as a disk of sectors of 512 bytes whose name is its path.
+///
+/// # Errors
+/// Where it cannot be opened or measured.
+#[allow(dead_code, reason = "for the command line")]
+pub fn of_file(path: &Path) -> std::io::Result<Disk> {
+    let path = path.canonicalize()?;
+    let size = std::fs::metadata(&path)?.len();
+    Ok(Disk {
+        name: path.to_string_lossy().into_owned(),
+        size,
+        sector_size: 512,
+        physical_sector_size: 512,
+        ..Disk::default()
+    })
 }
 
 fn sector_size(block: &Dir, attribute: &str) -> u32 {

@@ -2,23 +2,29 @@
 //!
 //! Whatever is missing or odd stays out of the inventory; reading it never fails.
 
+pub mod by_id;
 mod by_path;
 pub mod cli;
 mod disks;
 mod firmware;
 mod nics;
 mod processor;
-mod sysfs;
+pub mod sysfs;
 
 #[cfg(test)]
 mod tests;
 
 use protocol::{
+    Code, Failure,
     claims::Claims,
+    failure::{OrFail, Result},
     inventory::{Disk, Inventory, Nic},
     names::Mac,
 };
-use std::path::PathBuf;
+use std::{
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+};
 use sysfs::Dir;
 
 /// Where sysfs and procfs are.
@@ -55,6 +61,33 @@ pub fn read() -> Inventory {
 /// The running machine's disks alone.
 pub fn disks() -> Vec<Disk> {
     disks::read(&Dir::new(&Roots::live().sys))
+}
+
+/// The disk that stands at a path of the running machine: a whole disk, a loop device, or an image file.
+///
+/// # Errors
+/// `E-DISK-NOT-FOUND` where nothing is there; `E-DISK-UNFIT` for a partition, a folder and whatever else is no disk.
+#[allow(dead_code, reason = "for the command line")]
+pub fn disk_of_path(path: &Path) -> Result<Disk> {
+    let activity = || format!("looking at {}", path.display());
+    let found = std::fs::metadata(path).or_fail(Code::DiskNotFound, activity)?;
+    if found.file_type().is_file() {
+        return disks::of_file(path).or_fail(Code::DiskIo, activity);
+    }
+    let unfit = |what: &str| Failure::new(Code::DiskUnfit, format!("{}: it is {what}", activity()));
+    if !found.file_type().is_block_device() {
+        return Err(unfit("neither a block device nor a file"));
+    }
+    disk_of_device(found.rdev()).ok_or_else(|| unfit("no whole disk and no loop device"))
+}
+
+/// The whole disk or loop device of a device number.
+#[allow(dead_code, reason = "for the command line")]
+pub fn disk_of_device(device: u64) -> Option<Disk> {
+    let sys = Dir::new(&Roots::live().sys);
+    let number = format!("{}:{}", libc::major(device), libc::minor(device));
+    let block = sys.join("dev/block").follow(&number)?;
+    (!block.has("partition") && !block.has("dm") && !block.has("md")).then(|| disks::disk(&sys, &block))
 }
 
 /// The running machine's network cards alone.

@@ -69,6 +69,7 @@ fn a_virtio_disk_has_its_serial_and_path() {
     assert_eq!(disk.size, 8 << 30);
     assert_eq!(disk.transport, Transport::Virtio);
     assert_eq!(disk.by_path.as_deref(), Some("pci-0000:00:03.0"));
+    assert_eq!(disk.by_id, ["virtio-root-disk"]);
     assert_eq!(disk.hctl, None);
 }
 
@@ -86,6 +87,8 @@ fn an_nvme_disk_has_its_serial_wwn_and_namespace() {
     assert_eq!(disk.wwn.as_deref(), Some("eui.5254000000000001"));
     assert_eq!(disk.transport, Transport::Nvme);
     assert_eq!(disk.by_path.as_deref(), Some("pci-0000:00:04.0-nvme-1"));
+    let named = ["nvme-eui.5254000000000001", "nvme-QEMU_NVMe_Ctrl_NVME0001", "nvme-QEMU_NVMe_Ctrl_NVME0001_1"];
+    assert_eq!(disk.by_id[..3], named);
 }
 
 #[test]
@@ -105,6 +108,7 @@ fn a_sata_disk_has_its_serial_page_and_port() {
     assert_eq!((disk.transport, disk.rotational), (Transport::Sata, true));
     assert_eq!(disk.hctl.as_deref(), Some("2:0:0:0"));
     assert_eq!(disk.by_path.as_deref(), Some("pci-0000:00:1f.2-ata-3.0"));
+    assert_eq!(disk.by_id[0], "ata-QEMU_HARDDISK_QM00005");
 }
 
 #[test]
@@ -117,6 +121,7 @@ fn a_virtio_scsi_disk_is_a_scsi_disk_of_the_first_host() {
     assert_eq!(disk.transport, Transport::Scsi);
     assert_eq!(disk.wwn.as_deref(), Some("naa.5000c50015ea71ac"));
     assert_eq!(disk.by_path.as_deref(), Some("pci-0000:00:05.0-scsi-0:0:1:0"));
+    assert_eq!(disk.by_id, ["wwn-0x5000c50015ea71ac"]);
 }
 
 #[test]

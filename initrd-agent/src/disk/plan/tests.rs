@@ -1,5 +1,5 @@
 use super::{
-    super::{layout::tests::hybrid_boot, probe::Signature, probe::TableOnDisk},
+    super::{layout::tests::hybrid_boot, probe::Busy, probe::Signature, probe::TableOnDisk},
     *,
 };
 use proptest::prelude::*;
@@ -23,7 +23,12 @@ fn wanted() -> Disks {
 }
 
 fn ext4(device: &str) -> Content {
-    let signature = Signature { device: device.into(), kind: "ext4".into(), label: Some("precious".into()) };
+    let signature = Signature {
+        device: device.into(),
+        kind: "ext4".into(),
+        label: Some("precious".into()),
+        ..Signature::default()
+    };
     Content { signatures: vec![signature], ..Content::default() }
 }
 
@@ -98,7 +103,7 @@ fn a_disk_that_must_not_be_written_is_refused() {
     for unfit in [read_only, usb, disk("vda", "A", 32 << 20)] {
         assert_eq!(plan(&wanted(), &[unfit], &[]).unwrap_err().code, Code::DiskUnfit);
     }
-    let mounted = Content { in_use: true, ..Content::default() };
+    let mounted = Content { busy: Some(Busy::Claimed { by: None }), ..Content::default() };
     let failure = plan(&wanted(), &[disk("vda", "A", 4 * GIB)], &[("vda", mounted)]).unwrap_err();
     assert_eq!(failure.code, Code::DiskUnfit);
 }
