@@ -91,6 +91,8 @@ codes! {
     DiskIo, "E-DISK-IO", "check the disk's health and cabling; replace it if this repeats";
     /// A tool such as mkfs failed.
     Tool, "E-TOOL", "the end of the tool's output is in the cause";
+    /// The tools that a layout needs are not to be had.
+    Tools, "E-TOOLS", "install the tools' packages where the image is built, build and deploy it again; for the disk command, install them on this machine";
     /// No configured cache has the store path, or a cache lacks what the path refers to.
     ClosureMissing, "E-CLOSURE-MISSING", "push the closure to the cache: nix copy --to URL PATH";
     /// A narinfo has no signature of a trusted key.

@@ -11,7 +11,7 @@ mod manifest;
 mod network;
 mod prepare;
 pub mod runner;
-mod server;
+pub mod server;
 mod trace_of_install;
 
 use crate::{

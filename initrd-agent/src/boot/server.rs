@@ -1,8 +1,9 @@
 //! The boot-server as the agent sees it: one function per call of its API.
 
 use crate::http::{Client, Identity, Trust};
-use hyper::{Method, Uri};
+use hyper::{Method, Response, Uri, body::Incoming};
 use protocol::{
+    encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
     failure::Result,
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
@@ -92,6 +93,11 @@ impl BootServer {
     /// Shows the plan and asks whether it may be carried out.
     pub async fn plan(&self, report: &PlanReport) -> Result<PlanReply> {
         self.client.call(Method::POST, &self.at("/v1/node/plan"), Some(report)).await
+    }
+
+    /// A file of a deployed image, its body still to be read.
+    pub async fn artefact(&self, sha256: &Sha256) -> Result<Response<Incoming>> {
+        self.client.fetch(&self.at(&format!("/v1/artefacts/{sha256}"))).await
     }
 
     /// The installation is complete.

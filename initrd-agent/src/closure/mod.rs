@@ -18,7 +18,7 @@ mod progress;
 mod retry;
 mod signature;
 mod store;
-mod tree;
+pub mod tree;
 mod unpack;
 mod walk;
 

@@ -87,13 +87,13 @@ fn hotplug<I: Fn(&Path) -> Result<(), String>>(loader: &mut Loader<I>, events: &
     }
 }
 
-/// Loads modules, or all that an alias such as `fs-ext4` stands for, with what they need. One that is part of the
-/// kernel, or stands for nothing, is nowhere in the report.
+/// Loads modules, or all that an alias such as `fs-ext4` stands for, with what they need. Returns the names of which
+/// nothing is there afterwards, and why.
 ///
 /// # Errors
-/// `E-IMAGE` as [`coldplug`]; what could not be loaded is in the report.
-pub fn load(names: &[String]) -> Result<Report> {
-    Ok(Loader::open(&live_root()?, kernel::insert)?.load(names))
+/// `E-IMAGE` as [`coldplug`].
+pub fn load(names: &[String]) -> Result<Vec<(String, String)>> {
+    Ok(Loader::open(&live_root()?, kernel::insert)?.require(names))
 }
 
 fn live_root() -> Result<PathBuf> {
@@ -154,6 +154,28 @@ impl<I: Fn(&Path) -> Result<(), String>> Loader<I> {
             report.add(self.load(&[SCSI_DISK.to_owned()]));
         }
         report
+    }
+
+    /// Loads what the names stand for, and returns those of which nothing is there afterwards.
+    fn require(&mut self, names: &[String]) -> Vec<(String, String)> {
+        let report = self.load(names);
+        let missing = names.iter().filter_map(|name| Some((name.clone(), self.why_missing(name, &report)?)));
+        missing.collect()
+    }
+
+    /// None where a module of this name is loaded or built in: a processor without AES refuses the fast one of two
+    /// modules that are both called `aes`.
+    fn why_missing(&self, name: &str, report: &Report) -> Option<String> {
+        let why = |module: &&str| match report.failed.iter().find(|(failed, _)| failed == module) {
+            Some((_, cause)) => Some(cause.clone()),
+            None => report.absent.iter().any(|absent| absent == module).then(|| "it is in a tool overlay".to_owned()),
+        };
+        let modules = self.index.resolve(name);
+        if modules.is_empty() {
+            return (!self.index.is_builtin(name)).then(|| "this image has none of that name".to_owned());
+        }
+        let causes: Vec<String> = modules.iter().map(why).collect::<Option<_>>()?;
+        Some(causes.join(", "))
     }
 
     /// Loads what the names stand for; those that stand for nothing are drivers that the image does not have.

@@ -149,6 +149,20 @@ fn a_module_of_an_overlay_is_loaded_once_the_overlay_is_there() {
 }
 
 #[test]
+fn what_was_asked_for_and_is_not_there_is_named() {
+    let machine = Machine::new();
+    fs::write(machine.folder.path().join("m/modules.builtin"), "k/md-mod.ko\n").unwrap();
+    let asked = ["md_mod", "virtio-blk", "xfs", "crc32c-intel", "zfs"].map(str::to_owned);
+    let missing = machine.loader().require(&asked);
+    let names: Vec<&str> = missing.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["xfs", "crc32c-intel", "zfs"]);
+    assert_eq!(missing[1].1, "No such device");
+    fs::write(machine.folder.path().join("m/modules.alias"), "alias crypto-x crc32c_intel\nalias crypto-x virtio\n")
+        .unwrap();
+    assert_eq!(machine.loader().require(&["crypto-x".to_owned()]), []);
+}
+
+#[test]
 fn an_initrd_without_this_kernels_modules_is_refused() {
     let failure = Loader::open(Path::new("/no/such/release"), kernel::insert).err().unwrap();
     assert_eq!(failure.code, Code::Image);

@@ -7,7 +7,7 @@ mod proxy;
 pub use proxy::Proxies;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
@@ -162,10 +162,28 @@ impl Client {
         if status.is_success() {
             return parse::json(&activity, &bytes).map_err(|failure| Failure { code: Code::Protocol, ..failure });
         }
-        Err(serde_json::from_slice::<Failure>(&bytes).unwrap_or_else(|_| {
-            let code = if status.is_server_error() { Code::ServerUnreachable } else { Code::Protocol };
-            Failure::new(code, format!("{activity}: the answer was {status}"))
-        }))
+        Err(refusal(&activity, status, &bytes))
+    }
+
+    /// GET of a file: the answer of success with its body still to be read.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn fetch(&self, url: &str) -> Result<Response<Incoming>> {
+        let activity = format!("GET {url}");
+        let request = Request::get(url)
+            .body(Full::default())
+            .map_err(|error| Failure::new(Code::Protocol, format!("{activity}: {error}")))?;
+        let exchange = async {
+            let answer = self.send(request).await?;
+            let status = answer.status();
+            if status.is_success() {
+                return Ok(answer);
+            }
+            let said = Limited::new(answer.into_body(), MAX_JSON).collect().await;
+            Err(refusal(&activity, status, &said.map(Collected::to_bytes).unwrap_or_default()))
+        };
+        tokio::time::timeout(CALL_TIMEOUT, exchange).await.unwrap_or_else(|_| Err(no_answer(&activity)))
     }
 
     /// As [`Client::call`], for peers with error bodies of their own.
@@ -196,11 +214,20 @@ impl Client {
             let body = body.map_err(|error| wrong(format!("reading the answer: {error}")))?;
             Ok((status, body.to_bytes()))
         };
-        tokio::time::timeout(CALL_TIMEOUT, exchange).await.unwrap_or_else(|_| {
-            let cause = format!("{activity}: no answer within {} s", CALL_TIMEOUT.as_secs());
-            Err(Failure::new(Code::ServerUnreachable, cause))
-        })
+        tokio::time::timeout(CALL_TIMEOUT, exchange).await.unwrap_or_else(|_| Err(no_answer(&activity)))
     }
+}
+
+/// The server's own failure, or one made of the status.
+fn refusal(activity: &str, status: StatusCode, body: &[u8]) -> Failure {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let code = if status.is_server_error() { Code::ServerUnreachable } else { Code::Protocol };
+        Failure::new(code, format!("{activity}: the answer was {status}"))
+    })
+}
+
+fn no_answer(activity: &str) -> Failure {
+    Failure::new(Code::ServerUnreachable, format!("{activity}: no answer within {} s", CALL_TIMEOUT.as_secs()))
 }
 
 /// The TLS settings of [`Client::new`], for a connection that is not HTTP.
