@@ -4,8 +4,14 @@
 //! takes a [`plan::Plan`] writes.
 
 pub mod apply;
+#[allow(dead_code, reason = "called by apply")]
+pub mod exclusive;
+#[allow(dead_code, reason = "called by plan and apply")]
+pub mod health;
 pub mod layout;
 mod lvm;
+#[allow(dead_code, reason = "called by apply")]
+mod mapper;
 mod md;
 pub mod mount;
 pub mod plan;
@@ -15,3 +21,7 @@ pub mod signature;
 pub mod size;
 pub mod stack;
 pub mod table;
+#[allow(dead_code, reason = "called by apply")]
+pub mod teardown;
+#[allow(dead_code, reason = "called by apply")]
+pub mod wipe;

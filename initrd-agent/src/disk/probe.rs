@@ -229,7 +229,8 @@ pub fn partitions(disk: &str) -> BTreeMap<u32, String> {
     children.flatten().filter_map(numbered).collect()
 }
 
-fn table(file: &File, sector_size: u32) -> Option<TableOnDisk> {
+/// The GUID partition table of an open disk.
+pub fn table(file: &File, sector_size: u32) -> Option<TableOnDisk> {
     let config = gpt::GptConfig::new().writable(false).logical_block_size(block_size(sector_size));
     let disk = config.open_from_device(file.try_clone().ok()?).ok()?;
     let extent = |partition: &gpt::partition::Partition| Extent {

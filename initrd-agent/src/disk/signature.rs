@@ -35,7 +35,9 @@ pub struct Signature {
     pub uuid: Option<String>,
     /// `filesystem`, `raid`, `crypto` or `other`; partition tables have none.
     pub usage: Option<String>,
-    /// Where its magic number lies on the device, bytes, where blkid says.
+    /// Where the area begins that it stands on, bytes from the start of what was opened.
+    pub start: u64,
+    /// Where its magic number lies in this area, bytes, where blkid says.
     pub offset: Option<u64>,
     /// What it holds, where it can be told without running it.
     pub inside: Vec<Signature>,
@@ -94,7 +96,8 @@ fn level(file: &File, name: &str, start: u64, size: u64, depth: usize) -> Result
                 for (volume, at) in group.volumes.iter().take(MOST_VOLUMES) {
                     let what = format!("{}/{volume}", group.name);
                     let inside = at.map(|at| area(file, &what, start, size, at, depth)).unwrap_or_default();
-                    let bare = || Signature { device: what, kind: "volume".to_owned(), ..Signature::default() };
+                    let start = start.saturating_add(at.unwrap_or(0));
+                    let bare = || Signature { start, device: what, kind: "volume".to_owned(), ..Signature::default() };
                     signature.inside.extend(if inside.is_empty() { vec![bare()] } else { inside });
                 }
             }
@@ -139,6 +142,7 @@ fn magic(file: &File, name: &str, start: u64, size: u64) -> Result<Vec<Signature
             label: value("LABEL"),
             uuid: value("UUID").or_else(|| value("PTUUID")),
             usage: value("USAGE"),
+            start,
             offset: offset.and_then(|offset| offset.parse().ok()),
             inside: Vec::new(),
         };

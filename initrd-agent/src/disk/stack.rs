@@ -156,9 +156,15 @@ impl Stack {
     }
 
     /// One device.
-    #[allow(dead_code, reason = "for the teardown")]
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.nodes.get(name)
+    }
+
+    /// A device by kernel name, name of the mapping, or path of either.
+    pub fn find(&self, name: &str) -> Option<&Node> {
+        let short = name.strip_prefix("/dev/mapper/").or_else(|| name.strip_prefix("/dev/")).unwrap_or(name);
+        let is_mapper = |node: &&Node| matches!(&node.kind, Kind::Mapper { name, .. } if name == short);
+        self.nodes.get(short).or_else(|| self.nodes.values().find(is_mapper))
     }
 
     /// Everything that stands on any of these devices, and they themselves: each behind all that stands on it.

@@ -82,7 +82,6 @@ pub fn disk_of_path(path: &Path) -> Result<Disk> {
 }
 
 /// The whole disk or loop device of a device number.
-#[allow(dead_code, reason = "for the command line")]
 pub fn disk_of_device(device: u64) -> Option<Disk> {
     let sys = Dir::new(&Roots::live().sys);
     let number = format!("{}:{}", libc::major(device), libc::minor(device));
