@@ -1,8 +1,11 @@
 # A NixOS-shaped system made of Debian packages: one store path per package, linked by their Depends, and on top
 # of them what a NixOS toplevel has. Everything is built by a static busybox, so that Nix needs nothing else.
 #
-#   inputs   a folder made by the caller: busybox/bin/*, debs/*.deb, packages.json, linux/{bzImage,lib/modules}, agent
-{ inputs, agent }:
+#   inputs   a folder made by the caller: busybox/bin/*, debs/*.deb, packages.json, linux/{bzImage,lib/modules}
+#   agent    the agent's binary
+#   stacked  whether stage 1 can open RAID, LUKS, LVM and btrfs; its kernel is then linux-stacked of the inputs
+#   mounts   what stage 1 mounts, as it is written in boot/stage-1.sh
+{ inputs, agent, stacked ? false, mounts ? [ ] }:
 let
   busybox = builtins.path { path = inputs + "/busybox"; name = "busybox"; };
 
@@ -15,7 +18,7 @@ let
       PATH = "${busybox}/bin";
     } // variables);
 
-  packages = builtins.fromJSON (builtins.readFile (inputs + "/packages.json"));
+  inherit (builtins.fromJSON (builtins.readFile (inputs + "/packages.json"))) packages system stage1;
 
   # The list has no cycles: the caller has taken out what closes one (libc6 and libgcc-s1).
   package = builtins.listToAttrs (map
@@ -28,17 +31,29 @@ let
     })
     packages);
 
-  linux = run "linux" ./builders/linux.sh { linux = inputs + "/linux"; };
+  withDepends = names: map (item: item.key) (builtins.genericClosure {
+    startSet = map (name: { key = name; }) names;
+    operator = item: map (name: { key = name; }) (builtins.head (builtins.filter (p: p.name == item.key) packages)).depends;
+  });
+
+  linux = run "linux" ./builders/linux.sh { linux = inputs + (if stacked then "/linux-stacked" else "/linux"); };
 
   initrdAgent = run "initrd-agent" ./builders/agent.sh { inherit agent; };
 
   etc = run "etc" ./builders/etc.sh { etc = ./etc; };
 
   systemPath = run "system-path" ./builders/system-path.sh {
-    parts = builtins.attrValues package ++ [ linux initrdAgent ];
+    parts = map (name: package.${name}) (withDepends system) ++ [ linux initrdAgent ];
   };
 
-  initrd = run "initrd" ./builders/initrd.sh { inherit busybox linux; stage1 = ./boot/stage-1.sh; };
+  # The tools are in the initrd alone, as NixOS has them.
+  tools = run "stage-1-tools" ./builders/system-path.sh { parts = map (name: package.${name}) (withDepends stage1); };
+
+  initrd = run "initrd" ./builders/initrd.sh {
+    inherit busybox linux;
+    stage1 = ./boot/stage-1.sh;
+    tools = if stacked then tools else "";
+  };
 in
 run "nixos-system-demo-23.11.centra" ./builders/toplevel.sh {
   inherit busybox linux initrd etc;
@@ -48,7 +63,8 @@ run "nixos-system-demo-23.11.centra" ./builders/toplevel.sh {
   init = ./boot/init.sh;
   activate = ./boot/activate.sh;
   switch = ./boot/switch-to-configuration.sh;
-  kernelParams = "console=tty0 console=ttyS0,115200n8 loglevel=4 systemd.show_status=true";
+  kernelParams = toString ([ "console=tty0" "console=ttyS0,115200n8" "loglevel=4" "systemd.show_status=true" ]
+    ++ map (mount: "stage1.mount=${mount}") mounts);
   preferLocalBuild = true;
   allowSubstitutes = false;
 }

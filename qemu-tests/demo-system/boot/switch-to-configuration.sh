@@ -33,6 +33,15 @@ systemd_boot() {
     copy @systemdBoot@/usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/EFI/systemd/systemd-bootx64.efi
     copy @systemdBoot@/usr/lib/systemd/boot/efi/systemd-bootx64.efi /boot/EFI/BOOT/BOOTX64.EFI
   fi
+  # What stage 1 must know before there is a root, as NixOS' boot.initrd.secrets: it is no part of the store.
+  secrets=
+  if [ -d /etc/nixos/secrets/initrd ]; then
+    secrets=/EFI/nixos/secrets.efi
+    (mkdir -p /tmp/secrets && cp -r /etc/nixos/secrets/initrd /tmp/secrets/secrets && cd /tmp/secrets &&
+      find . | cpio -o -H newc 2>/dev/null) >/boot$secrets.tmp
+    mv "/boot$secrets.tmp" "/boot$secrets"
+    rm -rf /tmp/secrets
+  fi
   default=
   generations >/tmp/generations
   while read -r number system; do
@@ -46,7 +55,8 @@ title NixOS-shaped demo
 sort-key nixos
 version Generation $number @label@
 linux /EFI/nixos/$(store_name "$kernel")
-initrd /EFI/nixos/$(store_name "$initrd")
+initrd /EFI/nixos/$(store_name "$initrd")${secrets:+
+initrd $secrets}
 options init=$system/init $(cat "$system/kernel-params")
 machine-id $(cat /etc/machine-id)
 END

@@ -1,4 +1,4 @@
-# Stage 1: busybox, the modules that reach a disk, one script.
+# Stage 1: busybox, the modules that reach a disk, one script; and where the root lies on a stack, the tools that open it.
 root=$PWD/root
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/new-root"
 cp -a "$busybox/bin/." "$root/bin/"
@@ -13,6 +13,20 @@ find kernel -name '*.ko' | grep -vE '/net/|/nls/|/fat/|/efivarfs/|/autofs/|/hw_r
   cp "$module" "$root/lib/modules/$version/$module"
 done
 cp "$stage1" "$root/init"
+if [ -n "$tools" ]; then
+  libraries=$tools/usr/lib/x86_64-linux-gnu loader=$tools/usr/lib64/ld-linux-x86-64.so.2
+  mkdir -p "$root/lib64" "$root/lib/x86_64-linux-gnu"
+  cp -L "$loader" "$root/lib64/"
+  # libpthread opens libgcc_s when a thread ends.
+  cp -L "$libraries/libgcc_s.so.1" "$root/lib/x86_64-linux-gnu/"
+  for tool in mdadm cryptsetup lvm btrfs; do
+    program=$(ls "$tools/usr/sbin/$tool" "$tools/usr/bin/$tool" 2>/dev/null | head -n 1)
+    cp -L "$program" "$root/bin/$tool"
+    "$loader" --library-path "$libraries" --list "$program" | while read -r name _ path _; do
+      case "$name$path" in lib*/*) cp -L "$path" "$root/lib/x86_64-linux-gnu/$name" ;; esac
+    done
+  done
+fi
 chmod -R u+w "$root"
 chmod 0755 "$root/init"
 find "$root" -exec touch -h -d @1 {} +

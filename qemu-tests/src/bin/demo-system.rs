@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Parser;
+use qemu_tests::demo_system::Root;
 use std::path::PathBuf;
 
 /// Build the NixOS-shaped demo system.
@@ -10,11 +11,17 @@ struct Args {
     /// The agent to put inside; the release build's where absent.
     #[arg(long)]
     agent: Option<PathBuf>,
+    /// MOUNTPOINT:DEVICE:OPTIONS that stage 1 mounts, for a root on a stack.
+    #[arg(long = "mount")]
+    mounts: Vec<String>,
 }
 
 fn main() -> Result<()> {
-    let agent = Args::parse().agent.map_or_else(|| qemu_tests::paths::binary("initrd-agent"), Ok)?.canonicalize()?;
-    let system = qemu_tests::demo_system::build(&agent)?;
+    let args = Args::parse();
+    let agent = args.agent.map_or_else(|| qemu_tests::paths::binary("initrd-agent"), Ok)?.canonicalize()?;
+    let mounts: Vec<&str> = args.mounts.iter().map(String::as_str).collect();
+    let root = if mounts.is_empty() { Root::Partition } else { Root::Stacked(&mounts) };
+    let system = qemu_tests::demo_system::build(&agent, root)?;
     let shown = serde_json::json!({
         "toplevel": system.toplevel,
         "closurePaths": system.closure.len(),

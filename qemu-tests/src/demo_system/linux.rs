@@ -32,6 +32,22 @@ const MODULES: &[&str] = &[
     "autofs4",
 ];
 
+/// What a root on a stack needs beyond that.
+pub(super) const STACKED: &[&str] = &[
+    "dm_mod",
+    "dm_crypt",
+    "xts",
+    "aesni_intel",
+    "sha256_generic",
+    "af_alg",
+    "algif_skcipher",
+    "algif_hash",
+    "md_mod",
+    "raid1",
+    "btrfs",
+    "xfs",
+];
+
 /// A kernel that is installed here.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -62,16 +78,17 @@ impl Kernel {
         found.pop().context("no kernel under /boot with its modules: apt-get install linux-image-amd64")
     }
 
-    /// Copies the image and the modules that a virtual machine needs to a folder, unless they are there.
-    pub(super) fn copy_modules(&self, target: &Path) -> Result<()> {
-        let stamp = format!("{} {}\n", self.release, MODULES.join(" "));
+    /// Copies the image and the modules that a virtual machine needs, and more, to a folder, unless they are there.
+    pub(super) fn copy_modules(&self, more: &[&str], target: &Path) -> Result<()> {
+        let wanted = [MODULES, more].concat();
+        let stamp = format!("{} {}\n", self.release, wanted.join(" "));
         let stamp_file = target.with_extension("wanted");
         if fs::read_to_string(&stamp_file).is_ok_and(|found| found == stamp) {
             return Ok(());
         }
         let _ = fs::remove_dir_all(target);
         let mut files = BTreeSet::new();
-        for module in MODULES {
+        for module in wanted {
             let shown = output(&mut command("modprobe", ["-S", &self.release, "--show-depends", module]))?;
             // `insmod PATH OPTIONS`; what is built in shows as `builtin NAME`.
             files.extend(

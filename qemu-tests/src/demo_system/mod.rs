@@ -51,19 +51,42 @@ const WANTED: &[&str] = &[
     "util-linux",
 ];
 
+/// The packages of the tools that open a stack in stage 1.
+const STAGE_1: &[&str] = &["btrfs-progs", "cryptsetup-bin", "libgcc-s1", "lvm2", "mdadm"];
+
+/// Where stage 1 finds the file systems that are needed to boot.
+#[derive(Debug, Clone, Copy)]
+pub enum Root<'a> {
+    /// ext4 on the partition that disko names `disk-main-root`.
+    Partition,
+    /// On stacks of RAID, LUKS, LVM and btrfs: `MOUNTPOINT:DEVICE:OPTIONS`, as `boot/stage-1.sh` has it.
+    Stacked(&'a [&'a str]),
+}
+
 /// Builds the demo system with this agent inside, or finds it built.
 ///
 /// # Errors
 /// A tool is missing or fails; its own words are in the error.
-pub fn build(agent: &Path) -> Result<DemoSystem> {
+pub fn build(agent: &Path, root: Root) -> Result<DemoSystem> {
     let cache = paths::cache()?;
     let inputs = cache.join("inputs");
     let busybox = busybox()?;
     let kernel = linux::Kernel::of_this_host()?;
-    kernel.copy_modules(&inputs.join("linux"))?;
+    let (link, options) = match root {
+        Root::Partition => {
+            kernel.copy_modules(&[], &inputs.join("linux"))?;
+            ("demo-system", Vec::new())
+        }
+        Root::Stacked(mounts) => {
+            kernel.copy_modules(linux::STACKED, &inputs.join("linux-stacked"))?;
+            let mounts: String = mounts.iter().map(|mount| format!("{mount:?} ")).collect();
+            ("demo-system-stacked", vec![("stacked", "true".to_owned()), ("mounts", format!("[ {mounts}]"))])
+        }
+    };
 
     let store = nix::Store::open(&cache)?;
-    let toplevel = store.build(&paths::workspace().join("qemu-tests/demo-system/system.nix"), &inputs, agent)?;
+    let expression = paths::workspace().join("qemu-tests/demo-system/system.nix");
+    let toplevel = store.build(&expression, &inputs, agent, &options, link)?;
     let closure = store.requisites(&toplevel)?;
     let key = store.signing_key()?;
     let binary_cache = cache.join("binary-cache");
@@ -78,7 +101,7 @@ pub fn build(agent: &Path) -> Result<DemoSystem> {
 pub fn busybox() -> Result<PathBuf> {
     let inputs = paths::cache()?.join("inputs");
     fs::create_dir_all(&inputs).with_context(|| format!("creating {}", inputs.display()))?;
-    packages::gather(WANTED, &inputs)?;
+    packages::gather(WANTED, STAGE_1, &inputs)?;
     unpack_busybox(&inputs)?;
     Ok(inputs.join("busybox/bin/busybox"))
 }

@@ -51,10 +51,22 @@ impl Store {
     }
 
     /// Builds an expression that takes `inputs` and `agent`; its result stays alive for the next run.
-    pub fn build(&self, expression: &Path, inputs: &Path, agent: &Path) -> Result<String> {
+    ///
+    /// `options` are more arguments, as Nix expressions.
+    pub fn build(
+        &self,
+        expression: &Path,
+        inputs: &Path,
+        agent: &Path,
+        options: &[(&str, String)],
+        link: &str,
+    ) -> Result<String> {
         let mut build = self.nix("nix-build");
-        build.arg(expression).arg("--out-link").arg(self.dir.join("demo-system"));
+        build.arg(expression).arg("--out-link").arg(self.dir.join(link));
         build.arg("--arg").arg("inputs").arg(inputs).arg("--arg").arg("agent").arg(agent);
+        for (name, value) in options {
+            build.args(["--arg", name, value]);
+        }
         let built = output(&mut build).context("building the demo system")?;
         Ok(built.trim().to_owned())
     }

@@ -3,6 +3,7 @@
 use crate::command::{command, output, run, sh};
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -57,19 +58,21 @@ struct Control {
     provides: Vec<String>,
 }
 
-/// Downloads the packages and all they depend on to `inputs/debs` and writes `inputs/packages.json`.
-pub fn gather(wanted: &[&str], inputs: &Path) -> Result<()> {
+/// Downloads the packages of the system and of its stage 1 with all they depend on to `inputs/debs`, and writes
+/// `inputs/packages.json`.
+pub fn gather(system: &[&str], stage1: &[&str], inputs: &Path) -> Result<()> {
     let list = inputs.join("packages.json");
     let stamp = inputs.join("packages.wanted");
-    let asked = format!("{}\nwithout {}\n", wanted.join(" "), NOT_NEEDED.join(" "));
+    let asked = format!("{}\n{}\nwithout {}\n", system.join(" "), stage1.join(" "), NOT_NEEDED.join(" "));
     if list.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == asked) {
         return Ok(());
     }
     let debs = inputs.join("debs");
-    if download(wanted, &debs).is_err() {
+    let wanted = [system, stage1].concat();
+    if download(&wanted, &debs).is_err() {
         // apt's lists may be older than what the mirror still has.
         sh(&["apt-get", "-qq", "update"])?;
-        download(wanted, &debs)?;
+        download(&wanted, &debs)?;
     }
     let mut packages = BTreeMap::new();
     for entry in fs::read_dir(&debs).with_context(|| format!("reading {}", debs.display()))? {
@@ -80,7 +83,8 @@ pub fn gather(wanted: &[&str], inputs: &Path) -> Result<()> {
         let control = output(&mut command("dpkg-deb", ["-f", &debs.join(&file).to_string_lossy()]))?;
         packages.insert(file, parse_control(&control));
     }
-    let json = serde_json::to_vec_pretty(&link(&packages)).context("writing the packages as JSON")?;
+    let listed = json!({ "system": system, "stage1": stage1, "packages": link(&packages) });
+    let json = serde_json::to_vec_pretty(&listed).context("writing the packages as JSON")?;
     fs::write(&list, json).with_context(|| format!("writing {}", list.display()))?;
     fs::write(&stamp, asked).with_context(|| format!("writing {}", stamp.display()))
 }

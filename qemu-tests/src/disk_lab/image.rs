@@ -15,28 +15,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Tools of the product's image beyond its profile's.
-const TOOLS: &[&str] =
-    &["cryptsetup", "lvm", "mdadm", "btrfs", "mkfs.btrfs", "mkfs.xfs", "mkfs.f2fs", "thin_check", "mkswap", "swapon"];
-/// Modules of the product's image beyond its profile's.
-const MODULES: &[&str] = &[
-    "btrfs",
-    "xfs",
-    "f2fs",
-    "dm_crypt",
-    "dm_raid",
-    "dm_snapshot",
-    "dm_thin_pool",
-    "dm_cache",
-    "dm_cache_smq",
-    "raid0",
-    "raid1",
-    "raid10",
-    "raid456",
-    "loop",
-];
-/// Hardware that only a laboratory has.
-const LAB_MODULES: &[&str] = &["virtio_console", "ahci", "xhci_pci", "usb_storage", "uas"];
+/// What only a laboratory has to do with.
+const LAB_MODULES: &[&str] = &["virtio_console", "ahci", "xhci_pci", "usb_storage", "uas", "loop"];
 /// What looks at disks from inside, by Debian's package of the same host.
 const LOOKING: &[&str] = &["sfdisk", "sgdisk", "lsblk", "findmnt", "blkid", "wipefs", "dmsetup"];
 const INIT: &str = include_str!("../../disk-lab/init");
@@ -70,9 +50,8 @@ pub fn build(dir: &Path) -> Result<Image> {
 /// The product's initrd, kept as long as builder and kernel are the same: the agent in it is written over at boot.
 fn product_image(kernel: &Kernel, agent: &Path) -> Result<PathBuf> {
     let builder = paths::binary("image-builder")?;
-    let mut arguments: Vec<String> = ["build", "--profile", "vm"].map(str::to_owned).into();
-    arguments.extend(MODULES.iter().chain(LAB_MODULES).flat_map(|name| ["--extra-module".into(), (*name).into()]));
-    arguments.extend(TOOLS.iter().flat_map(|name| ["--extra-tool".into(), (*name).into()]));
+    let mut arguments = vec!["build", "--profile", "vm", "--with", "all"];
+    arguments.extend(LAB_MODULES.iter().flat_map(|name| ["--extra-module", name]));
     let kept = paths::cache()?.join("disk-lab");
     let wanted = format!("{}{}\n", output(command("sha256sum", [&builder]).arg(&kernel.image))?, arguments.join(" "));
     let initrd = kept.join("initrd");
