@@ -90,7 +90,7 @@ fn lvm_settings(programs: &BTreeMap<&str, PathBuf>) -> String {
     format!(
         "devices {{\n\tobtain_device_list_from_udev = 0\n\tuse_devicesfile = 0\n}}\n\
          activation {{\n\tmonitoring = 0\n\tudev_rules = 0\n\tudev_sync = 0\n}}\n\
-         backup {{\n\tarchive = 0\n\tbackup = 0\n}}\n\
+         backup {{\n\tarchive = 0\n}}\n\
          global {{\n\tcache_check_executable = \"{}\"\n\tevent_activation = 0\n\
          \tthin_check_executable = \"{}\"\n\tuse_lvmpolld = 0\n}}\n",
         check("cache_check"),
