@@ -76,6 +76,9 @@ fn difference(planned: &Disk, now: &Disk) -> Option<String> {
     if let Some((fact, planned, now)) = differs {
         return Some(format!("its {fact} was {planned} and is {now}"));
     }
+    if now.read_only {
+        return Some("it is write-protected".to_owned());
+    }
     // Kernels before 5.15 have no such number.
     let (planned, now) = (planned.diskseq?, now.diskseq?);
     (planned != now).then(|| format!("a medium came since the plan (sequence number {planned}, now {now})"))
@@ -103,6 +106,7 @@ mod tests {
             (Disk { wwn: Some("naa.6".into()), ..planned.clone() }, "wwn"),
             (Disk { model: None, ..planned.clone() }, "model"),
             (Disk { diskseq: Some(4), ..planned.clone() }, "sequence"),
+            (Disk { read_only: true, ..planned.clone() }, "write-protected"),
         ] {
             let what = difference(&planned, &other).unwrap();
             assert!(what.contains(word), "{what}");

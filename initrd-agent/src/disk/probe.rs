@@ -144,7 +144,8 @@ fn read(disk: &Disk, path: &Path, content: &mut Content) -> Result<(), String> {
     let file = open(path).map_err(|error| error.to_string())?;
     content.table = table(&file, disk.sector_size);
     content.signatures = signature::scan(&file, &disk.name, 0, disk.size)?;
-    if content.table.is_some() || !content.signatures.is_empty() {
+    // Of a table that is known, the bytes are not unknown.
+    if content.table.is_some() {
         content.signatures.retain(|signature| !signature.is_unknown());
     }
     let partitions = partitions(&disk.name);
@@ -297,6 +298,31 @@ mod tests {
     fn partitions_are_named_as_the_kernel_does() {
         assert_eq!(partition_name("sda", 2), "sda2");
         assert_eq!(partition_name("nvme0n1", 2), "nvme0n1p2");
+    }
+
+    #[test]
+    fn an_image_file_is_probed_with_its_partitions_and_data_of_an_unknown_kind() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(8 << 20).unwrap();
+        let content = || {
+            let disk = crate::inventory::disk_of_path(image.path()).unwrap();
+            (content(&disk, &Stack::default()), disk.name)
+        };
+        assert!(content().0.is_empty());
+        std::os::unix::fs::FileExt::write_all_at(image.as_file(), b"raw", 70_000).unwrap();
+        let (found, name) = content();
+        assert_eq!((found.is_empty(), found.describe()), (false, format!("{name}: unknown data")));
+        let mut mkfs = std::process::Command::new("mkfs.ext4");
+        mkfs.args(["-q", "-E", "offset=1048576"]).arg(image.path()).arg("4M");
+        assert!(mkfs.status().unwrap().success());
+        let config = gpt::GptConfig::new().writable(true).logical_block_size(LogicalBlockSize::Lb512);
+        let mut table = config.create_from_device(image.reopen().unwrap(), None).unwrap();
+        table.add_partition("root", 4 << 20, gpt::partition_types::LINUX_FS, 0, Some(2048)).unwrap();
+        table.write().unwrap();
+        let (found, name) = content();
+        let root = partition_name(&name, 1);
+        assert_eq!(found.signature_of(&root).map(|one| one.kind.as_str()), Some("ext4"), "{found:?}");
+        assert!(!found.describe().contains("unknown"), "{found:?}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ const MOST_VOLUMES: usize = 64;
 /// What a disk without any signature has here is data of an unknown kind.
 const START: u64 = 1 << 20;
 const UNKNOWN: &str = "unknown data";
+/// blkid's word for a disk of an md array.
+const MEMBER: &str = "linux_raid_member";
 
 /// A magic number that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,12 +85,16 @@ fn level(file: &File, name: &str, start: u64, size: u64, depth: usize) -> Result
         return Ok(found);
     }
     let read = |at: u64, length: usize| read(file, start, size, at, length);
+    let mut whole = None;
     for signature in &mut found {
         match signature.kind.as_str() {
-            "linux_raid_member" => {
+            MEMBER => {
                 for member in md::members(size, &read) {
                     let what = format!("{} {}", member.level, member.name.as_deref().unwrap_or(&member.uuid));
-                    signature.inside.extend(area(file, &what, start, size, member.data_offset, depth));
+                    match member.data_offset {
+                        0 => whole = Some(what),
+                        at => signature.inside.extend(area(file, &what, start, size, at, depth)),
+                    }
                 }
             }
             "LVM2_member" => {
@@ -104,15 +110,25 @@ fn level(file: &File, name: &str, start: u64, size: u64, depth: usize) -> Result
             _ => {}
         }
     }
-    Ok(found)
+    match whole {
+        Some(array) => Ok(put_into(found, &array)),
+        None => Ok(found),
+    }
+}
+
+/// What stands beside a member whose array begins where the member does stands on the array.
+fn put_into(found: Vec<Signature>, array: &str) -> Vec<Signature> {
+    let (mut members, others): (Vec<Signature>, Vec<Signature>) = found.into_iter().partition(|one| one.kind == MEMBER);
+    if let Some(member) = members.first_mut() {
+        member.inside.extend(others.into_iter().map(|one| Signature { device: array.to_owned(), ..one }));
+    }
+    members
 }
 
 /// What stands inside of an area; what cannot be read there is left out, as the outside is known already.
 fn area(file: &File, name: &str, start: u64, size: u64, at: u64, depth: usize) -> Vec<Signature> {
     let rest = size.checked_sub(at).filter(|rest| *rest > 0);
-    // Version 0.90 and 1.0 of md begin with their data: there the same signatures are found once more.
-    let inside = rest.and_then(|rest| level(file, name, start + at, rest, depth + 1).ok()).unwrap_or_default();
-    inside.into_iter().filter(|one| at > 0 || one.kind != "linux_raid_member").collect()
+    rest.and_then(|rest| level(file, name, start + at, rest, depth + 1).ok()).unwrap_or_default()
 }
 
 fn magic(file: &File, name: &str, start: u64, size: u64) -> Result<Vec<Signature>, String> {
@@ -210,6 +226,22 @@ mod tests {
         assert_eq!((found[0].uuid.as_deref(), found[0].usage.as_deref()), (Some(uuid), Some("filesystem")));
         assert_eq!(found[0].offset, Some(1080));
         assert_eq!(found[0].describe(), "vda2: ext4 \"data\"");
+    }
+
+    #[test]
+    fn what_an_array_holds_from_its_first_byte_is_told_once() {
+        let (path, file) = image(8 << 20);
+        assert!(Command::new("mkfs.ext4").arg("-q").arg(path.path()).arg("7M").status().unwrap().success());
+        let superblock = (8 << 20) - 8192;
+        for (at, bytes) in [(0, 0xa92b_4efcu32.to_le_bytes()), (4, 1u32.to_le_bytes()), (72, 1u32.to_le_bytes())] {
+            file.write_all_at(&bytes, superblock + at).unwrap();
+        }
+        file.write_all_at(&(superblock / 512).to_le_bytes(), superblock + 144).unwrap();
+        let found = scan(&file, "sda", 0, 0).unwrap();
+        assert_eq!(
+            (found.len(), found[0].kind.as_str(), found[0].inside[0].kind.as_str()),
+            (1, "linux_raid_member", "ext4")
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::{
 
 /// Lines of a mount or swap table that are read at most.
 const MOST_LINES: usize = 20_000;
+/// Where a device is mounted that the mount table does not name.
+const SOMEWHERE: &str = "the place of its btrfs file system";
 
 /// What a block device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +127,7 @@ impl Stack {
         for system in sys.join("fs/btrfs").entries() {
             for device in system.join("devices").entries() {
                 if let Some(node) = stack.nodes.get_mut(&device.name()) {
-                    node.mounts.push("a btrfs file system".to_owned());
+                    node.mounts.push(SOMEWHERE.to_owned());
                 }
             }
         }
@@ -139,7 +141,7 @@ impl Stack {
             // btrfs shows a number of its own; then what was mounted tells.
             let device = Some(device).filter(|(major, _)| *major != 0).or_else(|| number(&source));
             if let Some(node) = device.and_then(|device| self.by_number(device)) {
-                node.mounts.retain(|mount| mount != "a btrfs file system");
+                node.mounts.retain(|mount| mount != SOMEWHERE);
                 node.mounts.push(target);
             }
         }
@@ -350,7 +352,7 @@ pub mod tests {
         assert_eq!(names(&stack.top_down(&["sda"])), ["dm-0", "loop0", "sda1", "sda"]);
         assert_eq!(stack.get("sda").unwrap().size, 1 << 20);
         assert_eq!(stack.get("sda1").unwrap().start, 4096);
-        assert_eq!(stack.get("dm-0").unwrap().mounts, ["a btrfs file system"]);
+        assert_eq!(stack.get("dm-0").unwrap().mounts, [SOMEWHERE]);
         assert_eq!(stack.get("md0").unwrap().label(), "md0 (raid1)");
     }
 

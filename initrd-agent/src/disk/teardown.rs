@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const DISCARD_STEP: u64 = 16 << 30;
 
 nix::ioctl_none!(reread_partitions, 0x12, 95);
-nix::ioctl_write_ptr!(discard_range, 0x12, 119, [u64; 2]);
+// Its number says nothing of the range that it takes.
+nix::ioctl_write_ptr_bad!(discard_range, nix::request_code_none!(0x12, 119), [u64; 2]);
 
 /// One act of the teardown, on the device of this kernel name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,14 +197,18 @@ fn discard_all(device: &File, disk: &Disk) -> String {
 /// Makes the kernel read the partition table of an open disk again.
 ///
 /// # Errors
-/// `E-DISK-IO`, also where a partition stays in use.
+/// `E-DISK-NOT-CLEAN` where a partition stays in use, else `E-DISK-IO`.
 pub fn reread(device: &File, name: &str) -> Result<()> {
     // SAFETY: BLKRRPART takes no argument; the descriptor is open for the length of the call.
     let attempt = || unsafe { reread_partitions(device.as_raw_fd()) }.map_err(std::io::Error::from);
+    let activity = || format!("re-reading the partition table of {name}");
     match mapper::patiently(attempt) {
         // A device that cannot have partitions, as a loop device that was not told to look for any.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-        done => done.map(drop).or_fail(Code::DiskIo, || format!("re-reading the partition table of {name}")),
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+            Err(Failure::new(Code::DiskNotClean, format!("{}: one of its partitions is still in use", activity())))
+        }
+        done => done.map(drop).or_fail(Code::DiskIo, activity),
     }
 }
 

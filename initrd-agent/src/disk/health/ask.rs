@@ -15,7 +15,7 @@ pub fn ask(disk: &Disk, file: &File) -> Health {
         Transport::Nvme => nvme(file).unwrap_or_else(unknown),
         Transport::Sata => ata(file).unwrap_or_else(unknown),
         Transport::Sas | Transport::Scsi => scsi(file).unwrap_or_else(unknown),
-        _ => Health::Unknown("a disk of this kind says nothing of it".to_owned()),
+        _ => Health::None,
     }
 }
 

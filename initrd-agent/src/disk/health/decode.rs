@@ -3,7 +3,9 @@
 /// What a disk says of its health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing, and why: it is of a kind that cannot, or does not answer.
+    /// Nothing: it is of a kind that has no such thing, as virtio.
+    None,
+    /// Nothing, though it is of a kind that could, and why.
     Unknown(String),
     /// An NVMe controller.
     Nvme(Nvme),
@@ -117,6 +119,7 @@ pub fn judge(health: &Health) -> Verdict {
         (false, _) => {}
     };
     match health {
+        Health::None => {}
         Health::Unknown(why) => say(false, true, format!("its health is not known: {why}")),
         Health::Nvme(nvme) => {
             let bit = |number: u8| nvme.critical & (1 << number) != 0;
