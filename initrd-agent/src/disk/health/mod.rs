@@ -19,6 +19,8 @@ struct Block([u8; SIZE]);
 
 const SIZE: usize = 4096;
 const MEBIBYTE: u64 = 1 << 20;
+/// No policy lets a disk be used that does not read or write.
+const REPLACE: &str = "replace the disk, or choose another one of the table";
 
 /// Asks the disk for its health, and reads at its start, middle and end. Writes nothing.
 ///
@@ -33,7 +35,8 @@ pub fn check(disk: &Disk) -> Result<Health> {
     for at in read_places(disk.size) {
         let mut block = Block([0; SIZE]);
         let reading = || format!("reading {} at {at}", path.display());
-        file.read_exact_at(&mut block.0, at).or_fail(Code::DiskFailing, reading)?;
+        let read = file.read_exact_at(&mut block.0, at).or_fail(Code::DiskFailing, reading);
+        read.map_err(|failure| failure.with_remedy(REPLACE))?;
     }
     Ok(ask::ask(disk, &file))
 }
@@ -77,7 +80,7 @@ fn is_held(disk: &Disk) -> bool {
 /// `E-DISK-FAILING`.
 pub fn probe_write_open(disk: &Disk, file: &File) -> Result<()> {
     let failing = |at: u64, why: &dyn std::fmt::Display| {
-        Failure::new(Code::DiskFailing, format!("writing {} at {at} to try it: {why}", disk.name))
+        Failure::new(Code::DiskFailing, format!("writing {} at {at} to try it: {why}", disk.name)).with_remedy(REPLACE)
     };
     set_direct(file, true);
     let probed = write_places(disk.size).into_iter().try_for_each(|at| match write_back(file, at) {
