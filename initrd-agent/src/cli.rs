@@ -24,6 +24,9 @@ enum Command {
     Boot,
     /// Print the hardware as JSON
     Inventory(crate::inventory::cli::Args),
+    /// The disk engine alone
+    #[command(subcommand)]
+    Disk(crate::disk::cli::Command),
     /// The closure engine alone
     #[command(subcommand)]
     Closure(crate::closure::cli::Command),
@@ -42,6 +45,7 @@ pub fn run() -> ExitCode {
     match cli.command {
         Command::Boot => crate::boot::run(),
         Command::Inventory(args) => crate::inventory::cli::run(&args),
+        Command::Disk(command) => crate::disk::cli::run(&command),
         Command::Closure(command) => crate::closure::cli::run(command),
         Command::Join(args) => crate::join::cli::join(&args),
         Command::HealthCheck(args) => crate::join::cli::health_check(&args),

@@ -15,7 +15,6 @@ mod http;
 mod init;
 mod inventory;
 mod join;
-#[allow(dead_code, reason = "the plan of the disks will ask for it")]
 mod overlay;
 mod telemetry;
 

@@ -87,6 +87,8 @@ codes! {
     DiskFailing, "E-DISK-FAILING", "replace the disk, or set disks.health = \"warn\" in the spec to use it all the same";
     /// Something of what stood on a disk is still there, or still active, after it was wiped.
     DiskNotClean, "E-DISK-NOT-CLEAN", "wipe by hand what is named (wipefs, mdadm --stop, dmsetup remove), or power-cycle the machine";
+    /// The key of an encrypted device is not there.
+    DiskKey, "E-DISK-KEY", "give the file in the spec's secrets, with the path that the layout names (on the command line: put it there)";
     /// Reading or writing a disk failed.
     DiskIo, "E-DISK-IO", "check the disk's health and cabling; replace it if this repeats";
     /// A tool such as mkfs failed.

@@ -14,12 +14,14 @@ use crate::{
     bootloader::{self, efi},
     closure,
     disk::{
-        apply,
+        apply, health,
+        keys::Keys,
         mount::Mounted,
         plan::{self, Facts, Plan},
         probe,
+        size::human,
     },
-    telemetry,
+    overlay, telemetry,
 };
 use protocol::{
     Code, Failure, Timestamp,
@@ -46,7 +48,7 @@ pub async fn install(run: &Run, machine: &Machine) -> Result<()> {
         return report_again(run, machine, &manifest).await;
     }
     let plan = run.step(Step::Plan, AtMost(5), async || make_plan(run, machine, &manifest).await).await?;
-    let target = run.step(Step::Disk, AtMost(1), async || prepare_target(run, machine, &manifest, &plan)).await?;
+    let target = run.step(Step::Disk, AtMost(3), async || prepare_target(run, machine, &manifest, &plan).await).await?;
     let closure = run
         .step(Step::Closure, UntilItWorks, async || closure_step::pull(run, machine, &manifest, target.root()).await)
         .await?;
@@ -84,9 +86,15 @@ async fn report_again(run: &Run, machine: &Machine, manifest: &Verified) -> Resu
 async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<(Plan, String)> {
     let disks = crate::inventory::disks();
     let contents = probe::contents(&disks);
-    let facts =
-        Facts { node: &manifest.node, disks: &disks, contents: &contents, firmware: machine.inventory.firmware };
+    let facts = Facts {
+        node: &manifest.node,
+        disks: &disks,
+        contents: &contents,
+        firmware: Some(machine.inventory.firmware),
+        reinstall: true,
+    };
     let plan = plan::make(&manifest.disks, &facts)?;
+    health::examine(&plan, manifest.disks.health)?.iter().for_each(|note| run.note(Step::Plan, note));
     let lines = plan.lines();
     for line in &lines {
         run.console.line(&format!("   {line}"));
@@ -95,7 +103,7 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
         run: run.telemetry.run(),
         generation: manifest.generation,
         lines: lines.clone(),
-        resumes: plan.may_resume(),
+        resumes: plan.stands(),
     };
     let mut told = false;
     while machine.server.plan(&report).await?.decision == PlanDecision::Hold {
@@ -109,28 +117,62 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
     Ok((plan, detail))
 }
 
-/// Mounts what an interrupted run of this generation left, or partitions and formats anew.
-fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan) -> Result<(Mounted, String)> {
-    let root = Path::new(TARGET);
-    if let Some(mounted) = plan.may_resume().then(|| Mounted::mount(plan, root).ok()).flatten() {
-        match trace_of_install::read_marker(root).filter(|marker| marker.node == manifest.node) {
-            Some(marker) if marker.generation == manifest.generation && marker.state == MarkerState::Installing => {
-                write_key(root, machine)?;
-                return Ok((mounted, "an interrupted installation is carried on".to_owned()));
-            }
-            Some(marker) if marker.generation >= manifest.generation && marker.state == MarkerState::Installed => {
-                let cause = format!("mounting the target: it carries generation {} already", marker.generation);
-                return Err(Failure::new(Code::GenerationUsed, cause));
-            }
-            _ => {}
+/// Mounts what an interrupted run of this generation left, or makes the layout anew.
+async fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan) -> Result<(Mounted, String)> {
+    for loaded in overlay::ensure(&machine.server, &plan.tool_sets()).await? {
+        if loaded.fetched > 0 {
+            run.note(Step::Disk, &format!("tools fetched: {} ({})", loaded.set, human(loaded.fetched)));
         }
     }
-    apply::apply(plan)?;
-    let mounted = Mounted::mount(plan, root)?;
+    let keys = disk_keys(machine, manifest, plan).await?;
+    let root = Path::new(TARGET);
+    if let Some(mounted) = resumed(machine, manifest, plan, &keys)? {
+        return Ok((mounted, "an interrupted installation is carried on".to_owned()));
+    }
+    let progress = |line: &str| run.note(Step::Disk, line);
+    let opened = apply::apply(plan, &keys, root, &progress)?;
+    let mounted = Mounted::mount(plan, opened, root)?;
     // From here on a power cut leads back to this disk: with its key the node is known again at once.
     write_key(root, machine)?;
     files::write_marker(root, &marker(run, machine, manifest, MarkerState::Installing))?;
     Ok((mounted, format!("{} disks partitioned, formatted and mounted", plan.disks.len())))
+}
+
+/// Only a layout that is encrypted needs the node's secrets this early.
+async fn disk_keys(machine: &Machine, manifest: &Verified, plan: &Plan) -> Result<Keys> {
+    if plan.key_files.is_empty() {
+        return Ok(Keys::default());
+    }
+    let secrets = machine.server.secrets(manifest.generation).await?;
+    Keys::of_secrets(&plan.key_files, &secrets.files)
+}
+
+/// The target as an interrupted run of this generation left it, mounted; `None` where there is none.
+fn resumed(machine: &Machine, manifest: &Verified, plan: &Plan, keys: &Keys) -> Result<Option<Mounted>> {
+    if !plan.stands() {
+        return Ok(None);
+    }
+    let root = Path::new(TARGET);
+    let opened = apply::open(plan, keys, root).and_then(|opened| Mounted::mount(plan, opened, root));
+    let mounted = match opened {
+        Ok(mounted) => mounted,
+        Err(failure) => {
+            tracing::info!("looking for an interrupted installation: {failure}");
+            return Ok(None);
+        }
+    };
+    match trace_of_install::read_marker(root).filter(|marker| marker.node == manifest.node) {
+        Some(marker) if marker.generation == manifest.generation && marker.state == MarkerState::Installing => {
+            write_key(root, machine)?;
+            Ok(Some(mounted))
+        }
+        Some(marker) if marker.generation >= manifest.generation && marker.state == MarkerState::Installed => {
+            let cause = format!("mounting the target: it carries generation {} already", marker.generation);
+            Err(Failure::new(Code::GenerationUsed, cause))
+        }
+        // Dropped here: unmounted and closed, before it is made anew.
+        _ => Ok(None),
+    }
 }
 
 fn write_key(root: &Path, machine: &Machine) -> Result<()> {
@@ -197,7 +239,7 @@ fn install_boot_loader(
     if machine.inventory.firmware == Firmware::Bios {
         return Ok((efi::Ordered::default(), shown));
     }
-    let order = efi::set_boot_order(&plan.esp()?, manifest.boot.order)?;
+    let order = efi::set_boot_order(&plan.esps()?, manifest.boot.order)?;
     let detail = format!("{shown}; boot order: {}", order.after.join(", "));
     Ok((order, detail))
 }

@@ -45,49 +45,53 @@ pub struct Ordered {
     pub after: Vec<String>,
 }
 
-/// Makes sure that an entry for the disk exists, writes BootOrder by the policy, and reads it back.
+/// Makes sure that an entry for each EFI system partition exists (several mirror each other, so that the machine boots
+/// from whichever disk is left), writes BootOrder by the policy, and reads it back.
 ///
 /// # Errors
 /// `E-BOOT-ORDER` where a variable cannot be read or written, or does not read back.
-pub fn set_boot_order(esp: &Esp, policy: BootOrder) -> Result<Ordered> {
+pub fn set_boot_order(esps: &[Esp], policy: BootOrder) -> Result<Ordered> {
     let before = order()?;
-    let mut options = options()?;
-    let described = |order: &[u16], options: &BTreeMap<u16, LoadOption>| -> Vec<String> {
-        order
-            .iter()
-            .map(|number| {
-                options.get(number).map_or_else(|| format!("Boot{number:04X}"), |one| one.description.clone())
-            })
-            .collect()
-    };
-    let descriptions_before = described(&before, &options);
-    let disk = match options.iter().find(|(_, option)| option.partition == Some(esp.extent.guid)) {
-        Some((number, _)) => *number,
-        None => {
-            let number = free_number(&options).ok_or_else(|| failed("all numbers of boot entries are taken"))?;
-            write_variable(&format!("Boot{number:04X}"), &encode_option(DESCRIPTION, esp, REMOVABLE_LOADER))?;
-            options = self::options()?;
-            number
-        }
-    };
+    let found = options()?;
+    let descriptions_before = descriptions(&before, &found);
+    let mut disks = Vec::new();
+    for esp in esps {
+        disks.push(entry_of(esp)?);
+    }
     let current =
         read_variable("BootCurrent")?.and_then(|bytes| Some(u16::from_le_bytes(bytes.get(..2)?.try_into().ok()?)));
-    let wanted = new_order(&before, current, disk, policy);
+    let wanted = new_order(&before, current, &disks, policy);
     write_variable("BootOrder", &wanted.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())?;
     let after = order()?;
     if after != wanted {
         return Err(failed(&format!("it reads back as {after:04X?} and not as {wanted:04X?}")));
     }
-    Ok(Ordered { before: descriptions_before, after: described(&after, &options) })
+    Ok(Ordered { before: descriptions_before, after: descriptions(&after, &options()?) })
 }
 
-/// The order by policy: what booted us (the network) and the disk in front, the rest as it was.
-fn new_order(before: &[u16], current: Option<u16>, disk: u16, policy: BootOrder) -> Vec<u16> {
-    let front = match (policy, current) {
-        (_, None) => vec![disk],
-        (_, Some(current)) if current == disk => vec![disk],
-        (BootOrder::NetworkFirst, Some(current)) => vec![current, disk],
-        (BootOrder::DiskFirst, Some(current)) => vec![disk, current],
+fn descriptions(order: &[u16], options: &BTreeMap<u16, LoadOption>) -> Vec<String> {
+    let described =
+        |number: &u16| options.get(number).map_or_else(|| format!("Boot{number:04X}"), |one| one.description.clone());
+    order.iter().map(described).collect()
+}
+
+/// The number of the entry for an EFI system partition, which is made where there is none.
+fn entry_of(esp: &Esp) -> Result<u16> {
+    let options = options()?;
+    if let Some((number, _)) = options.iter().find(|(_, option)| option.partition == Some(esp.extent.guid)) {
+        return Ok(*number);
+    }
+    let number = free_number(&options).ok_or_else(|| failed("all numbers of boot entries are taken"))?;
+    write_variable(&format!("Boot{number:04X}"), &encode_option(DESCRIPTION, esp, REMOVABLE_LOADER))?;
+    Ok(number)
+}
+
+/// The order by policy: what booted us (the network) and the disks in front, the rest as it was.
+fn new_order(before: &[u16], current: Option<u16>, disks: &[u16], policy: BootOrder) -> Vec<u16> {
+    let network = current.filter(|current| !disks.contains(current));
+    let front: Vec<u16> = match policy {
+        BootOrder::NetworkFirst => network.into_iter().chain(disks.iter().copied()).collect(),
+        BootOrder::DiskFirst => disks.iter().copied().chain(network).collect(),
     };
     let rest = before.iter().copied().filter(|number| !front.contains(number));
     front.iter().copied().chain(rest).collect()
@@ -226,10 +230,11 @@ mod tests {
 
     #[test]
     fn the_disk_stands_right_behind_the_network_or_before_it() {
-        assert_eq!(new_order(&[1, 2, 3], Some(2), 9, BootOrder::NetworkFirst), [2, 9, 1, 3]);
-        assert_eq!(new_order(&[1, 2, 3], Some(2), 9, BootOrder::DiskFirst), [9, 2, 1, 3]);
-        assert_eq!(new_order(&[9, 2], Some(9), 9, BootOrder::NetworkFirst), [9, 2]);
-        assert_eq!(new_order(&[], None, 9, BootOrder::NetworkFirst), [9]);
+        assert_eq!(new_order(&[1, 2, 3], Some(2), &[9], BootOrder::NetworkFirst), [2, 9, 1, 3]);
+        assert_eq!(new_order(&[1, 2, 3], Some(2), &[9], BootOrder::DiskFirst), [9, 2, 1, 3]);
+        assert_eq!(new_order(&[9, 2], Some(9), &[9], BootOrder::NetworkFirst), [9, 2]);
+        assert_eq!(new_order(&[], None, &[9], BootOrder::NetworkFirst), [9]);
+        assert_eq!(new_order(&[1, 2], Some(2), &[8, 9], BootOrder::NetworkFirst), [2, 8, 9, 1]);
     }
 
     proptest! {
@@ -237,7 +242,7 @@ mod tests {
         fn no_entry_is_lost_or_doubled(before in proptest::collection::hash_set(0u16..50, 0..20), current in 0u16..50, disk in 0u16..50) {
             let before: Vec<u16> = before.into_iter().collect();
             for policy in [BootOrder::NetworkFirst, BootOrder::DiskFirst] {
-                let after = new_order(&before, Some(current), disk, policy);
+                let after = new_order(&before, Some(current), &[disk], policy);
                 let distinct: std::collections::HashSet<_> = after.iter().collect();
                 prop_assert_eq!(distinct.len(), after.len());
                 prop_assert!(before.iter().all(|number| after.contains(number)));

@@ -1,229 +1,427 @@
-//! Carries a plan out: wipes, partitions, formats.
+//! Carries a plan out, action by action, and closes what it opened.
 
 use super::{
-    plan::{DiskPlan, PartitionPlan, Plan, sector_bytes},
-    probe,
+    exclusive, health,
+    keys::Keys,
+    partition_table,
+    place::Room,
+    plan::{
+        DiskPlan, Extent, Mode, Plan,
+        action::{Action, Arg, Command, Device, Key, Open, Table},
+    },
+    probe, swap, teardown, wipe,
 };
 use crate::command;
-use gpt::partition::Partition;
-use protocol::{Code, Failure, failure::OrFail, failure::Result};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Disk};
 use std::{
-    collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
-    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-/// Every signature that blkid knows lies within this of the start or the end of its device.
-const SIGNATURE_ZONE: u64 = 2 << 20;
-const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
+const DEVICE_PATIENCE: Duration = Duration::from_secs(20);
+/// Where the engine keeps what only it uses.
+const PRIVATE: &str = "/run/centra/disk";
+/// LVM without udev, a cache of devices, a daemon or a backup; a pool that was just made needs no check.
+const LVM_CONFIG: &str = "devices { use_devicesfile = 0 }\n\
+    activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }\n\
+    backup { backup = 0 archive = 0 }\n\
+    global { use_lvmpolld = 0 thin_check_executable = \"\" cache_check_executable = \"\" }\n";
 
 nix::ioctl_none!(reread_partitions, 0x12, 95);
 
-/// Wipes, partitions and formats every disk of the plan. What was on them is gone.
+/// Makes the layout. What was on its disks is gone, but for what the plan keeps. The result is open.
 ///
 /// # Errors
-/// `E-DISK-IO`, `E-DISK-UNFIT` where a disk is not the one of the plan any more, `E-TOOL` for mkfs.
-pub fn apply(plan: &Plan) -> Result<()> {
-    for disk in &plan.disks {
-        partition(disk)?;
+/// `E-DISK-IO`, `E-DISK-UNFIT` where a disk is not the one of the plan any more, `E-DISK-NOT-CLEAN`, `E-DISK-KEY`,
+/// `E-TOOL`. What was opened is closed again then.
+pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> Result<Opened> {
+    let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
+    let total = plan.actions.len();
+    for (action, n) in plan.actions.iter().zip(1..) {
+        let began = Instant::now();
+        run.action(action)?;
+        progress(&format!("{n}/{total} {action} ({:.1} s)", began.elapsed().as_secs_f64()));
     }
-    for disk in &plan.disks {
-        let devices = wait_for_partitions(disk)?;
-        for one in &disk.partitions {
-            if let Some(device) = devices.get(&one.number) {
-                format(device, one)?;
+    // Last of all: from here on the layout is known as whole.
+    plan.disks.iter().filter(|disk| disk.mode == Mode::Make).try_for_each(seal)?;
+    Ok(std::mem::take(&mut run.opened))
+}
+
+/// Opens a layout that stands.
+///
+/// # Errors
+/// As [`apply`].
+pub fn open(plan: &Plan, keys: &Keys, root: &Path) -> Result<Opened> {
+    let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
+    plan.open.iter().try_for_each(|action| run.action(action))?;
+    Ok(std::mem::take(&mut run.opened))
+}
+
+/// What is open: arrays, volume groups, encrypted devices. Closed on drop, the last first, so that the next attempt
+/// finds free disks.
+#[derive(Debug, Default)]
+pub struct Opened(Vec<(Open, Vec<PathBuf>)>);
+
+impl Opened {
+    /// Closes everything.
+    ///
+    /// # Errors
+    /// `E-TOOL` where something is busy.
+    pub fn close(mut self) -> Result<()> {
+        while let Some((open, members)) = self.0.pop() {
+            close(&open, &members)?;
+        }
+        Ok(())
+    }
+
+    /// What opening a plan leaves open, where it has been opened.
+    pub fn of(plan: &Plan) -> Self {
+        let opens = plan.open.iter().filter_map(|action| match action {
+            Action::Run(Command { opens: Some(open), .. }) => Some(open.clone()),
+            _ => None,
+        });
+        let members = |open: &Open| match open {
+            Open::Group(_, members) => members.iter().filter_map(|one| name_for_tools(one).ok()).collect(),
+            _ => Vec::new(),
+        };
+        let is_there = |open: &Open| match open {
+            Open::Array(name) => Path::new("/dev/md").join(name).exists(),
+            Open::Mapper(name) => Path::new("/dev/mapper").join(name).exists(),
+            Open::Group(..) | Open::Pool(_) => true,
+        };
+        Self(
+            opens
+                .filter(is_there)
+                .map(|open| {
+                    let paths = members(&open);
+                    (open, paths)
+                })
+                .collect(),
+        )
+    }
+
+    /// Leaves everything open.
+    pub fn leave(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        for (open, members) in self.0.drain(..).rev() {
+            if let Err(failure) = close(&open, &members) {
+                tracing::warn!("closing: {failure}");
             }
         }
     }
+}
+
+fn close(open: &Open, members: &[PathBuf]) -> Result<()> {
+    let arguments: Vec<String> = match open {
+        Open::Array(name) => vec!["mdadm".to_owned(), "--stop".to_owned(), format!("/dev/md/{name}")],
+        Open::Mapper(name) => vec!["cryptsetup".to_owned(), "close".to_owned(), name.clone()],
+        Open::Pool(name) => vec!["zpool".to_owned(), "export".to_owned(), name.clone()],
+        Open::Group(name, _) => {
+            let own = ["lvm", "vgchange", "--activate", "n"].map(str::to_owned);
+            let devices = members.iter().flat_map(|path| ["--devices".to_owned(), path.to_string_lossy().into_owned()]);
+            own.into_iter().chain(devices).chain([name.clone()]).collect()
+        }
+    };
+    command::run_command(tool(&arguments[0], &arguments[1..]), None)?;
+    if let Open::Array(name) = open {
+        // Without udev the name stays, and may lead to another array that gets the same number.
+        let _ = fs::remove_file(Path::new("/dev/md").join(name));
+    }
     Ok(())
 }
 
-fn partition(plan: &DiskPlan) -> Result<()> {
-    let path = probe::device_path(&plan.disk.name);
-    // O_EXCL on a block device fails while anything has it mounted or claimed.
-    let mut device = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_EXCL | libc::O_CLOEXEC)
-        .open(&path)
-        .or_fail(Code::DiskIo, || format!("opening {}", path.display()))?;
-    check_same_disk(plan, &mut device)?;
-    wipe(plan, &mut device, &path)?;
-    let device = write_table(plan, device).or_fail(Code::DiskIo, || format!("partitioning {}", path.display()))?;
-    device.sync_all().or_fail(Code::DiskIo, || format!("writing the partition table of {}", path.display()))?;
-    reread(&device, &path)
+/// A tool with the environment that it needs where there is no udev.
+fn tool(program: &str, arguments: &[String]) -> std::process::Command {
+    let mut command = command::prepare(program, arguments);
+    if !Path::new("/run/udev/control").exists() {
+        command.env("DM_DISABLE_UDEV", "1").env("MDADM_NO_UDEV", "1").env("LVM_SYSTEM_DIR", PRIVATE);
+    }
+    command.env("LVM_SUPPRESS_FD_WARNINGS", "1").env("LC_ALL", "C");
+    command
 }
 
-/// The name may mean another disk by now; its size and serial are those of the plan, or nothing is written.
-fn check_same_disk(plan: &DiskPlan, device: &mut File) -> Result<()> {
-    let size = device.seek(SeekFrom::End(0)).or_fail(Code::DiskIo, || format!("measuring {}", plan.disk.name))?;
-    let now = crate::inventory::disks().into_iter().find(|disk| disk.name == plan.disk.name);
-    let same = now.is_some_and(|now| now.serial == plan.disk.serial && now.wwn == plan.disk.wwn);
-    if size == plan.disk.size && same {
-        return Ok(());
-    }
-    let cause =
-        format!("opening {}: it is not the disk of the plan any more (size, serial or wwn differ)", plan.disk.name);
-    Err(Failure::new(Code::DiskUnfit, cause)
-        .with_remedy("the machine plans again by itself; check that no disk comes and goes"))
+struct Run<'a> {
+    plan: &'a Plan,
+    keys: &'a Keys,
+    root: &'a Path,
+    opened: Opened,
+    /// Removed on drop.
+    key_files: Vec<PathBuf>,
 }
 
-/// Overwrites where signatures lie: on the disk, on the partitions that were, and on those that will be.
-fn wipe(plan: &DiskPlan, device: &mut File, path: &Path) -> Result<()> {
-    let sector = sector_bytes(&plan.disk);
-    let mut zones = vec![(0, plan.disk.size)];
-    for name in probe::partitions(&plan.disk.name).values() {
-        zones.extend(zone_of(name));
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.key_files.iter().for_each(|path| drop(fs::remove_file(path)));
     }
-    for one in &plan.partitions {
-        zones.push((one.extent.first * sector, (one.extent.last + 1 - one.extent.first) * sector));
-    }
-    for (start, length) in zones {
-        for (from, count) in edges(start, length) {
-            zero(device, from, count).or_fail(Code::DiskIo, || format!("wiping {}", path.display()))?;
+}
+
+impl Run<'_> {
+    fn action(&mut self, action: &Action) -> Result<()> {
+        match action {
+            Action::Clear(devices) => {
+                let disks = devices.iter().map(|one| Ok(&self.disk(one)?.disk)).collect::<Result<Vec<_>>>()?;
+                disks.iter().try_for_each(|disk| health::probe_write(disk))?;
+                teardown::teardown(&disks, self.plan.discard).map(drop)
+            }
+            Action::Table { device, table } => self.table(device, table),
+            Action::Wipe(device) => wipe::wipe(&self.resolve(device)?),
+            Action::Run(command) => self.run(command, None),
+            Action::Swap { device, uuid, label } => {
+                let path = self.resolve(device)?;
+                swap::make(&path, *uuid, label.as_deref())
+                    .or_fail(Code::DiskIo, || format!("making swap space on {}", path.display()))
+            }
+            Action::Within { device, format, options, commands } => self.within(device, format, options, commands),
+            Action::KeyFile(path) => self.key_file(path),
+            Action::Hook { text, at } => command::run("/bin/sh", &["-euc", text])
+                .map(drop)
+                .map_err(|failure| failure.context(format!("running the hook {at}"))),
         }
     }
-    Ok(())
-}
 
-/// Start and length in bytes of a partition as the kernel sees it now.
-fn zone_of(name: &str) -> Option<(u64, u64)> {
-    // sysfs counts sectors of 512 bytes whatever the disk's own are.
-    let read = |file: &str| -> Option<u64> {
-        let text = std::fs::read_to_string(Path::new("/sys/class/block").join(name).join(file)).ok()?;
-        text.trim().parse::<u64>().ok()?.checked_mul(512)
-    };
-    Some((read("start")?, read("size")?))
-}
-
-/// The first and the last bytes of a zone, without going over its ends.
-fn edges(start: u64, length: u64) -> [(u64, u64); 2] {
-    let count = length.min(SIGNATURE_ZONE);
-    [(start, count), (start + length - count, count)]
-}
-
-fn zero(device: &mut File, from: u64, mut count: u64) -> std::io::Result<()> {
-    let zeros = vec![0u8; 1 << 20];
-    device.seek(SeekFrom::Start(from))?;
-    while count > 0 {
-        let part = usize::try_from(count).unwrap_or(zeros.len()).min(zeros.len());
-        device.write_all(&zeros[..part])?;
-        count -= part as u64;
+    fn disk(&self, device: &Device) -> Result<&DiskPlan> {
+        let found = self.plan.disks.iter().find(|disk| disk.device() == *device);
+        found.ok_or_else(|| Failure::new(Code::DiskIo, format!("looking for {device}: the plan has no such disk")))
     }
-    Ok(())
-}
 
-fn write_table(plan: &DiskPlan, mut device: File) -> Result<File, gpt::GptError> {
-    let sector = sector_bytes(&plan.disk);
-    let sectors = u32::try_from(plan.disk.size / sector - 1).unwrap_or(u32::MAX);
-    let protective = gpt::mbr::ProtectiveMBR::with_lb_size(sectors);
-    protective.overwrite_lba0(&mut device).map_err(std::io::Error::other)?;
-    let config = gpt::GptConfig::new().writable(true).logical_block_size(probe::block_size(plan.disk.sector_size));
-    let mut table = config.create_from_device(device, Some(plan.guid))?;
-    table.update_partitions(plan.partitions.iter().map(|one| (one.number, table_entry(one))).collect())?;
-    table.write()
-}
-
-fn table_entry(one: &PartitionPlan) -> Partition {
-    Partition {
-        part_type_guid: gpt::partition_types::Type { guid: one.kind, os: gpt::partition_types::OperatingSystem::None },
-        part_guid: one.extent.guid,
-        first_lba: one.extent.first,
-        last_lba: one.extent.last,
-        flags: one.attributes,
-        name: one.label.clone(),
+    fn table(&self, device: &Device, table: &Table) -> Result<()> {
+        if matches!(device, Device::Disk { .. }) {
+            let plan = self.disk(device)?;
+            let (table, extents) = plan.table.as_ref().ok_or_else(|| gone(device))?;
+            let file = exclusive::open_exclusive(&plan.disk)?;
+            let room = Room::new(plan.disk.size, super::plan::sector_bytes(&plan.disk));
+            return self.write_table(file, device, table, extents, room, false);
+        }
+        let path = self.resolve(device)?;
+        let activity = || format!("opening {device}");
+        let options = OpenOptions::new().read(true).write(true).custom_flags(libc::O_EXCL).open(&path);
+        let mut file = options.or_fail(Code::DiskIo, activity)?;
+        let bytes = file.seek(SeekFrom::End(0)).or_fail(Code::DiskIo, activity)?;
+        let room = Room::new(bytes, sector_size(&path));
+        let spans = partition_table::place(table, room).map_err(|(number, why)| {
+            Failure::new(Code::DiskUnfit, format!("partitioning {device}: partition {number} has no place: {why:?}"))
+        })?;
+        let extents: Vec<Extent> = table
+            .partitions
+            .iter()
+            .zip(spans)
+            .map(|(one, span)| Extent { guid: one.guid, first: span.first, last: span.last })
+            .collect();
+        // An array has no table of its own to be sealed: the disks below it do.
+        self.write_table(file, device, table, &extents, room, true)
     }
-}
 
-fn reread(device: &File, path: &Path) -> Result<()> {
-    // SAFETY: BLKRRPART takes no argument; the descriptor is open for the length of the call.
-    let result = unsafe { reread_partitions(device.as_raw_fd()) };
-    result.map(drop).or_fail(Code::DiskIo, || format!("re-reading the partition table of {}", path.display()))
-}
+    fn write_table(
+        &self,
+        file: File,
+        device: &Device,
+        table: &Table,
+        extents: &[Extent],
+        room: Room,
+        finished: bool,
+    ) -> Result<()> {
+        let activity = || format!("partitioning {device}");
+        let file = partition_table::write(file, table, extents, room, finished).or_fail(Code::DiskIo, activity)?;
+        // SAFETY: BLKRRPART takes no argument; the descriptor is open for the length of the call.
+        unsafe { reread_partitions(file.as_raw_fd()) }.or_fail(Code::DiskIo, activity)?;
+        drop(file);
+        let base = self.resolve(device)?;
+        wait(&format!("the partitions of {device}"), || {
+            let now = probe::partitions(&kernel_name(&base)?);
+            let there = |(one, extent): (&super::plan::action::Partition, &Extent)| {
+                let name = now.get(&one.number)?;
+                let start = sysfs_number(name, "start")?.checked_mul(512)?;
+                (start == extent.first * room.sector && probe::device_path(name).exists()).then_some(())
+            };
+            table.partitions.iter().zip(extents).map(there).collect::<Option<Vec<()>>>()
+        })
+        .map(drop)
+    }
 
-/// The device of each partition, once the kernel shows it where the plan put it.
-fn wait_for_partitions(plan: &DiskPlan) -> Result<BTreeMap<u32, PathBuf>> {
-    let deadline = Instant::now() + DEVICE_PATIENCE;
-    let sector = sector_bytes(&plan.disk);
-    loop {
-        let now = probe::partitions(&plan.disk.name);
-        let ready = |one: &PartitionPlan| {
-            let name = now.get(&one.number)?;
-            let path = probe::device_path(name);
-            let (start, _) = zone_of(name)?;
-            (start == one.extent.first * sector && path.exists()).then_some((one.number, path))
+    /// The node of a device of the plan, whose disk is still the one of the plan.
+    fn resolve(&self, device: &Device) -> Result<PathBuf> {
+        let mut below = device;
+        while let Device::Partition(of, _) = below {
+            below = of;
+        }
+        if matches!(below, Device::Disk { .. }) {
+            check_same_disk(&self.disk(below)?.disk)?;
+        }
+        node_of(device)
+    }
+
+    fn run(&mut self, wanted: &Command, inside: Option<&Path>) -> Result<()> {
+        let mut shown = Vec::new();
+        let mut arguments = Vec::new();
+        for argument in &wanted.arguments {
+            arguments.push(match argument {
+                Arg::Text(text) => text.clone(),
+                Arg::Device(device) => self.argument(device)?,
+                Arg::Root => self.root.to_string_lossy().into_owned(),
+                Arg::Key(Key { file, passphrase }) => {
+                    let file = self.keys.file(file, *passphrase)?;
+                    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                    shown.push(file);
+                    path
+                }
+                Arg::Inside(path) => {
+                    let path = inside.unwrap_or(Path::new("/")).join(path);
+                    let parent = path.parent().unwrap_or(Path::new("/"));
+                    fs::create_dir_all(parent).or_fail(Code::DiskIo, || format!("creating {}", parent.display()))?;
+                    path.to_string_lossy().into_owned()
+                }
+            });
+        }
+        let input = wanted.input.as_ref().map(|key| self.keys.bytes(&key.file, key.passphrase)).transpose()?;
+        if wanted.program == "lvm" || wanted.program == "mdadm" {
+            prepare_private()?;
+        }
+        let result = command::run_command(tool(wanted.program, &arguments), input);
+        drop(shown);
+        match result {
+            Err(_) if wanted.may_fail => return Ok(()),
+            other => other?,
         };
-        let devices: BTreeMap<u32, PathBuf> = plan.partitions.iter().filter_map(ready).collect();
-        if devices.len() == plan.partitions.len() {
-            return Ok(devices);
+        if let Some(open) = &wanted.opens {
+            let members = match open {
+                Open::Group(_, members) => members.iter().map(|one| self.argument(one)).collect::<Result<Vec<_>>>()?,
+                _ => Vec::new(),
+            };
+            self.opened.0.push((open.clone(), members.into_iter().map(PathBuf::from).collect()));
+        }
+        Ok(())
+    }
+
+    fn argument(&self, device: &Device) -> Result<String> {
+        self.resolve(device)?;
+        Ok(name_for_tools(device)?.to_string_lossy().into_owned())
+    }
+
+    fn within(&mut self, device: &Device, format: &str, options: &str, commands: &[Command]) -> Result<()> {
+        prepare_private()?;
+        let path = self.resolve(device)?;
+        let folder = Path::new(PRIVATE).join("within");
+        let activity = || format!("mounting {device} to make subvolumes");
+        fs::create_dir_all(&folder).or_fail(Code::DiskIo, activity)?;
+        mount(Some(&path), &folder, Some(format), MsFlags::empty(), Some(options)).or_fail(Code::DiskIo, activity)?;
+        let result = commands.iter().try_for_each(|command| self.run(command, Some(&folder)));
+        let unmounted = umount2(&folder, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {device}"));
+        result.and(unmounted)
+    }
+
+    /// zfs insists on reading its key from the path that its property names.
+    fn key_file(&mut self, path: &str) -> Result<()> {
+        let path = Path::new(path);
+        if path.exists() {
+            return Ok(());
+        }
+        let activity = || format!("putting the key file {} where zfs reads it", path.display());
+        let bytes = self.keys.bytes(&path.to_string_lossy(), false)?;
+        path.parent().map_or(Ok(()), fs::create_dir_all).or_fail(Code::DiskKey, activity)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path);
+        let mut file = file.or_fail(Code::DiskKey, activity)?;
+        self.key_files.push(path.to_owned());
+        file.write_all(bytes).or_fail(Code::DiskKey, activity)
+    }
+}
+
+/// The node of a device, once the kernel shows it.
+///
+/// # Errors
+/// `E-DISK-IO` where it does not appear.
+pub fn node_of(device: &Device) -> Result<PathBuf> {
+    match device {
+        Device::Disk { path, .. } => Ok(PathBuf::from(path)),
+        Device::Partition(of, number) => {
+            let base = node_of(of)?;
+            wait(&device.to_string(), || {
+                let name = probe::partitions(&kernel_name(&base)?).get(number).cloned()?;
+                Some(probe::device_path(&name)).filter(|path| path.exists())
+            })
+        }
+        other => {
+            let path = PathBuf::from(other.to_string());
+            wait(&other.to_string(), || fs::canonicalize(&path).ok())
+        }
+    }
+}
+
+/// LVM and cryptsetup know devices of the mapper by their names there, not by `dm-3`.
+fn name_for_tools(device: &Device) -> Result<PathBuf> {
+    let node = node_of(device)?;
+    let named = matches!(device, Device::Mapper(_) | Device::Volume { .. } | Device::Path(_));
+    Ok(if named { PathBuf::from(device.to_string()) } else { node })
+}
+
+/// The table once more, with the identifier of a layout that is whole.
+fn seal(disk: &DiskPlan) -> Result<()> {
+    let Some((table, extents)) = &disk.table else { return Ok(()) };
+    check_same_disk(&disk.disk)?;
+    let path = probe::device_path(&disk.disk.name);
+    let activity = || format!("completing the partition table of {}", path.display());
+    let file = OpenOptions::new().read(true).write(true).open(&path).or_fail(Code::DiskIo, activity)?;
+    let room = Room::new(disk.disk.size, super::plan::sector_bytes(&disk.disk));
+    partition_table::write(file, table, extents, room, true).map(drop).or_fail(Code::DiskIo, activity)
+}
+
+/// The name may mean another disk by now.
+fn check_same_disk(disk: &Disk) -> Result<()> {
+    let path = probe::device_path(&disk.name);
+    let opening = || format!("opening {}", path.display());
+    let file = File::open(&path).or_fail(Code::DiskIo, opening)?;
+    exclusive::check(disk, &file).map_err(|failure| failure.context(opening()))
+}
+
+fn gone(device: &Device) -> Failure {
+    Failure::new(Code::DiskIo, format!("partitioning {device}: the plan has no table for it"))
+}
+
+/// A folder that only root sees, and LVM's configuration in it.
+fn prepare_private() -> Result<()> {
+    let activity = || format!("preparing {PRIVATE}");
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true).mode(0o700);
+    for path in [PRIVATE, "/run/lock/lvm"] {
+        folder.create(path).or_fail(Code::DiskIo, activity)?;
+    }
+    fs::write(Path::new(PRIVATE).join("lvm.conf"), LVM_CONFIG).or_fail(Code::DiskIo, activity)
+}
+
+fn kernel_name(path: &Path) -> Option<String> {
+    Some(fs::canonicalize(path).ok()?.file_name()?.to_string_lossy().into_owned())
+}
+
+fn sysfs_number(name: &str, file: &str) -> Option<u64> {
+    fs::read_to_string(Path::new("/sys/class/block").join(name).join(file)).ok()?.trim().parse().ok()
+}
+
+fn sector_size(path: &Path) -> u64 {
+    kernel_name(path).and_then(|name| sysfs_number(&name, "queue/logical_block_size")).unwrap_or(512)
+}
+
+/// Waits until something is there.
+fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + DEVICE_PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(
-                Code::DiskIo,
-                format!("waiting for the partitions of {}: they do not appear", plan.disk.name),
-            ));
+            return Err(Failure::new(Code::DiskIo, format!("waiting for {what}: it does not appear")));
         }
-        sleep(Duration::from_millis(20));
-    }
-}
-
-/// Device of a partition of the plan, as the kernel names it now.
-pub fn device_of(disk: &DiskPlan, partition: &PartitionPlan) -> Result<PathBuf> {
-    let found = probe::partitions(&disk.disk.name).get(&partition.number).map(|name| probe::device_path(name));
-    found.ok_or_else(|| {
-        Failure::new(
-            Code::DiskIo,
-            format!("looking for partition {} of {}: it is gone", partition.number, disk.disk.name),
-        )
-    })
-}
-
-fn format(device: &Path, partition: &PartitionPlan) -> Result<()> {
-    let Some(filesystem) = &partition.filesystem else { return Ok(()) };
-    let device = device.to_string_lossy().into_owned();
-    let own: Vec<String> = match filesystem.format.as_str() {
-        "ext4" => ["-q", "-F", "-U", &partition.extent.guid.to_string()].map(str::to_owned).to_vec(),
-        "vfat" => ["-i", &volume_id(partition)].map(str::to_owned).to_vec(),
-        other => return Err(Failure::new(Code::Layout, format!("formatting {device}: {other} is not made here"))),
-    };
-    let arguments = [own, filesystem.extra_args.clone(), vec![device.clone()]].concat();
-    command::run(&format!("mkfs.{}", filesystem.format), &arguments)
-        .map(drop)
-        .map_err(|failure| failure.context(format!("formatting {device}")))
-}
-
-/// FAT has 32 bits for an identifier.
-fn volume_id(partition: &PartitionPlan) -> String {
-    let (high, _) = partition.extent.guid.as_u64_pair();
-    format!("{:08x}", high >> 32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edges_stay_inside_their_zone() {
-        for length in [0, 1, 512, SIGNATURE_ZONE, 3 * SIGNATURE_ZONE] {
-            for (from, count) in edges(1000, length) {
-                assert!(from >= 1000 && from + count <= 1000 + length);
-            }
-        }
-    }
-
-    #[test]
-    fn only_the_edges_are_wiped() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&[7u8; 100]).unwrap();
-        zero(&mut file, 10, 5).unwrap();
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(0)).unwrap();
-        std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
-        assert_eq!(bytes.iter().filter(|byte| **byte == 0).count(), 5);
-        assert_eq!(bytes.len(), 100);
+        sleep(Duration::from_millis(10));
     }
 }

@@ -4,24 +4,24 @@
 //! takes a [`plan::Plan`] writes.
 
 pub mod apply;
-#[allow(dead_code, reason = "called by apply")]
-pub mod exclusive;
-#[allow(dead_code, reason = "called by plan and apply")]
+pub mod cli;
+mod exclusive;
 pub mod health;
-pub mod layout;
+pub mod keys;
+mod layout;
 mod lvm;
-#[allow(dead_code, reason = "called by apply")]
 mod mapper;
 mod md;
 pub mod mount;
+mod partition_table;
+mod place;
 pub mod plan;
 pub mod probe;
 pub mod select;
 pub mod signature;
 pub mod size;
 pub mod stack;
+mod swap;
 pub mod table;
-#[allow(dead_code, reason = "called by apply")]
-pub mod teardown;
-#[allow(dead_code, reason = "called by apply")]
-pub mod wipe;
+mod teardown;
+mod wipe;

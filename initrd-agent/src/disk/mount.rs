@@ -1,6 +1,15 @@
-//! Mounts the target's file systems in order, and unmounts them all again.
+//! Mounts the target's file systems in order, and unmounts and closes everything again.
 
-use super::{apply, plan::Plan};
+use super::{
+    apply::{Opened, node_of},
+    layout::Hooks,
+    plan::{
+        Plan,
+        facts::{Mount, Source, SwapSpace},
+    },
+    swap,
+};
+use crate::command;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use protocol::{Code, failure::OrFail, failure::Result};
 use std::{
@@ -8,32 +17,92 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The mounted target. Unmounted on drop, also after a failure, so that the next attempt finds free disks.
+/// The mounted target. Unmounted and closed on drop, also after a failure, so that the next attempt finds free
+/// disks.
 #[derive(Debug)]
 pub struct Mounted {
     root: PathBuf,
-    targets: Vec<PathBuf>,
+    targets: Vec<(PathBuf, Hooks)>,
+    swaps: Vec<PathBuf>,
+    opened: Option<Opened>,
 }
 
 impl Mounted {
-    /// Mounts the plan's file systems below `root`.
+    /// Mounts the plan's file systems below `root`, and swaps to its swap space.
     ///
     /// # Errors
-    /// `E-DISK-IO` where a file system does not mount; what was mounted is unmounted again.
-    pub fn mount(plan: &Plan, root: &Path) -> Result<Self> {
-        let mut mounted = Self { root: root.to_owned(), targets: Vec::new() };
-        for (disk, partition, mountpoint) in plan.mounts() {
-            let Some(filesystem) = &partition.filesystem else { continue };
-            let device = apply::device_of(disk, partition)?;
-            let target = root.join(mountpoint.trim_start_matches('/'));
-            let activity = || format!("mounting {} at {}", device.display(), target.display());
-            fs::create_dir_all(&target).or_fail(Code::DiskIo, activity)?;
-            let (flags, data) = options(&filesystem.mount_options);
-            mount(Some(&device), &target, Some(filesystem.format.as_str()), flags, Some(data.as_str()))
-                .or_fail(Code::DiskIo, activity)?;
-            mounted.targets.push(target);
-        }
+    /// `E-DISK-IO` where a file system does not mount; what was mounted is unmounted again, and what was open is
+    /// closed.
+    pub fn mount(plan: &Plan, opened: Opened, root: &Path) -> Result<Self> {
+        let mut mounted = Self { root: root.to_owned(), targets: Vec::new(), swaps: Vec::new(), opened: Some(opened) };
+        plan.mounts.iter().try_for_each(|mount| mounted.mount_one(mount))?;
+        plan.swaps.iter().for_each(|swap| mounted.swap_on(swap));
         Ok(mounted)
+    }
+
+    fn mount_one(&mut self, one: &Mount) -> Result<()> {
+        let target = self.root.join(one.mountpoint.trim_start_matches('/'));
+        let activity = || format!("mounting {} at {}", one.source, target.display());
+        run_hook(&format!("{}.preMountHook", one.mountpoint), one.hooks.pre_mount_hook.as_ref())?;
+        fs::create_dir_all(&target).or_fail(Code::DiskIo, activity)?;
+        let source = match &one.source {
+            Source::Folder(folder) => {
+                let folder = self.root.join(folder.trim_start_matches('/'));
+                fs::create_dir_all(&folder).or_fail(Code::DiskIo, activity)?;
+                folder.to_string_lossy().into_owned()
+            }
+            Source::Device(device) => node_of(device)?.to_string_lossy().into_owned(),
+            other => other.to_string(),
+        };
+        let (flags, data) = options(&one.options);
+        if one.format == "zfs" {
+            let arguments = ["-o", &one.options.join(","), &source, &target.to_string_lossy()];
+            command::run("mount.zfs", &arguments).map_err(|failure| failure.context(activity()))?;
+        } else {
+            let kind = (!flags.contains(MsFlags::MS_BIND)).then_some(one.format.as_str());
+            mount(Some(source.as_str()), &target, kind, flags, Some(data.as_str())).or_fail(Code::DiskIo, activity)?;
+        }
+        self.targets.push((target, one.hooks.clone()));
+        run_hook(&format!("{}.postMountHook", one.mountpoint), one.hooks.post_mount_hook.as_ref())
+    }
+
+    /// Without swap an installation is only a little closer to the end of its memory.
+    fn swap_on(&mut self, space: &SwapSpace) {
+        if space.random_encryption {
+            return;
+        }
+        let path = match &space.device {
+            Some(device) => node_of(device).ok(),
+            None => Some(self.root.join(space.path.trim_start_matches('/'))),
+        };
+        let Some(path) = path else { return };
+        match swap::on(&path, space) {
+            Ok(()) => self.swaps.push(path),
+            Err(error) => tracing::warn!("swapping to {}: {error}", path.display()),
+        }
+    }
+
+    /// What an earlier `disk mount` has left mounted below `root`.
+    ///
+    /// # Errors
+    /// `E-DISK-IO` where nothing of it is mounted.
+    pub fn adopt(plan: &Plan, root: &Path) -> Result<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").or_fail(Code::DiskIo, || "reading /proc/self/mounts")?;
+        let is_mounted = |target: &Path| {
+            let target = target.to_string_lossy().trim_end_matches('/').replace(' ', "\\040");
+            mounts.lines().any(|line| line.split(' ').nth(1) == Some(target.as_str()))
+        };
+        let targets =
+            plan.mounts.iter().map(|one| (root.join(one.mountpoint.trim_start_matches('/')), one.hooks.clone()));
+        let targets = targets.filter(|(target, _)| is_mounted(target)).collect();
+        let in_use = fs::read_to_string("/proc/swaps").unwrap_or_default();
+        let path_of = |space: &SwapSpace| match &space.device {
+            Some(device) => node_of(device).ok(),
+            None => Some(root.join(space.path.trim_start_matches('/'))),
+        };
+        let swaps = plan.swaps.iter().filter_map(path_of);
+        let swaps = swaps.filter(|path| in_use.lines().any(|line| line.split(' ').next() == path.to_str())).collect();
+        Ok(Self { root: root.to_owned(), targets, swaps, opened: Some(Opened::of(plan)) })
     }
 
     /// Where the target's `/` is.
@@ -41,21 +110,46 @@ impl Mounted {
         &self.root
     }
 
-    /// Unmounts everything; the file systems are clean after it.
+    /// Leaves everything mounted and open.
+    pub fn leave(mut self) {
+        self.targets.clear();
+        self.swaps.clear();
+        if let Some(opened) = self.opened.take() {
+            opened.leave();
+        }
+    }
+
+    /// Unmounts everything; the file systems are clean after it, and all below them is closed.
     ///
     /// # Errors
-    /// `E-DISK-IO` where one is busy.
+    /// `E-DISK-IO`, `E-TOOL` where something is busy.
     pub fn unmount(mut self) -> Result<()> {
-        while let Some(target) = self.targets.pop() {
-            umount2(&target, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {}", target.display()))?;
+        while let Some(path) = self.swaps.pop() {
+            swap::off(&path).or_fail(Code::DiskIo, || format!("swapping off {}", path.display()))?;
         }
-        Ok(())
+        while let Some((target, hooks)) = self.targets.pop() {
+            let at = target.display();
+            run_hook(&format!("{at}.preUnmountHook"), hooks.pre_unmount_hook.as_ref())?;
+            umount2(&target, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {at}"))?;
+            run_hook(&format!("{at}.postUnmountHook"), hooks.post_unmount_hook.as_ref())?;
+        }
+        self.opened.take().map_or(Ok(()), Opened::close)
     }
+}
+
+fn run_hook(at: &str, text: Option<&String>) -> Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    command::run("/bin/sh", &["-euc", text])
+        .map(drop)
+        .map_err(|failure| failure.context(format!("running the hook {at}")))
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        for target in self.targets.drain(..).rev() {
+        for path in self.swaps.drain(..) {
+            drop(swap::off(&path));
+        }
+        for (target, _) in self.targets.drain(..).rev() {
             if umount2(&target, MntFlags::empty()).is_err() {
                 let _ = umount2(&target, MntFlags::MNT_DETACH);
             }
@@ -67,9 +161,9 @@ impl Drop for Mounted {
 fn options(words: &[String]) -> (MsFlags, String) {
     let mut flags = MsFlags::empty();
     let mut rest = Vec::new();
-    for word in words {
-        match word.as_str() {
-            "defaults" | "rw" | "auto" | "noauto" | "nofail" | "nouser" | "suid" | "dev" | "exec" | "async" => {}
+    for word in words.iter().flat_map(|word| word.split(',')) {
+        match word {
+            "" | "defaults" | "rw" | "auto" | "noauto" | "nofail" | "nouser" | "suid" | "dev" | "exec" | "async" => {}
             "ro" => flags |= MsFlags::MS_RDONLY,
             "noatime" => flags |= MsFlags::MS_NOATIME,
             "nodiratime" => flags |= MsFlags::MS_NODIRATIME,
@@ -80,8 +174,12 @@ fn options(words: &[String]) -> (MsFlags, String) {
             "nodev" => flags |= MsFlags::MS_NODEV,
             "noexec" => flags |= MsFlags::MS_NOEXEC,
             "sync" => flags |= MsFlags::MS_SYNCHRONOUS,
+            "dirsync" => flags |= MsFlags::MS_DIRSYNC,
+            "bind" => flags |= MsFlags::MS_BIND,
+            "rbind" => flags |= MsFlags::MS_BIND | MsFlags::MS_REC,
             // For systemd and util-linux, not for the kernel.
-            word if word.starts_with("x-") || word.starts_with("comment=") || word == "_netdev" => {}
+            _ if word.starts_with("x-") || word.starts_with("X-") || word.starts_with("comment=") => {}
+            "_netdev" | "user" | "users" | "owner" | "group" => {}
             word => rest.push(word),
         }
     }
@@ -95,9 +193,17 @@ mod tests {
 
     #[test]
     fn the_kernel_gets_flags_and_the_file_system_the_rest() {
-        let words = ["defaults", "noatime", "umask=0077", "x-systemd.automount", "ro"].map(str::to_owned);
+        let words =
+            ["defaults", "noatime", "umask=0077", "x-systemd.automount", "ro", "X-mount.mkdir"].map(str::to_owned);
         let (flags, rest) = options(&words);
         assert_eq!(flags, MsFlags::MS_NOATIME);
         assert_eq!(rest, "umask=0077");
+    }
+
+    #[test]
+    fn options_that_stand_in_one_word_are_taken_apart() {
+        let (flags, rest) = options(&["compress_algorithm=zstd:6,lazytime,nodiscard".to_owned()]);
+        assert_eq!(flags, MsFlags::MS_LAZYTIME);
+        assert_eq!(rest, "compress_algorithm=zstd:6,nodiscard");
     }
 }

@@ -93,7 +93,6 @@ impl Content {
     }
 
     /// What stands on a device, by kernel name; where there are several, the one that says most.
-    #[allow(dead_code, reason = "for disks that are kept")]
     pub fn signature_of(&self, device: &str) -> Option<&Signature> {
         let mut on = self.signatures.iter().filter(|signature| signature.device == device);
         let first = on.next()?;

@@ -162,13 +162,6 @@ impl Stack {
         self.nodes.get(name)
     }
 
-    /// A device by kernel name, name of the mapping, or path of either.
-    pub fn find(&self, name: &str) -> Option<&Node> {
-        let short = name.strip_prefix("/dev/mapper/").or_else(|| name.strip_prefix("/dev/")).unwrap_or(name);
-        let is_mapper = |node: &&Node| matches!(&node.kind, Kind::Mapper { name, .. } if name == short);
-        self.nodes.get(short).or_else(|| self.nodes.values().find(is_mapper))
-    }
-
     /// Everything that stands on any of these devices, and they themselves: each behind all that stands on it.
     pub fn top_down(&self, names: &[&str]) -> Vec<&Node> {
         let mut order = Vec::new();

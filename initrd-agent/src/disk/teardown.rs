@@ -232,31 +232,5 @@ fn assert_clean(disk: &Disk) -> Result<()> {
     }
 }
 
-/// Closes arrays and mappings (by kernel name, name of the mapping, or path) and what stands on them, from the top,
-/// without wiping anything. Goes on after a failure, and gives the first.
-///
-/// # Errors
-/// `E-DISK-NOT-CLEAN` where one is still in use.
-pub fn deactivate(names: &[&str]) -> Result<Vec<String>> {
-    let stack = Stack::read();
-    let wanted: Vec<&str> = names.iter().filter_map(|name| stack.find(name)).map(|node| node.name.as_str()).collect();
-    let mut lines = Vec::new();
-    let mut first = Ok(());
-    for node in stack.top_down(&wanted) {
-        let closed = match node.kind {
-            Kind::Mapper { .. } | Kind::Array { .. } if !node.mounts.is_empty() => {
-                Err(Failure::new(Code::DiskNotClean, format!("closing {}: it is mounted", node.label())))
-            }
-            Kind::Mapper { .. } | Kind::Array { .. } => {
-                mapper::close(node).map(|()| lines.push(format!("closed {}", node.label())))
-            }
-            _ if node.swap => swap_off(node),
-            _ => Ok(()),
-        };
-        first = first.and(closed);
-    }
-    first.map(|()| lines)
-}
-
 #[cfg(test)]
 mod tests;

@@ -64,7 +64,6 @@ pub fn disk(sys: &Dir, block: &Dir) -> Disk {
 ///
 /// # Errors
 /// Where it cannot be opened or measured.
-#[allow(dead_code, reason = "for the command line")]
 pub fn of_file(path: &Path) -> std::io::Result<Disk> {
     let path = path.canonicalize()?;
     let size = std::fs::metadata(&path)?.len();

@@ -67,7 +67,6 @@ pub fn disks() -> Vec<Disk> {
 ///
 /// # Errors
 /// `E-DISK-NOT-FOUND` where nothing is there; `E-DISK-UNFIT` for a partition, a folder and whatever else is no disk.
-#[allow(dead_code, reason = "for the command line")]
 pub fn disk_of_path(path: &Path) -> Result<Disk> {
     let activity = || format!("looking at {}", path.display());
     let found = std::fs::metadata(path).or_fail(Code::DiskNotFound, activity)?;

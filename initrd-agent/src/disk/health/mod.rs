@@ -5,7 +5,7 @@ mod decode;
 
 pub use decode::{Health, Verdict, judge};
 
-use super::{exclusive, probe};
+use super::{exclusive, plan::Plan, probe};
 use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Disk, spec::HealthPolicy};
 use std::{
     fs::{File, OpenOptions},
@@ -21,6 +21,18 @@ const SIZE: usize = 4096;
 const MEBIBYTE: u64 = 1 << 20;
 /// No policy lets a disk be used that does not read or write.
 const REPLACE: &str = "replace the disk, or choose another one of the table";
+
+/// Asks every disk that a plan writes to for its health: the notes to show.
+///
+/// # Errors
+/// As [`check`] and [`apply_policy`].
+pub fn examine(plan: &Plan, policy: HealthPolicy) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for disk in &plan.disks {
+        notes.extend(apply_policy(&disk.disk, &check(&disk.disk)?, policy)?);
+    }
+    Ok(notes)
+}
 
 /// Asks the disk for its health, and reads at its start, middle and end. Writes nothing.
 ///

@@ -1,0 +1,63 @@
+//! What a machine boots from.
+
+use super::{
+    Extent, Facts, Plan,
+    action::{Partition, PartitionKind},
+    table::{BIOS_BOOT, ESP, type_guid},
+};
+use protocol::{Code, Failure, failure::Result, inventory::Firmware};
+
+/// Where an EFI system partition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Esp {
+    /// In the partition table.
+    pub number: u32,
+    /// Its sectors and GUID.
+    pub extent: Extent,
+}
+
+/// The layout must have a root, and what this machine's firmware boots from.
+pub fn check(plan: &Plan, firmware: Firmware, facts: &Facts<'_>) -> Result<()> {
+    let roots = plan.mounts.iter().chain(&plan.hidden).filter(|mount| mount.mountpoint == "/").count();
+    if roots != 1 {
+        return Err(facts.refuse(Code::Layout, "the layout must mount exactly one file system at /"));
+    }
+    match firmware {
+        Firmware::Uefi if of_type(plan, ESP).next().is_none() => Err(facts.refuse(
+            Code::Layout,
+            "this machine booted by UEFI, and the layout has no EFI system partition (type EF00)",
+        )),
+        // GRUB also finds room before the first partition of an msdos table.
+        Firmware::Bios if of_type(plan, BIOS_BOOT).next().is_none() && plan.disks.iter().all(has_gpt) => Err(facts
+            .refuse(
+                Code::Layout,
+                "this machine booted by BIOS, and the layout has no BIOS boot partition (type EF02)",
+            )),
+        _ => Ok(()),
+    }
+}
+
+fn has_gpt(disk: &super::DiskPlan) -> bool {
+    let gpt = |kind: &super::action::TableKind| matches!(kind, super::action::TableKind::Gpt { .. });
+    disk.table.as_ref().is_none_or(|(table, _)| gpt(&table.kind))
+}
+
+fn of_type<'a>(plan: &'a Plan, code: &'static str) -> impl Iterator<Item = (&'a Partition, Extent)> {
+    let tables = plan.disks.iter().filter_map(|disk| disk.table.as_ref());
+    let partitions = tables.flat_map(|(table, extents)| table.partitions.iter().zip(extents.iter().copied()));
+    partitions.filter(move |(one, _)| type_guid(code).is_some_and(|guid| one.kind == PartitionKind::Guid(guid)))
+}
+
+impl Plan {
+    /// The EFI system partitions: several where they mirror each other.
+    ///
+    /// # Errors
+    /// `E-LAYOUT` where there is none; [`super::make`] refuses such a plan for a machine that boots by UEFI.
+    pub fn esps(&self) -> Result<Vec<Esp>> {
+        let esps: Vec<Esp> = of_type(self, ESP).map(|(one, extent)| Esp { number: one.number, extent }).collect();
+        if esps.is_empty() {
+            return Err(Failure::new(Code::Layout, "looking for the EFI system partition: the layout has none"));
+        }
+        Ok(esps)
+    }
+}
