@@ -35,7 +35,8 @@ use protocol::{
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{path::Path, time::Duration};
 
-const TARGET: &str = "/mnt";
+/// Where the target is mounted.
+pub const TARGET: &str = "/mnt";
 const HOLD_POLL: Duration = Duration::from_secs(5);
 
 /// Installs what the manifest says. On return the disk is complete, unmounted and reported.
@@ -57,7 +58,7 @@ pub async fn install(run: &Run, machine: &Machine) -> Result<()> {
         .step(Step::BootLoader, AtMost(1), async || install_boot_loader(machine, &manifest, &plan, target.root()))
         .await?;
     let report = installed_report(run, &manifest, &closure, order);
-    seal(run, machine, &manifest, target)?;
+    seal(run, machine, &manifest, &plan, target)?;
     run.step(Step::Report, UntilItWorks, async || send_report(machine, &report).await).await
 }
 
@@ -134,7 +135,11 @@ async fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan:
     let mounted = Mounted::mount(plan, opened, root)?;
     // From here on a power cut leads back to this disk: with its key the node is known again at once.
     write_key(root, machine)?;
-    files::write_marker(root, &marker(run, machine, manifest, MarkerState::Installing))?;
+    let marker = marker(run, machine, manifest, MarkerState::Installing);
+    files::write_marker(root, &marker)?;
+    if let Some(mountpoint) = plan.readable_without_tools() {
+        trace_of_install::leave(&root.join(mountpoint.trim_start_matches('/')), &marker, &machine.identity.key_pem())?;
+    }
     Ok((mounted, format!("{} disks partitioned, formatted and mounted", plan.disks.len())))
 }
 
@@ -263,7 +268,10 @@ fn installed_report(
 }
 
 /// The generation is used up: marked on the disk, on the platter, before anybody is told.
-fn seal(run: &Run, machine: &Machine, manifest: &Verified, target: Mounted) -> Result<()> {
+fn seal(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan, target: Mounted) -> Result<()> {
+    if let Some(mountpoint) = plan.readable_without_tools() {
+        trace_of_install::forget(&target.root().join(mountpoint.trim_start_matches('/')))?;
+    }
     files::write_marker(target.root(), &marker(run, machine, manifest, MarkerState::Installed))?;
     nix::unistd::sync();
     target.unmount()

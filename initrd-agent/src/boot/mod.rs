@@ -16,6 +16,7 @@ mod trace_of_install;
 
 use crate::{
     console::Console,
+    disk::mount,
     init,
     telemetry::{self, Channel, LogLayer, Telemetry},
 };
@@ -44,6 +45,10 @@ pub fn run() -> ExitCode {
     let run = Run { telemetry, console: Console::open() };
     if let Ok(how) = std::env::var(init::LAST_EXIT_VARIABLE) {
         run.note(Step::Coldplug, &format!("the agent ended unexpectedly ({how}) and was started again"));
+        // What it had open is not the layout's to hold, and a layout that stands is opened again.
+        for line in mount::release(Path::new(install::TARGET)) {
+            run.note(Step::Coldplug, &line);
+        }
     }
     // The steps run on this thread and may block; shipping and lease run on the others.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

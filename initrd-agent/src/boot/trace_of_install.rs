@@ -1,10 +1,14 @@
 //! Finds what an earlier installation left on a disk, without writing to any.
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use protocol::marker::{InstallMarker, MARKER_PATH};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+    marker::{InstallMarker, MARKER_PATH},
+};
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -12,6 +16,10 @@ use std::{
 /// Where the node's key lies on the target.
 pub const KEY_PATH: &str = "etc/nixos/secrets/node.key";
 const PROBE_MOUNT: &str = "/run/centra/probe";
+/// Marker and key on a file system that can be read where the root cannot be, while the installation lasts.
+const ELSEWHERE: &str = "centra-install";
+const ELSEWHERE_MARKER: &str = "centra-install/install.json";
+const ELSEWHERE_KEY: &str = "centra-install/node.key";
 /// Marker and key are small; a foreign disk may hold anything under their names.
 const MAX_FILE: u64 = 64 << 10;
 /// disko's partition labels start so; nothing else is mounted.
@@ -51,11 +59,46 @@ fn labelled_partitions(class: &Path) -> Vec<PathBuf> {
 fn read(device: &Path) -> Option<Trace> {
     fs::create_dir_all(PROBE_MOUNT).ok()?;
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOSUID;
-    mount(Some(device), PROBE_MOUNT, Some("ext4"), flags, Some("noload")).ok()?;
+    let mounted = |kind: &str, data: Option<&str>| mount(Some(device), PROBE_MOUNT, Some(kind), flags, data);
+    mounted("ext4", Some("noload")).or_else(|_| mounted("vfat", None)).ok()?;
     let root = Path::new(PROBE_MOUNT);
-    let trace = read_marker(root).and_then(|marker| Some(Trace { marker, key: read_small(&root.join(KEY_PATH))? }));
+    let at = |marker: &str, key: &str| {
+        let marker = serde_json::from_str(&read_small(&root.join(marker))?).ok()?;
+        Some(Trace { marker, key: read_small(&root.join(key))? })
+    };
+    let trace = at(MARKER_PATH, KEY_PATH).or_else(|| at(ELSEWHERE_MARKER, ELSEWHERE_KEY));
     let _ = umount2(PROBE_MOUNT, MntFlags::MNT_DETACH);
     trace
+}
+
+/// Leaves a trace on another file system than the root, for the time of the installation.
+///
+/// # Errors
+/// `E-DISK-IO`.
+pub fn leave(folder: &Path, marker: &InstallMarker, key: &str) -> Result<()> {
+    let text = serde_json::to_string(marker).or_fail(Code::Internal, || "writing the marker")?;
+    // FAT has no owners and modes: who may read is a matter of how it is mounted.
+    for (path, content) in [(ELSEWHERE_KEY, key), (ELSEWHERE_MARKER, &text)] {
+        let path = folder.join(path);
+        let activity = || format!("writing {}", path.display());
+        path.parent().map_or(Ok(()), fs::create_dir_all).or_fail(Code::DiskIo, activity)?;
+        let mut file = fs::File::create(&path).or_fail(Code::DiskIo, activity)?;
+        file.write_all(content.as_bytes()).and_then(|()| file.sync_all()).or_fail(Code::DiskIo, activity)?;
+    }
+    Ok(())
+}
+
+/// Removes what [`leave`] left.
+///
+/// # Errors
+/// `E-DISK-IO`.
+pub fn forget(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder.join(ELSEWHERE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::from_error(Code::DiskIo, "removing the trace of the installation", &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The marker below a mounted root.
@@ -73,6 +116,26 @@ fn read_small(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_beside_the_root_is_gone_once_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = InstallMarker {
+            node: "n1".parse().unwrap(),
+            generation: 1,
+            run: "r1".parse().unwrap(),
+            state: protocol::marker::MarkerState::Installing,
+            toplevel: "/nix/store/00000000000000000000000000000000-x".parse().unwrap(),
+            server: "https://s:8443".into(),
+            ca_spki_sha256: Vec::new(),
+            written: protocol::Timestamp::now_utc(),
+        };
+        leave(folder.path(), &marker, "a key").unwrap();
+        assert_eq!(read_small(&folder.path().join(ELSEWHERE_KEY)).as_deref(), Some("a key"));
+        forget(folder.path()).unwrap();
+        forget(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn only_partitions_with_a_label_of_ours_are_looked_at() {

@@ -137,6 +137,27 @@ impl Mounted {
     }
 }
 
+/// Lets go of everything that an earlier process of this boot has left mounted below `root`, open or swapped to.
+/// For the initrd alone. Gives a line for each thing that was done.
+pub fn release(root: &Path) -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(|path| path.replace("\\040", " "));
+    let below: Vec<String> = targets.filter(|path| Path::new(path).starts_with(root)).collect();
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let swaps = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    let mut lines = Vec::new();
+    for path in swaps.filter(|path| swap::off(Path::new(path)).is_ok()) {
+        lines.push(format!("swapped off {path}"));
+    }
+    for path in below.iter().rev() {
+        if umount2(path.as_str(), MntFlags::empty()).or_else(|_| umount2(path.as_str(), MntFlags::MNT_DETACH)).is_ok() {
+            lines.push(format!("unmounted {path}"));
+        }
+    }
+    lines.extend(super::teardown::close_all());
+    lines
+}
+
 fn run_hook(at: &str, text: Option<&String>) -> Result<()> {
     let Some(text) = text else { return Ok(()) };
     command::run("/bin/sh", &["-euc", text])

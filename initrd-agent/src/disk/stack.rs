@@ -162,6 +162,11 @@ impl Stack {
         self.nodes.get(name)
     }
 
+    /// Kernel names of all devices.
+    pub fn names(&self) -> Vec<&str> {
+        self.nodes.keys().map(String::as_str).collect()
+    }
+
     /// Everything that stands on any of these devices, and they themselves: each behind all that stands on it.
     pub fn top_down(&self, names: &[&str]) -> Vec<&Node> {
         let mut order = Vec::new();

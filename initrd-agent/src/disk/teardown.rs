@@ -232,5 +232,24 @@ fn assert_clean(disk: &Disk) -> Result<()> {
     }
 }
 
+/// Closes every array and mapping of this machine from the top, and stops swapping to them, without wiping anything.
+/// For the initrd alone, where nobody but an earlier process of the agent can have made them.
+pub fn close_all() -> Vec<String> {
+    let stack = Stack::read();
+    let mut lines = Vec::new();
+    for node in stack.top_down(&stack.names()) {
+        let closed = match node.kind {
+            _ if node.swap => swap_off(node),
+            Kind::Mapper { .. } | Kind::Array { .. } => mapper::close(node),
+            _ => continue,
+        };
+        lines.push(match closed {
+            Ok(()) => format!("closed {}", node.label()),
+            Err(failure) => failure.to_string(),
+        });
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 //! everything that has members.
 
 use super::{
-    Array, BcachefsFilesystem, Btrfs, Content, Dataset, Disk, Filesystem, Gpt, Layout, Luks, LvmType, Pool, PoolMode,
-    Swap, SwapFile, Table, Volume, VolumeGroup, raw::refused, value::words,
+    Array, BcachefsFilesystem, Btrfs, Content, Dataset, Disk, Filesystem, Gpt, Hooks, Layout, Luks, LvmType, Pool,
+    PoolMode, Swap, SwapFile, Table, Volume, VolumeGroup, raw::refused, value::words,
 };
 use protocol::failure::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +57,7 @@ struct Seen {
 
 impl Seen {
     fn disk(&mut self, at: &str, disk: &Disk) -> Result<()> {
+        no_unmount_hooks(at, &disk.hooks)?;
         if !disk.device.starts_with('/') {
             return Err(refused(&format!("{at}.device"), "it is not an absolute path"));
         }
@@ -64,6 +65,17 @@ impl Seen {
     }
 
     fn content(&mut self, at: &str, content: &Content) -> Result<()> {
+        match content {
+            Content::Filesystem(_) | Content::Btrfs(_) => {}
+            Content::Gpt(one) => no_unmount_hooks(at, &one.hooks)?,
+            Content::Table(one) => no_unmount_hooks(at, &one.hooks)?,
+            Content::Swap(one) => no_unmount_hooks(at, &one.hooks)?,
+            Content::Luks(one) => no_unmount_hooks(at, &one.hooks)?,
+            Content::LvmPv(one) => no_unmount_hooks(at, &one.hooks)?,
+            Content::Mdraid(one) => no_unmount_hooks(at, &one.hooks)?,
+            Content::Zfs(one) => no_unmount_hooks(at, &one.hooks)?,
+            Content::Bcachefs(one) => no_unmount_hooks(at, &one.hooks)?,
+        }
         match content {
             Content::Gpt(gpt) => self.gpt(at, gpt),
             Content::Table(table) => self.table(at, table),
@@ -189,6 +201,7 @@ impl Seen {
     }
 
     fn array(&mut self, at: &str, key: &str, array: &Array) -> Result<()> {
+        no_unmount_hooks(at, &array.hooks)?;
         name(&format!("{at}.name"), array.name.as_deref().unwrap_or(key))?;
         if !LEVELS.contains(&array.level) {
             return Err(refused(&format!("{at}.level"), "RAID levels are 0, 1, 4, 5, 6 and 10"));
@@ -201,6 +214,7 @@ impl Seen {
     }
 
     fn group(&mut self, at: &str, key: &str, group: &VolumeGroup) -> Result<()> {
+        no_unmount_hooks(at, &group.hooks)?;
         name(&format!("{at}.name"), group.name.as_deref().unwrap_or(key))?;
         for (key, volume) in &group.lvs {
             let at = format!("{at}.lvs.{key}");
@@ -212,6 +226,7 @@ impl Seen {
     }
 
     fn pool(&mut self, at: &str, key: &str, pool: &Pool) -> Result<()> {
+        no_unmount_hooks(at, &pool.hooks)?;
         name(&format!("{at}.name"), pool.name.as_deref().unwrap_or(key))?;
         let modes: Vec<&str> = match &pool.mode {
             PoolMode::Uniform(mode) => vec![mode],
@@ -292,6 +307,15 @@ fn swap_files(at: &str, files: &BTreeMap<String, SwapFile>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is closed after a failure is closed without asking anybody.
+fn no_unmount_hooks(at: &str, hooks: &Hooks) -> Result<()> {
+    let hook = [("preUnmountHook", &hooks.pre_unmount_hook), ("postUnmountHook", &hooks.post_unmount_hook)];
+    let named = hook.into_iter().find(|(_, text)| text.is_some());
+    named.map_or(Ok(()), |(name, _)| {
+        Err(refused(&format!("{at}.{name}"), "hooks of unmounting run for file systems and subvolumes only"))
+    })
 }
 
 /// What is put into a tool's command line as a name.

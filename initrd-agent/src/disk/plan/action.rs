@@ -373,3 +373,8 @@ impl Place {
         }
     }
 }
+
+/// A path without slashes at its ends.
+pub fn inside(path: &str) -> String {
+    path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+}

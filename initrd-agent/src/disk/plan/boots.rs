@@ -2,7 +2,8 @@
 
 use super::{
     Extent, Facts, Plan,
-    action::{Partition, PartitionKind},
+    action::{Device, Partition, PartitionKind},
+    facts::{Mount, Source},
     table::{BIOS_BOOT, ESP, type_guid},
 };
 use protocol::{Code, Failure, failure::Result, inventory::Firmware};
@@ -59,5 +60,24 @@ impl Plan {
             return Err(Failure::new(Code::Layout, "looking for the EFI system partition: the layout has none"));
         }
         Ok(esps)
+    }
+
+    /// The mount point of a file system that the initrd can read as it is, where it cannot read the root so: what is
+    /// encrypted, on LVM, or of a kind whose driver is not there yet.
+    pub fn readable_without_tools(&self) -> Option<&str> {
+        let readable = |mount: &&Mount| {
+            let plain = match &mount.source {
+                // A member of a mirror with its metadata behind the data reads as the file system itself.
+                Source::Device(Device::Partition(of, _)) => matches!(**of, Device::Disk { .. }),
+                Source::Device(Device::Array(_)) => mount.format == "vfat",
+                _ => false,
+            };
+            plain && ["ext4", "vfat"].contains(&mount.format.as_str())
+        };
+        let root = self.mounts.iter().find(|mount| mount.mountpoint == "/")?;
+        if root.format == "ext4" && readable(&root) {
+            return None;
+        }
+        self.mounts.iter().find(readable).map(|mount| mount.mountpoint.as_str())
     }
 }

@@ -1,18 +1,14 @@
 //! From the layout to actions: one function for each content type of disko, in disko's order.
 
 use super::{
-    action::{Action, Arg, Command, Device, Key, Open},
+    action::{Action, Arg, Command, Device},
     facts::{Mount, Source, SwapSpace},
     filesystem,
     identity::Identity,
     zfs,
 };
-use crate::disk::layout::{
-    Array, BcachefsFilesystem, Btrfs, Content, Filesystem, Hooks, Layout, Luks, LvmType, Swap, SwapFile, VolumeGroup,
-    words,
-};
+use crate::disk::layout::{Content, Filesystem, Hooks, Layout, Swap, words};
 use std::collections::{BTreeMap, BTreeSet};
-use uuid::Uuid;
 
 /// Whether something is made, or is there already and only opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +41,7 @@ pub struct Builder<'a> {
     /// Devices of each collection, in the order of the layout, and how they are to be treated.
     pub members: BTreeMap<Collection, Vec<(Device, Mode)>>,
     /// Arguments of `bcachefs format` for each member.
-    member_arguments: BTreeMap<Collection, Vec<Arg>>,
+    pub member_arguments: BTreeMap<Collection, Vec<Arg>>,
     /// What each device that is made here stands on.
     below: BTreeMap<Device, Vec<Device>>,
     /// Only looks: everything is opened.
@@ -245,7 +241,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether a file system is made: in a layout that is reused, those that nobody wants to keep are.
-    fn is_made(&self, mode: Mode, mountpoints: &[Option<&String>]) -> bool {
+    pub fn is_made(&self, mode: Mode, mountpoints: &[Option<&String>]) -> bool {
         let kept = || mountpoints.iter().flatten().any(|mountpoint| self.keep.contains(&super::normal(mountpoint)));
         mode == Mode::Make || (mode == Mode::Reuse && !kept())
     }
@@ -280,70 +276,9 @@ impl<'a> Builder<'a> {
     }
 
     /// What is made anew in a device that is kept.
-    fn wipe_again(&mut self, device: &Device, mode: Mode) {
+    pub fn wipe_again(&mut self, device: &Device, mode: Mode) {
         if mode == Mode::Reuse {
             self.actions.push(Action::Wipe(device.clone()));
-        }
-    }
-
-    fn btrfs(&mut self, at: &str, device: &Device, one: &Btrfs, mode: Mode) {
-        let own = self.own.guid(at);
-        let extra = words(&one.extra_args).unwrap_or_default();
-        let others: Vec<Device> =
-            extra.iter().filter(|word| word.starts_with("/dev/")).map(|path| Device::Path(path.clone())).collect();
-        let mountpoints: Vec<Option<&String>> =
-            one.subvolumes.values().map(|one| one.mountpoint.as_ref()).chain([one.mountpoint.as_ref()]).collect();
-        if self.is_made(mode, &mountpoints) {
-            self.wipe_again(device, mode);
-            let mut mkfs = Command::new("mkfs.btrfs", ["-q", "-f"]);
-            if !filesystem::names_uuid(&extra, &["-U", "--uuid"]) {
-                mkfs = mkfs.args(["-U".to_owned(), own.to_string()]);
-            }
-            self.run(mkfs.arg(device).args(extra.clone()));
-            self.scan_btrfs(device, &others);
-            if !one.subvolumes.is_empty() || !one.swap.is_empty() {
-                self.actions.push(inside_btrfs(device, one));
-            }
-        } else {
-            self.scan_btrfs(device, &others);
-        }
-        let uuid = filesystem::uuid("btrfs", &extra, own);
-        let source = || Source::Device(device.clone());
-        for (key, subvolume) in &one.subvolumes {
-            if let Some(mountpoint) = &subvolume.mountpoint {
-                let mut options = subvolume.mount_options.clone();
-                options.push(format!("subvol={}", subvolume.name.as_ref().unwrap_or(key)));
-                self.mount(source(), "btrfs", mountpoint, &options, uuid.clone(), &subvolume.hooks);
-                self.swap_files(mountpoint, &subvolume.swap);
-            }
-        }
-        if let Some(mountpoint) = &one.mountpoint {
-            self.mount(source(), "btrfs", mountpoint, &one.mount_options, uuid, &one.hooks);
-            self.swap_files(mountpoint, &one.swap);
-        }
-    }
-
-    /// The kernel must have seen every device before it mounts one of several.
-    fn scan_btrfs(&mut self, device: &Device, others: &[Device]) {
-        if !others.is_empty() {
-            let devices = std::iter::once(device).chain(others);
-            self.run(Command::new("btrfs", ["device", "scan"]).args(devices));
-        }
-    }
-
-    fn swap_files(&mut self, mountpoint: &str, files: &BTreeMap<String, SwapFile>) {
-        for (key, file) in files {
-            let path = file.path.as_ref().unwrap_or(key).trim_start_matches('/');
-            self.swaps.push(SwapSpace {
-                device: None,
-                path: format!("{}/{path}", mountpoint.trim_end_matches('/')),
-                uuid: None,
-                priority: file.priority,
-                discard: None,
-                options: file.options.clone(),
-                random_encryption: false,
-                resume: false,
-            });
         }
     }
 
@@ -370,268 +305,4 @@ impl<'a> Builder<'a> {
             resume: one.resume_device,
         });
     }
-
-    fn luks(&mut self, at: &str, device: &Device, one: &Luks, mode: Mode) {
-        let mapper = Device::Mapper(one.name.clone());
-        let open = || luks_open(device, one).opening(Open::Mapper(one.name.clone()));
-        let Some(key) = luks_key(one) else { return };
-        self.stands_on(&mapper, std::slice::from_ref(device));
-        if mode == Mode::Make {
-            let extra = words(&one.extra_format_args).unwrap_or_default();
-            let mut format = Command::new("cryptsetup", ["-q", "luksFormat"]).arg(device);
-            if !filesystem::names_uuid(&extra, &["--uuid"]) {
-                format = format.args(["--uuid".to_owned(), self.own.guid(at).to_string()]);
-            }
-            self.run(format.args(extra.clone()).args(key.clone()));
-            self.run(open().arg("--persistent"));
-            for file in &one.additional_key_files {
-                let new = Arg::Key(Key { file: file.clone(), passphrase: false });
-                let add = Command::new("cryptsetup", ["-q", "luksAddKey"]).arg(device).arg(new);
-                self.run(add.args(derivation(&extra)).args(key.clone()));
-            }
-            self.actions.push(Action::Wipe(mapper.clone()));
-        } else {
-            self.run(open());
-        }
-        if let Some(content) = &one.content {
-            self.content(at, &mapper, content, mode);
-        }
-    }
-
-    fn array(&mut self, key: &str, one: &Array) {
-        let name = one.name.clone().unwrap_or_else(|| key.to_owned());
-        let device = Device::Array(name.clone());
-        let (members, mode) = self.members_of("mdadm", key);
-        if members.is_empty() {
-            return;
-        }
-        let at = format!("mdadm.{key}");
-        self.stands_on(&device, &members);
-        self.before(&at, &one.hooks);
-        if mode == Mode::Make {
-            let create = Command::new("mdadm", ["--create".to_owned(), device.to_string()])
-                .arg(format!("--level={}", one.level))
-                .arg(format!("--raid-devices={}", members.len()))
-                .arg(format!("--metadata={}", one.metadata.as_deref().unwrap_or("default")))
-                .args(["--force", "--run", "--homehost=any"])
-                .arg(format!("--uuid={}", md_uuid(self.own.guid(&at))))
-                .args(one.extra_args.clone())
-                .args(&members);
-            self.run(create.opening(Open::Array(name)));
-            self.actions.push(Action::Wipe(device.clone()));
-        } else {
-            let assemble = Command::new("mdadm", ["--assemble".to_owned(), device.to_string()]).arg("--run");
-            self.run(assemble.args(&members).opening(Open::Array(name)));
-        }
-        if let Some(content) = &one.content {
-            self.content(&at, &device, content, mode);
-        }
-        self.after(&at, &one.hooks);
-    }
-
-    fn group(&mut self, key: &str, one: &VolumeGroup) {
-        let name = one.name.clone().unwrap_or_else(|| key.to_owned());
-        let (members, mode) = self.members_of("lvm_vg", key);
-        if members.is_empty() {
-            return;
-        }
-        let at = format!("lvm_vg.{key}");
-        let opens = Open::Group(name.clone(), members.clone());
-        self.before(&at, &one.hooks);
-        let mut volumes: Vec<_> = one.lvs.iter().collect();
-        volumes.sort_by_key(|(_, volume)| volume.priority());
-        if mode == Mode::Make {
-            self.run(lvm("vgcreate", &members).arg("--yes").arg(name.clone()).args(&members).opening(opens));
-        } else {
-            self.run(lvm("vgchange", &members).args(["--activate", "y"]).arg(name.clone()).opening(opens));
-        }
-        for (key, volume) in &volumes {
-            if mode == Mode::Make {
-                let volume_name = volume.name.as_ref().unwrap_or(key);
-                let thin = volume.lvm_type == Some(LvmType::ThinVolume);
-                let how = match (thin, volume.size.contains('%')) {
-                    (true, _) => "-V",
-                    (false, true) => "-l",
-                    (false, false) => "-L",
-                };
-                let free = if volume.size.ends_with('%') { "FREE" } else { "" };
-                let mut create = lvm("lvcreate", &members)
-                    .args(["--yes", "--wipesignatures", "y", how])
-                    .arg(format!("{}{free}", volume.size))
-                    .args(["-n", volume_name]);
-                match volume.lvm_type {
-                    Some(LvmType::ThinVolume) => {
-                        create = create.arg(format!("--thinpool={}", volume.pool.as_deref().unwrap_or_default()));
-                    }
-                    Some(kind) => create = create.arg(format!("--type={}", lvm_type(kind))),
-                    None => {}
-                }
-                self.run(create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone()));
-            }
-        }
-        for (key, volume) in volumes {
-            let volume_name = volume.name.clone().unwrap_or_else(|| key.clone());
-            let device = Device::Volume { group: name.clone(), name: volume_name };
-            self.stands_on(&device, &members);
-            if mode == Mode::Make && volume.content.is_some() {
-                self.actions.push(Action::Wipe(device.clone()));
-            }
-            if let Some(content) = &volume.content {
-                self.content(&format!("{at}.lvs.{key}"), &device, content, mode);
-            }
-        }
-        self.after(&at, &one.hooks);
-    }
-
-    fn bcachefs(&mut self, key: &str, one: &BcachefsFilesystem) {
-        let (members, mode) = self.members_of("bcachefs_filesystems", key);
-        let at = format!("bcachefs_filesystems.{key}");
-        let uuid = one.uuid.unwrap_or_else(|| self.own.guid(&at));
-        let Some(first) = members.first().cloned() else { return };
-        self.before(&at, &one.hooks);
-        let mountpoints: Vec<Option<&String>> =
-            one.subvolumes.values().map(|one| one.mountpoint.as_ref()).chain([one.mountpoint.as_ref()]).collect();
-        let passphrase = one.password_file.as_ref().map(|file| Key { file: file.clone(), passphrase: true });
-        let unlock = passphrase.clone().map(|key| {
-            let mut unlock = Command::new("bcachefs", ["unlock", "-k", "session"]).arg(&first);
-            unlock.input = Some(key);
-            unlock
-        });
-        if self.is_made(mode, &mountpoints) {
-            members.iter().for_each(|device| self.wipe_again(device, mode));
-            let arguments = self.member_arguments.get(&("bcachefs_filesystems", key.to_owned())).cloned();
-            let mut format = Command::new("bcachefs", ["format"])
-                .args(arguments.unwrap_or_default())
-                .arg(format!("--uuid={uuid}"))
-                .args(one.extra_format_args.clone());
-            if passphrase.is_some() {
-                format = format.arg("--encrypted");
-                format.input = passphrase;
-            }
-            self.run(format);
-            unlock.into_iter().for_each(|unlock| self.run(unlock));
-            if !one.subvolumes.is_empty() {
-                let paths = one.subvolumes.iter().map(|(key, one)| one.name.as_ref().unwrap_or(key));
-                let create = |path| Command::new("bcachefs", ["subvolume", "create"]).arg(Arg::Inside(path));
-                let paths: Vec<String> = paths.map(|path| inside(path)).collect();
-                self.actions.push(Action::Within {
-                    device: first,
-                    format: "bcachefs",
-                    options: String::new(),
-                    commands: paths.into_iter().map(create).collect(),
-                });
-            }
-        } else {
-            unlock.into_iter().for_each(|unlock| self.run(unlock));
-        }
-        let subvolumes = one.subvolumes.iter().filter_map(|(key, one)| {
-            let path = one.name.as_ref().unwrap_or(key);
-            Some((one.mountpoint.clone()?, one.mount_options.clone(), Some(inside(path)), one.hooks.clone()))
-        });
-        let whole =
-            one.mountpoint.clone().map(|mountpoint| (mountpoint, one.mount_options.clone(), None, Hooks::default()));
-        for (mountpoint, options, subfolder, hooks) in subvolumes.chain(whole).collect::<Vec<_>>() {
-            let source = Source::Devices(members.clone(), subfolder);
-            self.mount(source, "bcachefs", &mountpoint, &options, Some(uuid.to_string()), &hooks);
-        }
-        self.after(&at, &one.hooks);
-    }
-}
-
-/// Subvolumes, parents first, then swap files.
-fn inside_btrfs(device: &Device, one: &Btrfs) -> Action {
-    let mut commands = Vec::new();
-    for (key, subvolume) in &one.subvolumes {
-        let path = inside(subvolume.name.as_ref().unwrap_or(key));
-        let create =
-            Command::new("btrfs", ["subvolume", "create"]).args(words(&subvolume.extra_args).unwrap_or_default());
-        commands.push((0, path.matches('/').count(), create.arg(Arg::Inside(path.clone()))));
-        commands.extend(subvolume.swap.iter().map(|(key, file)| (1, 0, swap_file(&path, key, file))));
-    }
-    commands.extend(one.swap.iter().map(|(key, file)| (1, 0, swap_file("", key, file))));
-    commands.sort_by_key(|(kind, depth, _)| (*kind, *depth));
-    Action::Within {
-        device: device.clone(),
-        format: "btrfs",
-        options: "subvol=/".to_owned(),
-        commands: commands.into_iter().map(|(_, _, command)| command).collect(),
-    }
-}
-
-fn swap_file(folder: &str, key: &str, file: &SwapFile) -> Command {
-    let path = inside(&format!("{folder}/{}", file.path.as_deref().unwrap_or(key)));
-    let make = Command::new("btrfs", ["filesystem", "mkswapfile", "--size", file.size.as_str()]);
-    make.arg(Arg::Inside(path))
-}
-
-/// A path without slashes at its ends.
-fn inside(path: &str) -> String {
-    path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
-}
-
-/// The key and which part of it.
-fn luks_key(one: &Luks) -> Option<Vec<Arg>> {
-    let key = one.key()?;
-    let mut arguments = vec![Arg::from("--key-file")];
-    arguments.push(Arg::Key(Key { file: key.file.to_owned(), passphrase: key.passphrase }));
-    for (setting, option) in [("keyFileSize", "--keyfile-size"), ("keyFileOffset", "--keyfile-offset")] {
-        if let Some(bytes) = one.settings.get(setting).and_then(serde_json::Value::as_u64) {
-            arguments.extend([Arg::from(option), Arg::Text(bytes.to_string())]);
-        }
-    }
-    Some(arguments)
-}
-
-fn luks_open(device: &Device, one: &Luks) -> Command {
-    let is_set = |setting: &str| one.settings.get(setting).and_then(serde_json::Value::as_bool) == Some(true);
-    let mut open = Command::new("cryptsetup", ["open"]).arg(device).arg(one.name.clone());
-    if is_set("allowDiscards") {
-        open = open.arg("--allow-discards");
-    }
-    if is_set("bypassWorkqueues") {
-        open = open.args(["--perf-no_read_workqueue", "--perf-no_write_workqueue"]);
-    }
-    open.args(words(&one.extra_open_args).unwrap_or_default()).args(luks_key(one).unwrap_or_default())
-}
-
-/// How the first key is stretched holds for further ones, too.
-fn derivation(format_arguments: &[String]) -> Vec<String> {
-    const OPTIONS: [&str; 6] =
-        ["--iter-time", "-i", "--pbkdf", "--pbkdf-memory", "--pbkdf-parallel", "--pbkdf-force-iterations"];
-    let mut found = Vec::new();
-    let mut words = format_arguments.iter();
-    while let Some(word) = words.next() {
-        if OPTIONS.contains(&word.as_str()) {
-            found.push(word.clone());
-            found.extend(words.next().cloned());
-        } else if OPTIONS.iter().any(|option| word.strip_prefix(option).is_some_and(|rest| rest.starts_with('='))) {
-            found.push(word.clone());
-        }
-    }
-    found
-}
-
-/// A command of LVM that sees these physical volumes only: a foreign group of the same name is out of its sight.
-fn lvm(command: &'static str, members: &[Device]) -> Command {
-    members.iter().fold(Command::new("lvm", [command]), |command, member| command.arg("--devices").arg(member))
-}
-
-fn lvm_type(kind: LvmType) -> &'static str {
-    match kind {
-        LvmType::Mirror => "mirror",
-        LvmType::Raid0 => "raid0",
-        LvmType::Raid1 => "raid1",
-        LvmType::Raid4 => "raid4",
-        LvmType::Raid5 => "raid5",
-        LvmType::Raid6 => "raid6",
-        LvmType::Raid10 => "raid10",
-        LvmType::ThinPool => "thin-pool",
-        LvmType::ThinVolume => "thin",
-    }
-}
-
-/// mdadm writes them in four groups.
-fn md_uuid(uuid: Uuid) -> String {
-    let hex = uuid.simple().to_string();
-    format!("{}:{}:{}:{}", &hex[..8], &hex[8..16], &hex[16..24], &hex[24..])
 }

@@ -2,13 +2,18 @@
 //! or a refusal. Pure; only [`make`] makes a [`Plan`], and whatever writes to a disk takes one.
 
 pub mod action;
+mod bcachefs;
 mod boots;
+mod btrfs;
 mod build;
 pub mod facts;
 mod fate;
 mod filesystem;
 mod identity;
+mod luks;
+mod lvm;
 mod order;
+mod raid;
 mod show;
 pub mod table;
 mod zfs;

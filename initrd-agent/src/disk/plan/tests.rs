@@ -348,6 +348,19 @@ fn a_bind_mount_comes_after_the_folder_that_it_shows() {
 }
 
 #[test]
+fn a_root_that_the_initrd_cannot_read_leaves_its_trace_beside_it() {
+    let disks = [disk("vda", "A", 4 * GIB)];
+    let luks = json!({"type": "luks", "name": "c", "passwordFile": "/k",
+        "content": {"type": "filesystem", "format": "ext4", "mountpoint": "/"}});
+    let xfs = json!({"type": "filesystem", "format": "xfs", "mountpoint": "/"});
+    assert_eq!(plan(&wanted(), &disks, &[]).unwrap().readable_without_tools(), None);
+    for root in [luks, xfs] {
+        let plan = plan(&of(with_root(root)), &disks, &[]).unwrap();
+        assert_eq!(plan.readable_without_tools(), Some("/boot"));
+    }
+}
+
+#[test]
 fn devices_that_need_each_other_are_refused() {
     let layout = json!({
         "disk": {"a": {"device": "/dev/vda", "content": {"type": "mdraid", "name": "r"}}},

@@ -1,0 +1,82 @@
+//! LVM: groups and their volumes.
+
+use super::{
+    action::{Action, Command, Device, Open},
+    build::{Builder, Mode},
+};
+use crate::disk::layout::{LvmType, VolumeGroup, words};
+
+impl Builder<'_> {
+    pub fn group(&mut self, key: &str, one: &VolumeGroup) {
+        let name = one.name.clone().unwrap_or_else(|| key.to_owned());
+        let (members, mode) = self.members_of("lvm_vg", key);
+        if members.is_empty() {
+            return;
+        }
+        let at = format!("lvm_vg.{key}");
+        let opens = Open::Group(name.clone(), members.clone());
+        self.before(&at, &one.hooks);
+        let mut volumes: Vec<_> = one.lvs.iter().collect();
+        volumes.sort_by_key(|(_, volume)| volume.priority());
+        if mode == Mode::Make {
+            self.run(lvm("vgcreate", &members).arg("--yes").arg(name.clone()).args(&members).opening(opens));
+        } else {
+            self.run(lvm("vgchange", &members).args(["--activate", "y"]).arg(name.clone()).opening(opens));
+        }
+        for (key, volume) in &volumes {
+            if mode == Mode::Make {
+                let volume_name = volume.name.as_ref().unwrap_or(key);
+                let thin = volume.lvm_type == Some(LvmType::ThinVolume);
+                let how = match (thin, volume.size.contains('%')) {
+                    (true, _) => "-V",
+                    (false, true) => "-l",
+                    (false, false) => "-L",
+                };
+                let free = if volume.size.ends_with('%') { "FREE" } else { "" };
+                let mut create = lvm("lvcreate", &members)
+                    .args(["--yes", "--wipesignatures", "y", how])
+                    .arg(format!("{}{free}", volume.size))
+                    .args(["-n", volume_name]);
+                match volume.lvm_type {
+                    Some(LvmType::ThinVolume) => {
+                        create = create.arg(format!("--thinpool={}", volume.pool.as_deref().unwrap_or_default()));
+                    }
+                    Some(kind) => create = create.arg(format!("--type={}", lvm_type(kind))),
+                    None => {}
+                }
+                self.run(create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone()));
+            }
+        }
+        for (key, volume) in volumes {
+            let volume_name = volume.name.clone().unwrap_or_else(|| key.clone());
+            let device = Device::Volume { group: name.clone(), name: volume_name };
+            self.stands_on(&device, &members);
+            if mode == Mode::Make && volume.content.is_some() {
+                self.actions.push(Action::Wipe(device.clone()));
+            }
+            if let Some(content) = &volume.content {
+                self.content(&format!("{at}.lvs.{key}"), &device, content, mode);
+            }
+        }
+        self.after(&at, &one.hooks);
+    }
+}
+
+/// A command of LVM that sees these physical volumes only: a foreign group of the same name is out of its sight.
+fn lvm(command: &'static str, members: &[Device]) -> Command {
+    members.iter().fold(Command::new("lvm", [command]), |command, member| command.arg("--devices").arg(member))
+}
+
+fn lvm_type(kind: LvmType) -> &'static str {
+    match kind {
+        LvmType::Mirror => "mirror",
+        LvmType::Raid0 => "raid0",
+        LvmType::Raid1 => "raid1",
+        LvmType::Raid4 => "raid4",
+        LvmType::Raid5 => "raid5",
+        LvmType::Raid6 => "raid6",
+        LvmType::Raid10 => "raid10",
+        LvmType::ThinPool => "thin-pool",
+        LvmType::ThinVolume => "thin",
+    }
+}
