@@ -33,8 +33,12 @@ impl Builder<'_> {
                     (false, false) => "-L",
                 };
                 let free = if volume.size.ends_with('%') { "FREE" } else { "" };
+                // lvcreate refuses the option for a pool, in which no signature is ever seen.
+                let pool = volume.lvm_type == Some(LvmType::ThinPool);
+                let wipe = ["--yes", "--wipesignatures", "y"].into_iter().take(if pool { 1 } else { 3 });
                 let mut create = lvm("lvcreate", &members)
-                    .args(["--yes", "--wipesignatures", "y", how])
+                    .args(wipe)
+                    .arg(how)
                     .arg(format!("{}{free}", volume.size))
                     .args(["-n", volume_name]);
                 match volume.lvm_type {

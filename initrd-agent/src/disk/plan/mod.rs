@@ -92,8 +92,6 @@ pub struct DiskPlan {
     pub table: Option<(Table, Vec<Extent>)>,
     /// All of this layout stands on it already.
     pub stands: bool,
-    /// What stands on it in the end has the identifiers of this node.
-    own: bool,
 }
 
 /// What the plan is made from.
@@ -142,13 +140,7 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
     check_modes(&making, facts)?;
     let mut opening = Builder::new(&own, devices(true), &keep, true);
     opening.build(&layout, &order);
-    let foreign: BTreeSet<String> = disks.iter().filter(|plan| !plan.own).map(|plan| plan.name.clone()).collect();
-    let mounts = std::mem::take(&mut opening.mounts).into_iter().map(|mount| Mount {
-        // Somebody else's file system that is kept has a UUID of its own.
-        uuid: mount.uuid.filter(|_| opening.disks_below(&mount.source).is_disjoint(&foreign)),
-        ..mount
-    });
-    let (mounts, hidden) = facts::one_each(mounts.collect());
+    let (mounts, hidden) = facts::one_each(opening.mounts);
     let plan = Plan {
         disks,
         actions: making.actions,
@@ -278,9 +270,15 @@ fn plan_disk(
         facts.refuse(refusal.code, &cause).with_remedy(refusal.remedy.replace("NAME", name))
     })?;
     let stands = found.complete || mode == Mode::Open;
-    let own = found.complete || mode == Mode::Make;
-    let before = content.describe();
-    Ok(DiskPlan { name: name.to_owned(), disk: disk.clone(), before, mode, destroys, table, stands, own })
+    Ok(DiskPlan {
+        name: name.to_owned(),
+        disk: disk.clone(),
+        before: content.describe(),
+        mode,
+        destroys,
+        table,
+        stands,
+    })
 }
 
 /// Where each partition lies.

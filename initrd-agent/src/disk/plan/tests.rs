@@ -260,7 +260,7 @@ fn every_device_is_made_after_what_it_stands_on() {
         "wipe signatures of /dev/mapper/c",
         "lvm pvcreate --yes -ff /dev/mapper/c",
         "lvm vgcreate --devices /dev/mapper/c --yes pool /dev/mapper/c",
-        "lvm lvcreate --devices /dev/mapper/c --yes --wipesignatures y -L 1G -n thin --type=thin-pool pool",
+        "lvm lvcreate --devices /dev/mapper/c --yes -L 1G -n thin --type=thin-pool pool",
         "lvm lvcreate --devices /dev/mapper/c --yes --wipesignatures y -V 2G -n home --thinpool=thin pool",
         "lvm lvcreate --devices /dev/mapper/c --yes --wipesignatures y -l 100%FREE -n root pool",
         "wipe signatures of /dev/pool/home",
