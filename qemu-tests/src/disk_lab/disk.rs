@@ -19,6 +19,12 @@ pub enum Bus {
 }
 
 impl Bus {
+    /// Whether the kernel looks at such disks side by side, so that whichever is quicker is `sda`. They are plugged in one
+    /// after the other instead.
+    pub(super) fn is_named_by_chance(self) -> bool {
+        matches!(self, Bus::Scsi | Bus::Usb)
+    }
+
     /// Modules that reach such a disk.
     pub(super) fn modules(self) -> &'static [&'static str] {
         match self {

@@ -62,10 +62,8 @@ impl DiskLab {
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let image = image::build(&dir)?;
         let mut lab = DiskLab { name: name.to_owned(), dir, image, disks: disks.to_vec(), running: None };
-        for (index, disk) in disks.iter().enumerate() {
-            let path = lab.image_of(index);
-            let file = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-            file.set_len(disk.mebibytes << 20).with_context(|| format!("sizing {}", path.display()))?;
+        for index in 0..disks.len() {
+            lab.erase(index)?;
         }
         lab.power_on(attached)?;
         Ok(lab)
@@ -119,6 +117,17 @@ impl DiskLab {
         self.running = None;
     }
 
+    /// Makes a disk of a machine that is off empty again.
+    ///
+    /// # Errors
+    /// The machine is on, or the file cannot be written.
+    pub fn erase(&mut self, index: usize) -> Result<()> {
+        ensure!(self.running.is_none(), "{} is on", self.name);
+        let path = self.image_of(index);
+        let file = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+        file.set_len(self.disk(index)?.mebibytes << 20).with_context(|| format!("sizing {}", path.display()))
+    }
+
     /// Power cut and start with the same disks: nothing but the disks outlives it.
     ///
     /// # Errors
@@ -141,15 +150,20 @@ impl DiskLab {
         let mut qemu = command("qemu-system-x86_64", ["-nodefaults", "-display", "none", "-no-user-config"]);
         self.add_platform(&mut qemu);
         let mut modules = vec!["virtio_pci", "virtio_console"];
+        let (mut at_boot, mut afterwards) = (0, Vec::new());
         for (position, &index) in attached.iter().enumerate() {
             modules.extend(self.disk(index)?.bus.modules());
+            if self.disk(index)?.bus.is_named_by_chance() {
+                afterwards.push(index);
+                continue;
+            }
+            at_boot += 1;
             qemu.arg("-blockdev").arg(self.blockdev(index)?.to_string());
             // Where it is on the bus decides its name.
             qemu.arg("-device").arg(self.disk(index)?.device(&id(index), position).to_string());
         }
         let append = format!(
-            "console=ttyS0 quiet rdinit=/lab/init panic=-1 usb_storage.delay_use=0 lab.disks={} cryptomgr.notests lab.modules={}",
-            attached.len(),
+            "console=ttyS0 quiet rdinit=/lab/init panic=-1 usb_storage.delay_use=0 lab.disks={at_boot} cryptomgr.notests lab.modules={}",
             modules.join(",")
         );
         qemu.args(["-append", &append]);
@@ -160,7 +174,13 @@ impl DiskLab {
             Ok(UnixStream::connect(&port).ok())
         })?;
         self.running = Some((process, Channel::new(stream)));
-        self.ok("true").map(drop).with_context(|| format!("booting {}", self.name))
+        self.ok("true").with_context(|| format!("booting {}", self.name))?;
+        for index in afterwards {
+            let count = self.ok("ls /sys/block | wc -l")?;
+            self.plug(index)?;
+            self.ok(&format!("until [ $(ls /sys/block | wc -l) -gt {} ]; do sleep 0.05; done", count.trim()))?;
+        }
+        Ok(())
     }
 
     fn add_platform(&self, qemu: &mut Command) {

@@ -2,4 +2,8 @@
 //!
 //! Needs root, `qemu-tests/setup.sh` and a release build of the workspace.
 
+mod faults;
 mod harness;
+mod layouts;
+mod transcript;
+mod wrong_disk;

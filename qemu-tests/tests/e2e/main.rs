@@ -9,3 +9,4 @@ mod harness;
 mod install;
 mod interrupted;
 mod refusals;
+mod stacked;
