@@ -33,11 +33,17 @@ use protocol::{
     step::Step,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// Where the target is mounted.
 pub const TARGET: &str = "/mnt";
 const HOLD_POLL: Duration = Duration::from_secs(5);
+/// Disks behind slow controllers come after everything else.
+const LATE_DISKS: Duration = Duration::from_secs(10);
+const LATE_DISKS_POLL: Duration = Duration::from_millis(500);
 
 /// Installs what the manifest says. On return the disk is complete, unmounted and reported.
 ///
@@ -85,16 +91,20 @@ async fn report_again(run: &Run, machine: &Machine, manifest: &Verified) -> Resu
 }
 
 async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<(Plan, String)> {
-    let disks = crate::inventory::disks();
-    let contents = probe::contents(&disks);
-    let facts = Facts {
-        node: &manifest.node,
-        disks: &disks,
-        contents: &contents,
-        firmware: Some(machine.inventory.firmware),
-        reinstall: true,
+    let deadline = Instant::now() + LATE_DISKS;
+    let mut told = false;
+    let plan = loop {
+        match plan_now(machine, manifest) {
+            Err(failure) if failure.code == Code::DiskNotFound && Instant::now() < deadline => {
+                if !told {
+                    run.note(Step::Plan, "no disk of this machine is the one that was meant: waiting for late ones");
+                    told = true;
+                }
+                tokio::time::sleep(LATE_DISKS_POLL).await;
+            }
+            other => break other?,
+        }
     };
-    let plan = plan::make(&manifest.disks, &facts)?;
     health::examine(&plan, manifest.disks.health)?.iter().for_each(|note| run.note(Step::Plan, note));
     let lines = plan.lines();
     for line in &lines {
@@ -116,6 +126,20 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
     }
     let detail = lines.into_iter().filter(|line| line.starts_with("disk")).collect::<Vec<_>>().join("; ");
     Ok((plan, detail))
+}
+
+fn plan_now(machine: &Machine, manifest: &Verified) -> Result<Plan> {
+    let disks = crate::inventory::disks();
+    let contents = probe::contents(&disks);
+    let facts = Facts {
+        node: &manifest.node,
+        sites: &machine.anchors.ca_spki_sha256,
+        disks: &disks,
+        contents: &contents,
+        firmware: Some(machine.inventory.firmware),
+        reinstall: true,
+    };
+    plan::make(&manifest.disks, &facts)
 }
 
 /// Mounts what an interrupted run of this generation left, or makes the layout anew.

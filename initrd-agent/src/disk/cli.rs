@@ -186,7 +186,10 @@ impl Common {
             contents.values_mut().for_each(|content| content.busy = None);
         }
         let node = self.node.clone().unwrap_or_else(host_name);
-        plan::make(wanted, &Facts { node: &node, disks: &disks, contents: &contents, firmware: None, reinstall: false })
+        plan::make(
+            wanted,
+            &Facts { node: &node, sites: &[], disks: &disks, contents: &contents, firmware: None, reinstall: false },
+        )
     }
 
     /// The tools are there, and the keys.

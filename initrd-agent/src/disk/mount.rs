@@ -10,8 +10,9 @@ use super::{
     swap,
 };
 use crate::command;
+use blkid::prober::Prober;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use protocol::{Code, failure::OrFail, failure::Result};
+use protocol::{Code, Failure, failure::OrFail, failure::Result};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -51,7 +52,11 @@ impl Mounted {
                 fs::create_dir_all(&folder).or_fail(Code::DiskIo, activity)?;
                 folder.to_string_lossy().into_owned()
             }
-            Source::Device(device) => node_of(device)?.to_string_lossy().into_owned(),
+            Source::Device(device) => {
+                let node = node_of(device)?;
+                check_uuid(&node, one.uuid.as_deref()).map_err(|failure| failure.context(activity()))?;
+                node.to_string_lossy().into_owned()
+            }
             other => other.to_string(),
         };
         let (flags, data) = options(&one.options);
@@ -176,6 +181,21 @@ impl Drop for Mounted {
             }
         }
     }
+}
+
+/// What is mounted is the file system of the plan, whatever the device is called.
+fn check_uuid(node: &Path, wanted: Option<&str>) -> Result<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    let reading = || "reading its UUID";
+    let prober = Prober::new_from_filename(node).or_fail(Code::DiskIo, reading)?;
+    prober.enable_superblocks(true).or_fail(Code::DiskIo, reading)?;
+    prober.do_safe_probe().or_fail(Code::DiskIo, reading)?;
+    let found = prober.lookup_value("UUID").unwrap_or_default();
+    if found.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    let found = if found.is_empty() { "none".to_owned() } else { found };
+    Err(Failure::new(Code::DiskUnfit, format!("its UUID is {found}, and the plan's is {wanted}")))
 }
 
 /// fstab's words as the kernel takes them: flags, and the rest for the file system.

@@ -11,7 +11,7 @@ const MIB: u64 = 1 << 20;
 /// Writes the table of disk `main` of a layout to an image and gives it back.
 fn image(devices: &Value, bytes: u64) -> (tempfile::NamedTempFile, Vec<Span>) {
     let layout = Layout::read(devices, false).unwrap();
-    let own = Identity::new(&"n1".parse().unwrap(), devices);
+    let own = Identity::new(&"n1".parse().unwrap(), &[], devices);
     let device = Device::Disk { name: "main".into(), path: "/dev/vda".into() };
     let table = table::of(layout.disk["main"].content.as_ref().unwrap(), &device, &own);
     let room = Room::new(bytes, 512);

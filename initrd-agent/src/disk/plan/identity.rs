@@ -7,7 +7,8 @@ use uuid::Uuid;
 /// Whose identifiers, and of which layout.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    node: NodeName,
+    /// Node and site: two sites may have nodes of the same name.
+    owners: Vec<String>,
     layout: [u8; 16],
 }
 
@@ -17,9 +18,14 @@ const OWNER: std::ops::Range<usize> = 0..6;
 const LAYOUT: std::ops::Range<usize> = 9..16;
 
 impl Identity {
-    /// Of a node, for `disko.devices` as they were given.
-    pub fn new(node: &NodeName, devices: &Value) -> Self {
-        Identity { node: node.clone(), layout: hash(&format!("centra layout/1 {devices}")) }
+    /// Of a node, for `disko.devices` as they were given. `sites`: hashes of the CA's keys, the current one first;
+    /// none on the command line.
+    pub fn new(node: &NodeName, sites: &[Sha256], devices: &Value) -> Self {
+        let mut owners: Vec<String> = sites.iter().map(|site| format!("{}/{node}", site.hex())).collect();
+        if owners.is_empty() {
+            owners.push(node.to_string());
+        }
+        Identity { owners, layout: hash(&format!("centra layout/1 {devices}")) }
     }
 
     /// Of a part of the layout.
@@ -38,7 +44,7 @@ impl Identity {
 
     /// The table was made for this node and this part of its layout, whatever the layout was then.
     pub fn owns(&self, what: &str, table: Uuid) -> bool {
-        self.bytes(what)[OWNER] == table.as_bytes()[OWNER]
+        self.owners.iter().any(|owner| of_owner(owner, what)[OWNER] == table.as_bytes()[OWNER])
     }
 
     /// 32 bits for an msdos table.
@@ -50,8 +56,12 @@ impl Identity {
     }
 
     fn bytes(&self, what: &str) -> [u8; 16] {
-        hash(&format!("centra guid/1 {} {what}", self.node))
+        self.owners.first().map_or([0; 16], |owner| of_owner(owner, what))
     }
+}
+
+fn of_owner(owner: &str, what: &str) -> [u8; 16] {
+    hash(&format!("centra guid/1 {owner} {what}"))
 }
 
 fn hash(text: &str) -> [u8; 16] {
@@ -72,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_table_is_known_as_the_nodes_own_whatever_its_layout_was() {
-        let of = |node: &str, layout: u32| Identity::new(&node.parse().unwrap(), &json!(layout));
+        let of = |node: &str, layout: u32| Identity::new(&node.parse().unwrap(), &[], &json!(layout));
         let (first, second, other) = (of("a", 1), of("a", 2), of("b", 1));
         assert_ne!(first.table("disk main", true), second.table("disk main", true));
         assert_eq!(first.table("disk main", false), second.table("disk main", false));
@@ -80,5 +90,17 @@ mod tests {
         assert!(second.owns("disk main", first.table("disk main", true)));
         assert!(!second.owns("disk other", first.table("disk main", true)));
         assert!(!other.owns("disk main", first.table("disk main", true)));
+    }
+
+    #[test]
+    fn a_node_of_the_same_name_at_another_site_is_another_owner() {
+        let of = |sites: &[&str]| {
+            let sites: Vec<Sha256> = sites.iter().map(|site| Sha256::of(site.as_bytes())).collect();
+            Identity::new(&"a".parse().unwrap(), &sites, &json!(1))
+        };
+        let (here, there) = (of(&["here"]), of(&["there"]));
+        assert!(!there.owns("disk main", here.table("disk main", true)));
+        // After the site's CA has got a new key, its disks are still its own.
+        assert!(of(&["new", "here"]).owns("disk main", here.table("disk main", true)));
     }
 }

@@ -34,6 +34,7 @@ use build::Builder;
 use facts::{Mount, SwapSpace};
 use protocol::{
     Code, Failure,
+    encoding::Sha256,
     failure::Result,
     inventory::{Disk, Firmware},
     names::NodeName,
@@ -92,12 +93,16 @@ pub struct DiskPlan {
     pub table: Option<(Table, Vec<Extent>)>,
     /// All of this layout stands on it already.
     pub stands: bool,
+    /// What stands on it in the end has the identifiers of this node.
+    own: bool,
 }
 
 /// What the plan is made from.
 pub struct Facts<'a> {
     /// The node, for identifiers that are its own.
     pub node: &'a NodeName,
+    /// Hashes of the CA's keys, the current one first: whose node it is. None on the command line.
+    pub sites: &'a [Sha256],
     /// All disks of the machine.
     pub disks: &'a [Disk],
     /// What stands on them, by kernel name.
@@ -123,7 +128,7 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
     let chosen = choose_all(&layout, wanted, facts)?;
     let order = order::by_dependencies(&layout)
         .map_err(|circle| facts.refuse(Code::Layout, &format!("these need each other: {}", circle.join(", "))))?;
-    let own = Identity::new(facts.node, &wanted.devices);
+    let own = Identity::new(facts.node, facts.sites, &wanted.devices);
     let kept = kept_on(&layout, wanted, facts, &own, &chosen, &order)?;
     let keep: BTreeSet<String> = wanted.keep.iter().map(|path| normal(path)).collect();
 
@@ -140,7 +145,13 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
     check_modes(&making, facts)?;
     let mut opening = Builder::new(&own, devices(true), &keep, true);
     opening.build(&layout, &order);
-    let (mounts, hidden) = facts::one_each(opening.mounts);
+    let foreign: BTreeSet<String> = disks.iter().filter(|plan| !plan.own).map(|plan| plan.name.clone()).collect();
+    let mounts = std::mem::take(&mut opening.mounts).into_iter().map(|mount| Mount {
+        // Somebody else's file system that is kept has a UUID of its own.
+        uuid: mount.uuid.filter(|_| opening.disks_below(&mount.source).is_disjoint(&foreign)),
+        ..mount
+    });
+    let (mounts, hidden) = facts::one_each(mounts.collect());
     let plan = Plan {
         disks,
         actions: making.actions,
@@ -270,15 +281,9 @@ fn plan_disk(
         facts.refuse(refusal.code, &cause).with_remedy(refusal.remedy.replace("NAME", name))
     })?;
     let stands = found.complete || mode == Mode::Open;
-    Ok(DiskPlan {
-        name: name.to_owned(),
-        disk: disk.clone(),
-        before: content.describe(),
-        mode,
-        destroys,
-        table,
-        stands,
-    })
+    let own = found.complete || mode == Mode::Make;
+    let before = content.describe();
+    Ok(DiskPlan { name: name.to_owned(), disk: disk.clone(), before, mode, destroys, table, stands, own })
 }
 
 /// Where each partition lies.

@@ -51,7 +51,7 @@ fn plan_for(
 ) -> Result<Plan> {
     let node = node.parse().unwrap();
     let contents = contents.iter().map(|(name, content)| ((*name).to_owned(), content.clone())).collect();
-    make(wanted, &Facts { node: &node, disks, contents: &contents, firmware, reinstall: true })
+    make(wanted, &Facts { node: &node, sites: &[], disks, contents: &contents, firmware, reinstall: true })
 }
 
 fn plan(wanted: &Disks, disks: &[Disk], contents: &[(&str, Content)]) -> Result<Plan> {
