@@ -23,11 +23,27 @@ use protocol::{
     spec::NodeSpec,
 };
 
-/// Lines of a plan that are kept.
-const MOST_PLAN_LINES: usize = 500;
+/// A plan beyond this is one that nobody could read before agreeing to it.
+const MOST_PLAN_LINES: usize = 5_000;
+const MOST_PLAN_BYTES: usize = 1 << 20;
 
 fn spec_of(node: &Node) -> Result<&NodeSpec> {
     node.spec.as_ref().ok_or_else(|| Failure::new(Code::NoSpec, format!("node {} has no spec", node.name)))
+}
+
+fn check_length(report: &PlanReport) -> Result<()> {
+    let (lines, bytes) = (report.lines.len(), report.lines.iter().map(String::len).sum::<usize>());
+    if lines <= MOST_PLAN_LINES && bytes <= MOST_PLAN_BYTES {
+        return Ok(());
+    }
+    let cause = format!("checking the plan of run {}: nobody could read its {lines} lines, {bytes} bytes", report.run);
+    let remedy = format!("make the layout smaller: at most {MOST_PLAN_LINES} lines, {MOST_PLAN_BYTES} bytes");
+    Err(Failure::new(Code::Layout, cause).with_remedy(remedy))
+}
+
+/// As much of a plan's hash as people compare.
+pub fn short(plan: &Sha256) -> String {
+    plan.hex().chars().take(12).collect()
 }
 
 /// The key may have lost the node between the handshake and this write.
@@ -97,7 +113,7 @@ impl Server {
     /// Whether the plan may be carried out.
     ///
     /// # Errors
-    /// `E-GENERATION-USED`, `E-QUARANTINE`, `E-WRONG-STATE`.
+    /// `E-GENERATION-USED`, `E-QUARANTINE`, `E-WRONG-STATE`; `E-LAYOUT` for one that is too long to be shown.
     pub async fn plan(&self, name: &NodeName, key: &Sha256, report: PlanReport) -> Result<PlanDecision> {
         let mut write = self.state.write().await?;
         let mut node = nodes::load(&mut write, name).await?;
@@ -107,26 +123,30 @@ impl Server {
             let cause = format!("checking the plan of run {}: that run does not install node {name}", report.run);
             return Err(Failure::new(Code::WrongState, cause));
         }
-        let lines: Vec<String> = report.lines.into_iter().take(MOST_PLAN_LINES).collect();
-        let agreed = node.plan.as_ref().is_some_and(|plan| !plan.held && plan.lines == lines);
-        let held = spec_of(&node)?.disks.hold && !agreed;
-        let plan = HeldPlan { lines, generation: report.generation, held };
-        let asked = held && node.plan.as_ref() != Some(&plan);
-        node.plan = Some(plan);
+        check_length(&report)?;
+        let hold = spec_of(&node)?.disks.hold || report.hold;
+        let mut plan = HeldPlan { lines: report.lines, generation: report.generation, held: false, approved: false };
+        let last = node.plan.as_ref().filter(|last| last.id() == plan.id());
+        plan.approved = last.is_some_and(|last| last.approved);
+        plan.held = hold && !plan.approved;
+        let held = plan.held;
+        let asked = held && last.is_none_or(|last| !last.held);
         if asked {
-            audit::note(&mut write, now(), "server", Some(name), "the plan waits for an admin").await?;
+            let text = format!("plan {} waits for an admin", short(&plan.id()));
+            audit::note(&mut write, now(), "server", Some(name), text).await?;
         }
+        node.plan = Some(plan);
         nodes::save(&mut write, &node, now()).await?;
         state::commit(write).await?;
         self.changed.ring();
         Ok(if held { PlanDecision::Hold } else { PlanDecision::Proceed })
     }
 
-    /// An admin agrees to the plan that is held.
+    /// An admin agrees to the plan that is held, which must be the one that the admin was shown.
     ///
     /// # Errors
-    /// `E-NOT-FOUND`, `E-WRONG-STATE` where no plan is held.
-    pub async fn approve_plan(&self, name: &NodeName, actor: &str) -> Result<()> {
+    /// `E-NOT-FOUND`; `E-WRONG-STATE` where no plan is held, or another one.
+    pub async fn approve_plan(&self, name: &NodeName, shown: &Sha256, actor: &str) -> Result<()> {
         let mut write = self.state.write().await?;
         let mut node = nodes::load(&mut write, name).await?;
         let Some(plan) = node.plan.as_mut().filter(|plan| plan.held) else {
@@ -135,8 +155,18 @@ impl Server {
                 "a machine that waits to become a node is approved by the code on its console: boot-server approve CODE",
             ));
         };
-        plan.held = false;
-        audit::note(&mut write, now(), actor, Some(name), "approved the plan").await?;
+        if plan.id() != *shown {
+            let cause = format!(
+                "approving plan {} of node {name}: the machine has made another one, {}",
+                short(shown),
+                short(&plan.id())
+            );
+            return Err(Failure::new(Code::WrongState, cause)
+                .with_remedy(format!("read the new plan: boot-server describe node {name}")));
+        }
+        (plan.held, plan.approved) = (false, true);
+        let text = format!("approved plan {}", short(shown));
+        audit::note(&mut write, now(), actor, Some(name), text).await?;
         nodes::save(&mut write, &node, now()).await?;
         state::commit(write).await?;
         self.changed.ring();

@@ -1,5 +1,8 @@
 //! What the types of a NodeSpec cannot say, checked before it is stored.
 
+mod layout;
+
+use layout::Layout;
 use protocol::{
     Code, Failure,
     failure::Result,
@@ -7,6 +10,8 @@ use protocol::{
 };
 use std::collections::HashSet;
 
+/// Where secrets lie on the target; what is elsewhere can only be the key of a device, and is not written.
+const SECRETS: &str = "/etc/nixos/secrets/";
 /// Files of one spec.
 const MOST_FILES: usize = 256;
 
@@ -15,12 +20,14 @@ const MOST_FILES: usize = 256;
 /// # Errors
 /// `E-INPUT` with the node and the path of the key.
 pub fn check(spec: &NodeSpec) -> Result<()> {
+    let layout = Layout::of(&spec.disks);
     let found = substituters(spec)
         .and_then(|()| trusted_keys(spec))
         .and_then(|()| hostname(spec))
-        .and_then(|()| disks(spec))
+        .and_then(|()| disks(spec, &layout))
         .and_then(|()| files("files", &spec.files))
-        .and_then(|()| files("secrets", &spec.secrets));
+        .and_then(|()| files("secrets", &spec.secrets))
+        .and_then(|()| keys(spec, &layout));
     let wrong = |text: String| Failure::new(Code::Input, format!("checking node {} at {text}", spec.name));
     found.map_err(wrong)?;
     if let Some(cluster) = &spec.cluster {
@@ -72,7 +79,7 @@ fn hostname(spec: &NodeSpec) -> Check {
     Err(format!("hostname: {name:?} is not a host name of labels a-z, 0-9 and -"))
 }
 
-fn disks(spec: &NodeSpec) -> Check {
+fn disks(spec: &NodeSpec, layout: &Layout) -> Check {
     let Some(disk) = spec.disks.devices.get("disk").and_then(serde_json::Value::as_object) else {
         return Err("disks.devices.disk: disko's devices need at least one disk".to_owned());
     };
@@ -88,6 +95,11 @@ fn disks(spec: &NodeSpec) -> Check {
     for (name, selector) in &spec.disks.select {
         selector.check().map_err(|why| format!("disks.select.{name}: {why}"))?;
     }
+    if let Some(hook) = layout.hook.as_ref().filter(|_| !spec.disks.allow_hooks) {
+        return Err(format!(
+            "disks.devices.{hook}: a hook is shell text, which runs only where disks.allow_hooks is true"
+        ));
+    }
     let mut seen = HashSet::new();
     for (index, path) in spec.disks.keep.iter().enumerate() {
         if path != "/" && !is_plain(path) {
@@ -95,6 +107,9 @@ fn disks(spec: &NodeSpec) -> Check {
         }
         if !seen.insert(path) {
             return Err(format!("disks.keep[{index}]: {path:?} is there twice"));
+        }
+        if !layout.mountpoints.contains(path) {
+            return Err(format!("disks.keep[{index}]: disks.devices mounts nothing at {path:?}"));
         }
     }
     Ok(())
@@ -132,6 +147,23 @@ fn files(key: &str, files: &[FileSpec]) -> Check {
     Ok(())
 }
 
+/// Keys of encrypted devices are secrets, and every secret is either such a key or at home among the secrets.
+fn keys(spec: &NodeSpec, layout: &Layout) -> Check {
+    let given: HashSet<&String> = spec.secrets.iter().map(|secret| &secret.path).collect();
+    if let Some(key) = layout.key_files.iter().find(|key| !given.contains(key)) {
+        return Err(format!("disks.devices: it names the key file {key:?}, and no file in secrets has this path"));
+    }
+    for (index, secret) in spec.secrets.iter().enumerate() {
+        if !secret.path.starts_with(SECRETS) && !layout.key_files.contains(&secret.path) {
+            return Err(format!(
+                "secrets[{index}].path: {:?} is not below {SECRETS}, nor does disks.devices name it as a key",
+                secret.path
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +174,7 @@ mod tests {
             "system": {"toplevel": "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos",
                 "substituters": ["http://10.77.0.1:8080/cache"],
                 "trusted_public_keys": ["cache-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]},
-            "disks": {"devices": {"disk": {"main": {}}}, "select": {"main": {"serial": "x"}},
+            "disks": {"devices": {"disk": {"main": {"content": {"mountpoint": "/"}}}}, "select": {"main": {"serial": "x"}},
                 "keep": ["/"]},
             "files": [{"path": "/etc/motd", "mode": "0644", "content": "hi"}]})
     }
@@ -172,7 +204,9 @@ mod tests {
             ("/disks/select/main", json!({"size": "8"}), "disks.select.main: size"),
             ("/disks/select/main", json!({"model": "<or> "}), "disks.select.main: model"),
             ("/disks/keep", json!(["home"]), "disks.keep[0]"),
-            ("/disks/keep", json!(["/home", "/home"]), "disks.keep[1]"),
+            ("/disks/keep", json!(["/", "/"]), "disks.keep[1]"),
+            ("/disks/keep", json!(["/home"]), "disks.keep[0]: disks.devices mounts nothing"),
+            ("/disks/devices/disk/main", json!({"preCreateHook": "id"}), "disks.devices.disk.main.preCreateHook"),
             ("/files/0/path", json!("/etc/../x"), "files[0].path"),
             ("/files/0/path", json!("etc/x"), "files[0].path"),
             ("/files/0/path", json!("/"), "files[0].path"),
@@ -183,6 +217,25 @@ mod tests {
             let cause = refused(pointer, value);
             assert!(cause.contains(path), "{path}: {cause}");
         }
+    }
+
+    #[test]
+    fn a_secret_elsewhere_is_a_key_that_the_layout_names() {
+        let secret = |path: &str| json!([{"path": path, "mode": "0400", "content": "hunter2"}]);
+        let with = |devices: Value, secrets: Value| {
+            let mut spec = good();
+            spec["disks"] = json!({"devices": devices});
+            spec["secrets"] = secrets;
+            check(&serde_json::from_value(spec).unwrap()).map_err(|failure| failure.cause)
+        };
+        let luks = json!({"disk": {"main": {"content": {"type": "luks", "name": "c", "passwordFile": "/tmp/k"}}}});
+        let plain = json!({"disk": {"main": {}}});
+        assert_eq!(with(luks.clone(), secret("/tmp/k")), Ok(()));
+        assert_eq!(with(plain.clone(), secret("/etc/nixos/secrets/k")), Ok(()));
+        let refused = with(plain, secret("/tmp/k")).unwrap_err();
+        assert!(refused.contains("secrets[0].path") && !refused.contains("hunter2"), "{refused}");
+        let missing = with(luks, json!([])).unwrap_err();
+        assert!(missing.contains("/tmp/k") && missing.contains("secrets"), "{missing}");
     }
 
     #[test]

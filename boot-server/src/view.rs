@@ -2,13 +2,14 @@
 
 use crate::{
     enrolment::Decision,
+    install::short,
     lifecycle::Record,
     presence::Word,
     server::{Server, now},
     state::{
         enrolments::{Enrolment, Standing},
         journal::Of,
-        nodes::Node,
+        nodes::{HeldPlan, Node},
         runs::Run,
     },
 };
@@ -92,6 +93,7 @@ impl Server {
             claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
             inventory: enrolment.map(|enrolment| enrolment.inventory),
             run: shown,
+            held_plan: node.and_then(waiting_plan).map(HeldPlan::id),
             plan: node.and_then(|node| node.plan.clone()).map(|plan| plan.lines).unwrap_or_default(),
             events,
             history: match node {
@@ -204,14 +206,20 @@ impl Server {
             };
         }
         let Subject::Node(node, None) = subject else { return vec![] };
-        if node.plan.as_ref().is_some_and(|plan| plan.held) && !node.record.used {
-            return vec![format!("an admin to approve the plan: boot-server approve {}", node.name)];
+        if let Some(plan) = waiting_plan(node) {
+            let (name, plan) = (&node.name, short(&plan.id()));
+            return vec![format!("an admin to approve the plan: boot-server approve {name} --plan {plan}")];
         }
         if node.record.quarantined() {
             return vec![format!("an admin: in quarantine after {} failed runs", node.record.failed_runs)];
         }
         vec![]
     }
+}
+
+/// The plan that waits for an admin.
+fn waiting_plan(node: &Node) -> Option<&HeldPlan> {
+    node.plan.as_ref().filter(|plan| plan.held && !node.record.used)
 }
 
 fn shown_state(record: Option<&Record>, waiting: Option<&Enrolment>) -> NodeState {

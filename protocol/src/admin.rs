@@ -3,6 +3,7 @@
 use crate::{
     Failure, Timestamp,
     claims::Claims,
+    encoding::Sha256,
     inventory::Inventory,
     names::{NodeName, RunId},
     report::ReadyReport,
@@ -119,6 +120,9 @@ pub struct NodeDetail {
     /// The last plan.
     #[serde(default)]
     pub plan: Vec<String>,
+    /// Which plan that is; there while it waits for an admin.
+    #[serde(default)]
+    pub held_plan: Option<Sha256>,
     /// Boot order as read back after the installation.
     #[serde(default)]
     pub boot_order: Vec<String>,
@@ -185,7 +189,15 @@ pub struct Applied {
     pub result: String,
 }
 
-/// Answer to [`ApproveRequest`].
+/// `approve NAME`: agree to a plan that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovePlan {
+    /// The plan that the admin was shown: [`NodeDetail::held_plan`].
+    pub plan: Sha256,
+}
+
+/// Answer to [`ApproveRequest`] and [`ApprovePlan`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approved {
     /// The node that the machine is now.

@@ -14,6 +14,9 @@ pub struct PlanReport {
     pub lines: Vec<String>,
     /// An interrupted installation of this generation is carried on.
     pub resumes: bool,
+    /// The manifest says that an admin approves it first: only so may it destroy what no wipe policy names.
+    #[serde(default)]
+    pub hold: bool,
 }
 
 /// Whether the plan may be carried out.

@@ -1,10 +1,15 @@
 //! The admin's verbs: apply, get, describe, approve, wait.
 
-use super::{client::Target, output, specs};
-use crate::enrolment;
+use super::{
+    client::{Client, Target},
+    output, specs,
+};
+use crate::{enrolment, install};
 use protocol::{
     Code, Failure,
-    admin::{Applied, ApplyRequest, ApproveRequest, Approved, NodeDetail, NodeState, NodeSummary, Reinstalling},
+    admin::{
+        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, NodeDetail, NodeState, NodeSummary, Reinstalling,
+    },
     failure::Result,
     names::NodeName,
 };
@@ -102,6 +107,9 @@ pub struct Approve {
     /// The code that the machine shows, where the node is named
     #[arg(long)]
     code: Option<String>,
+    /// The plan of the node to agree to, as describe prints it; needed where the plan destroys something
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["code", "node"])]
+    plan: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -119,14 +127,41 @@ pub async fn approve(args: Approve) -> Result<()> {
         // No name of a node either: a code that was misread.
         (None, None) if args.subject.parse::<NodeName>().is_err() => (args.subject.clone(), args.node),
         (None, None) => {
-            let path = format!("{}/plan/approve", path_of(&args.subject)?);
-            let approved: Approved = client.post(&path, &serde_json::json!({})).await?;
-            println!("the plan of node {} is approved", approved.node);
-            return Ok(());
+            return approve_plan(&client, &args.subject, args.plan.as_deref()).await;
         }
     };
     let approved: Approved = client.post("/v1/approve", &ApproveRequest { code, node }).await?;
     println!("the machine is node {}", approved.node);
+    Ok(())
+}
+
+/// Agrees to the plan that the admin has read: where something is lost, only to the one that was named.
+async fn approve_plan(client: &Client, name: &str, named: Option<&str>) -> Result<()> {
+    let path = path_of(name)?;
+    let detail: NodeDetail = client.get(&path).await?;
+    let approving = || format!("approving the plan of node {name}");
+    let plan = detail.held_plan.ok_or_else(|| {
+        Failure::new(Code::WrongState, format!("{}: it holds no plan", approving())).with_remedy(
+            "a machine that waits to become a node is approved by the code on its console: boot-server approve CODE",
+        )
+    })?;
+    let short = install::short(&plan);
+    if let Some(named) = named
+        && (named.len() < short.len() || !plan.hex().starts_with(&named.to_ascii_lowercase()))
+    {
+        let cause = format!("{}: it is {short}, not {named}", approving());
+        return Err(Failure::new(Code::WrongState, cause)
+            .with_remedy(format!("read the plan as it is now: boot-server describe node {name}")));
+    }
+    let lost: Vec<&str> = detail.plan.iter().map(String::as_str).filter(|line| output::destroys(line)).collect();
+    if named.is_none() && !lost.is_empty() {
+        let cause = format!("{}: what is on these disks would be lost\n{}", approving(), lost.join("\n"));
+        return Err(Failure::new(Code::Config, output::printable(&cause)).with_remedy(format!(
+            "read it all (boot-server describe node {name}); where that is wanted: boot-server approve {name} --plan {short}"
+        )));
+    }
+    let approved: Approved = client.post(&format!("{path}/plan/approve"), &ApprovePlan { plan }).await?;
+    println!("the plan of node {} is approved", approved.node);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod text;
 mod yaml;
 
 pub use table::{align, bytes};
+pub use text::{destroys, printable};
 
 use protocol::{
     Code,

@@ -42,6 +42,18 @@ pub struct HeldPlan {
     pub generation: u64,
     /// It waits for an admin.
     pub held: bool,
+    /// An admin has agreed to it.
+    #[serde(default)]
+    pub approved: bool,
+}
+
+impl HeldPlan {
+    /// What an approval is bound to: every line of it, and its generation.
+    pub fn id(&self) -> Sha256 {
+        let lines = self.lines.iter().map(|line| format!("{} {line}\n", line.len()));
+        let text: String = std::iter::once(format!("plan/1 {}\n", self.generation)).chain(lines).collect();
+        Sha256::of(text.as_bytes())
+    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -1,6 +1,6 @@
 // The admin's page: the list of nodes, one node, its live log. Speaks the same API as the command line.
 
-import { badge, entry, facts, make, row, timeline } from "/view.js";
+import { badge, destroys, entry, facts, make, plan, row, timeline } from "/view.js";
 
 const main = document.getElementById("main");
 const pulse = document.getElementById("pulse");
@@ -121,15 +121,16 @@ function trouble(summary) {
   return parts;
 }
 
-function plan(detail, name) {
-  if (detail.plan.length === 0) return null;
-  const held = detail.summary.missing.some((text) => text.includes("approve the plan"));
-  const agree = async () => {
-    await post(`/v1/nodes/${encodeURIComponent(name)}/plan/approve`, {}).catch((error) => alert(error.message));
-  };
-  return make("div", { class: "card" }, make("h2", {}, "Plan"),
-    ...detail.plan.map((line) => make("div", {}, make("code", { class: "small" }, line))),
-    held ? make("p", {}, make("button", { click: agree }, "Approve this plan")) : null);
+// Agrees to exactly the plan that is on the page.
+async function approvePlan(name, detail) {
+  const lost = detail.plan.filter(destroys);
+  const question = lost.length > 0 ? `What is on these disks will be lost:\n\n${lost.join("\n")}\n\nGo on?` : "Approve this plan?";
+  if (!confirm(question)) return;
+  try {
+    await post(`/v1/nodes/${encodeURIComponent(name)}/plan/approve`, { plan: detail.held_plan });
+  } catch (error) {
+    alert(`${error.message}\n${error.remedy ?? ""}`);
+  }
 }
 
 function past(item) {
@@ -154,10 +155,12 @@ function node(name) {
   const top = make("div");
   const way = make("div", { class: "card" });
   const about = make("div", { class: "card" });
+  const planned = make("div");
+  let shown;
   const below = make("div");
   const { log, close } = liveLog(name);
   show(make("a", { href: "#", class: "soft small" }, "‹ all nodes"), title, top,
-    make("div", { class: "columns" }, way, about), below,
+    make("div", { class: "columns" }, way, about), planned, below,
     make("div", { class: "card logcard" }, make("h2", {}, "Log"), log));
   const stop = every(2000, async () => {
     const detail = await call(`/v1/nodes/${encodeURIComponent(name)}`);
@@ -168,7 +171,11 @@ function node(name) {
     about.replaceChildren(make("h2", {}, "About"), facts(detail));
     const history = detail.history.length > 0
       ? make("div", { class: "card" }, make("h2", {}, "History"), ...detail.history.map(past)) : null;
-    below.replaceChildren(...[plan(detail, name), history].filter(Boolean));
+    below.replaceChildren(...[history].filter(Boolean));
+    // Made anew only when it is another one, so that nobody who reads it loses the place.
+    const key = JSON.stringify([detail.plan, detail.held_plan]);
+    if (key !== shown) planned.replaceChildren(...[plan(detail, () => approvePlan(name, detail))].filter(Boolean));
+    shown = key;
   });
   leave = () => { stop(); close(); };
 }

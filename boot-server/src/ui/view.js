@@ -123,6 +123,21 @@ export function timeline(events, summary) {
     make("span", { class: "detail" }, ...(name === summary.step && progress(summary) || [s.detail])))));
 }
 
+// Something of another owner is lost.
+export function destroys(line) {
+  return line.includes("DESTROYS");
+}
+
+export function plan(detail, agree) {
+  if (detail.plan.length === 0) return null;
+  const lines = detail.plan.map((line) => make("div", { class: destroys(line) ? "destroys" : null }, line));
+  const held = detail.held_plan ?? null;
+  const button = held && make("p", {}, make("button", { click: agree }, "Approve this plan"),
+    make("span", { class: "small soft number" }, `  ${held.slice(0, 12)}`));
+  return make("div", { class: held ? "card needs" : "card" }, make("h2", {}, "Plan"),
+    make("div", { class: "plan" }, ...lines), button);
+}
+
 export function entry(item) {
   const clock = (time) => make("span", { class: "time" }, time.slice(11, 19));
   if (item.kind === "line") {

@@ -142,14 +142,101 @@ async fn a_plan_is_held_until_an_admin_agrees_to_exactly_that_plan() {
     lab.apply_spec(&held);
     let node = Machine::new(MAC, "run-1").admitted(&lab).await;
     node.manifest(&lab).await;
-    let plan =
-        |line: &str| PlanReport { run: node.run.clone(), generation: 1, lines: vec![line.to_owned()], resumes: false };
-    let decided = async |line: &str| node.caller.done::<PlanReply>("/v1/node/plan", &plan(line)).await.decision;
+    let decided = async |line: &str| decision(&node, &[line]).await;
     assert_eq!(decided("wipe vda").await, PlanDecision::Hold);
     assert!(lab.says(&["describe", "node", "n1"]).contains("approve the plan"));
     assert_eq!(lab.says(&["approve", "n1"]), "the plan of node n1 is approved\n");
     assert_eq!(decided("wipe vda").await, PlanDecision::Proceed);
     assert_eq!(decided("wipe vdb").await, PlanDecision::Hold);
+    assert_eq!(decided("wipe vda").await, PlanDecision::Hold, "an approval is for the plan that follows it");
+}
+
+fn plan(node: &Node, lines: &[&str]) -> PlanReport {
+    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+    PlanReport { run: node.run.clone(), generation: 1, lines, resumes: false, hold: false }
+}
+
+async fn decision(node: &Node, lines: &[&str]) -> PlanDecision {
+    node.caller.done::<PlanReply>("/v1/node/plan", &plan(node, lines)).await.decision
+}
+
+#[tokio::test]
+async fn what_a_plan_destroys_is_told_and_agreed_to_by_name() {
+    let lab = Lab::open();
+    let mut held = spec("n1", MAC);
+    held["disks"]["hold"] = json!(true);
+    lab.apply_spec(&held);
+    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
+    node.manifest(&lab).await;
+    let lost = "disk main = /dev/vda (8 GiB, serial X, wwn -), DESTROYS: vda1: ext4 \"\u{1b}[2Jdata\"";
+    let lines = [lost, "  partition 1 disk-main-root 8 GiB", "  1. clear /dev/vda"];
+    assert_eq!(decision(&node, &lines).await, PlanDecision::Hold);
+
+    let shown = lab.says(&["describe", "node", "n1"]);
+    assert!(shown.contains("!! disk main") && shown.contains("1. clear /dev/vda"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "a machine writes no escapes to the admin's terminal");
+    let refused = lab.verb(&["approve", "n1"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("DESTROYS") && said.contains("--plan"), "{said}");
+    assert_eq!(decision(&node, &lines).await, PlanDecision::Hold);
+
+    let id = lab.describe("n1")["held_plan"].as_str().unwrap().to_owned();
+    assert!(shown.contains(&id[..12]), "{shown}");
+    assert!(!lab.verb(&["approve", "n1", "--plan", "0123456789ab"]).status.success());
+    lab.says(&["approve", "n1", "--plan", &id[..12]]);
+    assert_eq!(decision(&node, &lines).await, PlanDecision::Proceed);
+    assert!(lab.describe("n1")["history"].to_string().contains(&format!("approved plan {}", &id[..12])));
+}
+
+#[tokio::test]
+async fn a_plan_that_changed_under_the_admin_s_eyes_is_not_approved() {
+    let lab = Lab::open();
+    let mut held = spec("n1", MAC);
+    held["disks"]["hold"] = json!(true);
+    lab.apply_spec(&held);
+    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
+    node.manifest(&lab).await;
+    decision(&node, &["wipe vda"]).await;
+    let read = json!({"plan": lab.describe("n1")["held_plan"]});
+    decision(&node, &["wipe vdb"]).await;
+    let (status, failure) = lab.admin().post("/v1/nodes/n1/plan/approve", &read).await;
+    assert_eq!((status, failure["code"].as_str()), (StatusCode::CONFLICT, Some("E-WRONG-STATE")));
+    assert_eq!(decision(&node, &["wipe vdb"]).await, PlanDecision::Hold);
+}
+
+#[tokio::test]
+async fn a_plan_that_was_never_held_is_not_taken_for_an_approved_one() {
+    let lab = Lab::open();
+    let node = node(&lab, "n1", MAC, "run-1").await;
+    node.manifest(&lab).await;
+    assert_eq!(decision(&node, &["wipe vda"]).await, PlanDecision::Proceed);
+    // The manifest said that the plan is held, and its spec no longer does.
+    let counting_on_it = PlanReport { hold: true, ..plan(&node, &["wipe vda"]) };
+    let reply: PlanReply = node.caller.done("/v1/node/plan", &counting_on_it).await;
+    assert_eq!(reply.decision, PlanDecision::Hold);
+    let mut held = spec("n1", MAC);
+    held["disks"]["hold"] = json!(true);
+    lab.apply_spec(&held);
+    assert_eq!(decision(&node, &["wipe vda"]).await, PlanDecision::Hold);
+}
+
+#[tokio::test]
+async fn a_plan_is_approved_to_its_last_line_and_refused_where_nobody_could_read_it() {
+    let lab = Lab::open();
+    let mut held = spec("n1", MAC);
+    held["disks"]["hold"] = json!(true);
+    lab.apply_spec(&held);
+    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
+    node.manifest(&lab).await;
+    let mut lines = vec!["mount"; 600];
+    lines.push("wipe vda");
+    decision(&node, &lines).await;
+    lab.says(&["approve", "n1"]);
+    assert_eq!(decision(&node, &lines).await, PlanDecision::Proceed);
+    lines[600] = "wipe vdb";
+    assert_eq!(decision(&node, &lines).await, PlanDecision::Hold);
+    let (status, failure) = node.caller.post("/v1/node/plan", &plan(&node, &vec!["x"; 5001])).await;
+    assert_eq!((status, failure["code"].as_str()), (StatusCode::BAD_REQUEST, Some("E-LAYOUT")));
 }
 
 #[tokio::test]

@@ -22,6 +22,12 @@ use std::{
 const SECRETS: &str = "etc/nixos/secrets";
 const TEMPORARY: &str = ".centra-new";
 
+/// Whether a secret is to lie on the target. One that is at home elsewhere is the key of a device, for the time of
+/// the installation only.
+pub fn is_kept(secret: &FileSpec) -> bool {
+    Path::new(&secret.path).strip_prefix("/").is_ok_and(|path| path.starts_with(SECRETS))
+}
+
 /// Writes the files below `root`, each whole or not at all.
 ///
 /// # Errors
@@ -150,6 +156,13 @@ mod tests {
             assert_eq!(failure.code, Code::Input, "{path}: {failure}");
         }
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_key_that_is_at_home_elsewhere_is_not_for_the_target() {
+        let kept = |path: &str| is_kept(&FileSpec { path: path.into(), mode: "0400".into(), content: String::new() });
+        assert!(kept("/etc/nixos/secrets/disk.key") && kept("/etc/nixos/secrets/initrd/disk.key"));
+        assert!(!kept("/tmp/secret.key") && !kept("/etc/nixos/secretsx/k") && !kept("/etc/nixos/secrets.key"));
     }
 
     #[test]

@@ -115,6 +115,7 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
         generation: manifest.generation,
         lines: lines.clone(),
         resumes: plan.stands(),
+        hold: manifest.disks.hold,
     };
     let mut told = false;
     while machine.server.plan(&report).await?.decision == PlanDecision::Hold {
@@ -228,11 +229,12 @@ async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Res
         return Err(Failure::new(Code::Protocol, "fetching the secrets: they are for another generation"));
     }
     let own = own_files(machine)?;
-    for files in [&manifest.files, &own, &secrets.files] {
+    let kept: Vec<FileSpec> = secrets.files.into_iter().filter(files::is_kept).collect();
+    for files in [&manifest.files, &own, &kept] {
         files::write_all(root, files)?;
     }
     let count = manifest.files.len() + own.len();
-    Ok(((), format!("{count} files, {} secrets", secrets.files.len())))
+    Ok(((), format!("{count} files, {} secrets", kept.len())))
 }
 
 /// The marker of NixOS, and the node's certificate for the first boot.

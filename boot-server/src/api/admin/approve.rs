@@ -13,7 +13,7 @@ use axum::{
 };
 use protocol::{
     Code, Failure,
-    admin::{ApproveRequest, Approved},
+    admin::{ApprovePlan, ApproveRequest, Approved},
     names::NodeName,
 };
 use std::sync::Arc;
@@ -32,9 +32,10 @@ pub async fn plan(
     State(server): State<Arc<Server>>,
     Admin(actor): Admin,
     Path(name): Path<String>,
+    Body(request): Body<ApprovePlan>,
 ) -> Answer<Approved> {
     let node: NodeName =
         name.parse().map_err(|error| Failure::new(Code::NotFound, format!("looking for the node: {error}")))?;
-    server.approve_plan(&node, &actor).await?;
+    server.approve_plan(&node, &request.plan, &actor).await?;
     Ok(Json(Approved { node }))
 }

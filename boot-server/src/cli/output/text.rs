@@ -1,6 +1,7 @@
 //! One node, and the journal, for people.
 
 use super::table::{align, bytes, duration, progress};
+use crate::install;
 use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
@@ -14,14 +15,28 @@ pub fn detail(detail: &NodeDetail) -> String {
     if let Some(failure) = &detail.summary.failure {
         text.push_str(&format!("\nFailure\n{}", failure_text(failure)));
     }
-    section(&mut text, "Plan", &detail.plan);
+    let title = detail.held_plan.map_or("Plan".to_owned(), |plan| {
+        format!("Plan {} (held: boot-server approve {} --plan {0})", install::short(&plan), detail.summary.name)
+    });
+    let marked = |line: &String| format!("{} {line}", if destroys(line) { "!!" } else { "  " });
+    section(&mut text, title.trim(), &detail.plan.iter().map(marked).collect::<Vec<_>>());
     section(&mut text, "Boot order", &detail.boot_order);
     let steps: Vec<String> = timeline(&detail.events);
     section(&mut text, "Timeline", &steps);
     let history: Vec<String> =
         detail.history.iter().map(|entry| format!("{}  {}: {}", clock(entry.time), entry.actor, entry.text)).collect();
     section(&mut text, "History", &history);
-    text
+    printable(&text)
+}
+
+/// Whether a line of a plan says that something of another owner is lost.
+pub fn destroys(line: &str) -> bool {
+    line.contains("DESTROYS")
+}
+
+/// Control characters of a machine do not reach the terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 fn section(text: &mut String, title: &str, lines: &[String]) {
@@ -103,7 +118,7 @@ fn timeline(events: &[ServerEvent]) -> Vec<String> {
     lines
 }
 
-/// One line of `logs`: control characters of a machine do not reach the terminal.
+/// One line of `logs`.
 pub fn journal_line(entry: &JournalEntry) -> String {
     let line = match entry {
         JournalEntry::Event(ServerEvent { received, event, .. }) => {
@@ -128,7 +143,7 @@ pub fn journal_line(entry: &JournalEntry) -> String {
             format!("{}  {:<5} {:<8} {}", clock(line.time), line.level, line.source, line.message)
         }
     };
-    line.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    printable(&line)
 }
 
 fn clock(time: Timestamp) -> String {
