@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Parses every Nix file and evaluates what needs no nixpkgs. With NIXPKGS_LIB (nixpkgs' lib folder) the modules
-# are evaluated as well.
+# are evaluated as well, and with DISKO (a copy of disko) its examples.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Nothing is built: neither builders nor a store of root's are needed.
@@ -16,4 +16,7 @@ holds() {
 holds nixos/tests/lib.nix
 if [ -n "${NIXPKGS_LIB:-}" ]; then
   holds nixos/tests/modules.nix --arg lib "import $NIXPKGS_LIB"
+  if [ -n "${DISKO:-}" ]; then
+    holds nixos/tests/disko.nix --arg lib "import $NIXPKGS_LIB" --arg disko "$DISKO"
+  fi
 fi

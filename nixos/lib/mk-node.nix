@@ -46,22 +46,6 @@
   admission ? null,
 }:
 let
-  # disko keeps functions and its own workings among the evaluated options.
-  plain =
-    value:
-    if builtins.isAttrs value then
-      if value ? outPath then
-        toString value
-      else
-        builtins.mapAttrs (_: plain) (
-          builtins.removeAttrs value (builtins.filter (key: drop key value.${key}) (builtins.attrNames value))
-        )
-    else if builtins.isList value then
-      map plain (builtins.filter (item: !builtins.isFunction item) value)
-    else
-      value;
-  drop = key: value: builtins.substring 0 1 key == "_" || value == null || builtins.isFunction value;
-
   # What is left out takes the server's default.
   given =
     attributes:
@@ -84,7 +68,7 @@ in
     trusted_public_keys = trustedPublicKeys;
   };
   disks = {
-    devices = plain devices;
+    devices = import ./layout.nix devices;
   }
   // given {
     inherit

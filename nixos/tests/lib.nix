@@ -1,6 +1,6 @@
 # Needs no nixpkgs: nix-instantiate --eval --strict nixos/tests/lib.nix. Every value must be true.
 let
-  inherit (import ../lib) mkNode ipv4;
+  inherit (import ../lib) mkNode layout ipv4;
   refused = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
   hash = "0123456789abcdfghijklmnpqrsvwxyz";
   small = {
@@ -83,5 +83,35 @@ in
       spec = mkNode (builtins.removeAttrs small [ "toplevel" "devices" ] // { inherit nixosConfiguration; });
     in
     spec.system.toplevel == "/nix/store/${hash}-system" && spec.disks.devices == { disk = { }; };
+  "a layout loses disko's workings and nothing of the operator's" =
+    layout {
+      _config = { }: { };
+      _packages = [ ];
+      disk.main = {
+        _parent.type = "root";
+        content = {
+          _create = "sgdisk";
+          extraArgs = [
+            "-f"
+            (_: "x")
+          ];
+          settings = {
+            keyFile = /tmp/k;
+            fallback = null;
+          };
+          subvolumes._active.mountpoint = "/";
+        };
+      };
+      zpool.z.datasets.__root._name = "z";
+      lvm_vg.pool.lvs._data.size = "1G";
+    } == {
+      disk.main.content = {
+        extraArgs = [ "-f" ];
+        settings.keyFile = "/tmp/k";
+        subvolumes._active.mountpoint = "/";
+      };
+      zpool.z.datasets = { };
+      lvm_vg.pool.lvs._data.size = "1G";
+    };
   "a spec is JSON" = builtins.isString (builtins.toJSON (mkNode small));
 }

@@ -43,7 +43,7 @@ pub enum Command {
 /// The arguments of each.
 #[derive(Args)]
 pub struct Common {
-    /// disko.devices, evaluated to JSON: nix eval --json .#nixosConfigurations.NAME.config.disko.devices
+    /// disko.devices, evaluated to JSON as lib.layout of the flake does it
     #[arg(long, value_name = "FILE.json")]
     layout: PathBuf,
     /// Which disk one of the layout is: a path, hints such as serial=X,size=>=8G, or JSON; may be repeated
@@ -74,7 +74,13 @@ pub struct Common {
 
 fn selection(text: &str) -> std::result::Result<(String, Selector), String> {
     let (name, selector) = text.split_once('=').ok_or("it is not like NAME=SELECTOR")?;
-    Ok((name.to_owned(), Selector::parse(selector)?))
+    // Disks are known by their absolute paths.
+    match std::fs::canonicalize(selector).ok().filter(|path| path.is_file()) {
+        Some(image) => {
+            Ok((name.to_owned(), Selector { device: image.to_str().map(str::to_owned), ..Selector::default() }))
+        }
+        None => Ok((name.to_owned(), Selector::parse(selector)?)),
+    }
 }
 
 fn policy(text: &str) -> std::result::Result<(String, WipePolicy), String> {
