@@ -1,6 +1,8 @@
 //! What a layout must be beyond its form: names that tools take, keys that nobody has to type, members for
 //! everything that has members.
 
+mod outside;
+
 use super::{
     Array, BcachefsFilesystem, Btrfs, Content, Dataset, Disk, Filesystem, Gpt, Hooks, Layout, Luks, LvmType, Pool,
     PoolMode, Swap, SwapFile, Table, Volume, VolumeGroup, raw::refused, value::words,
@@ -44,7 +46,8 @@ pub fn check(layout: &Layout) -> Result<()> {
     for (name, one) in &layout.nodev {
         seen.mountpoint(&format!("nodev.{name}.mountpoint"), Some(one.mountpoint.as_ref().unwrap_or(name)))?;
     }
-    seen.members(layout)
+    seen.members(layout)?;
+    outside::check(layout)
 }
 
 /// What may be there once only, and which members were met.
