@@ -5,6 +5,8 @@
 
 pub mod apply;
 pub mod cli;
+#[cfg(test)]
+mod corpus;
 mod exclusive;
 pub mod health;
 pub mod keys;
