@@ -35,6 +35,8 @@ const LVM_CONFIG: &str = "devices { use_devicesfile = 0 }\n\
     backup { backup = 0 archive = 0 }\n\
     global { use_lvmpolld = 0 thin_check_executable = \"\" cache_check_executable = \"\" }\n";
 
+const RESYNC_KIB_PER_SECOND: &str = "2000";
+
 nix::ioctl_none!(reread_partitions, 0x12, 95);
 
 /// Makes the layout. What was on its disks is gone, but for what the plan keeps. The result is open.
@@ -50,7 +52,8 @@ pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> 
         run.action(action)?;
         progress(&format!("{n}/{total} {action} ({:.1} s)", began.elapsed().as_secs_f64()));
     }
-    // Last of all: from here on the layout is known as whole.
+    // Last of all, and after everything has reached the disks: from here on the layout is known as whole.
+    nix::unistd::sync();
     plan.disks.iter().filter(|disk| disk.mode == Mode::Make).try_for_each(seal)?;
     Ok(std::mem::take(&mut run.opened))
 }
@@ -295,6 +298,9 @@ impl Run<'_> {
             Err(_) if wanted.may_fail => return Ok(()),
             other => other?,
         };
+        if wanted.program == "mdadm" && wanted.arguments.first() == Some(&Arg::from("--create")) {
+            self.resync_later(wanted);
+        }
         if let Some(open) = &wanted.opens {
             let members = match open {
                 Open::Group(_, members) => members.iter().map(|one| self.argument(one)).collect::<Result<Vec<_>>>()?,
@@ -303,6 +309,17 @@ impl Run<'_> {
             self.opened.0.push((open.clone(), members.into_iter().map(PathBuf::from).collect()));
         }
         Ok(())
+    }
+
+    /// A new mirror is made equal once the machine has booted from it; until then an installation needs the disks. The
+    /// limit is the running array's own, and gone with it.
+    fn resync_later(&self, create: &Command) {
+        let Some(Open::Array(name)) = &create.opens else { return };
+        let kernel_name = node_of(&Device::Array(name.clone())).ok().and_then(|node| kernel_name(&node));
+        let Some(kernel_name) = kernel_name else { return };
+        let limit = Path::new("/sys/class/block").join(kernel_name).join("md/sync_speed_max");
+        // RAID 0 has none.
+        let _ = fs::write(limit, RESYNC_KIB_PER_SECOND);
     }
 
     fn argument(&self, device: &Device) -> Result<String> {
