@@ -2,36 +2,18 @@
 #![no_main]
 #![allow(dead_code, unused_imports)]
 
+#[path = "../disk.rs"]
+mod disk;
 #[path = "../../src/inventory/mod.rs"]
 mod inventory;
 #[path = "../properties.rs"]
 mod properties;
 
-mod disk {
-    #[path = "../../../src/disk/layout/mod.rs"]
-    pub mod layout;
-    #[path = "../../../src/disk/lvm.rs"]
-    pub mod lvm;
-    #[path = "../../../src/disk/md.rs"]
-    pub mod md;
-    #[path = "../../../src/disk/partition_table.rs"]
-    pub mod partition_table;
-    #[path = "../../../src/disk/place.rs"]
-    pub mod place;
-    #[path = "../../../src/disk/plan/mod.rs"]
-    pub mod plan;
-    #[path = "../../../src/disk/probe.rs"]
-    pub mod probe;
-    #[path = "../../../src/disk/select.rs"]
-    pub mod select;
-    #[path = "../../../src/disk/signature.rs"]
-    pub mod signature;
-    #[path = "../../../src/disk/size.rs"]
-    pub mod size;
-    #[path = "../../../src/disk/stack.rs"]
-    pub mod stack;
-    #[path = "../../../src/disk/table.rs"]
-    pub mod table;
+/// What the command of the inventory uses.
+mod cli {
+    pub fn print_failure(failure: &protocol::Failure) {
+        eprintln!("{failure}");
+    }
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::layout(bytes));
