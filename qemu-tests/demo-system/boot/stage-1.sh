@@ -49,7 +49,7 @@ open_stack() { # opens what can be opened by now of what lies between disks and 
   if [ $(($(seconds) - begin)) -ge 5 ]; then
     mdadm --assemble --scan --run
     for array in /sys/class/block/md*/md; do
-      if grep -qx inactive "$array/array_state"; then mdadm --run "/dev/$(basename "${array%/md}")"; fi
+      if grep -sqx inactive "$array/array_state"; then mdadm --run "/dev/$(basename "${array%/md}")"; fi
     done
   fi
   for entry in /sys/class/block/*; do

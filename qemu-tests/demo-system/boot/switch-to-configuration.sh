@@ -37,8 +37,10 @@ systemd_boot() {
   secrets=
   if [ -d /etc/nixos/secrets/initrd ]; then
     secrets=/EFI/nixos/secrets.efi
+    # Compressed: the boot loader puts it right behind the initrd, and the kernel takes a plain archive only at a
+    # multiple of 4 bytes.
     (mkdir -p /tmp/secrets && cp -r /etc/nixos/secrets/initrd /tmp/secrets/secrets && cd /tmp/secrets &&
-      find . | cpio -o -H newc 2>/dev/null) >/boot$secrets.tmp
+      find . | cpio -o -H newc 2>/dev/null | gzip -9n) >/boot$secrets.tmp
     mv "/boot$secrets.tmp" "/boot$secrets"
     rm -rf /tmp/secrets
   fi
