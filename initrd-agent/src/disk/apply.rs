@@ -35,6 +35,8 @@ const LVM_CONFIG: &str = "devices { use_devicesfile = 0 }\n\
     backup { backup = 0 archive = 0 }\n\
     global { use_lvmpolld = 0 thin_check_executable = \"\" cache_check_executable = \"\" }\n";
 
+/// What runs hooks.
+pub const SHELL: &str = "/bin/sh";
 const RESYNC_KIB_PER_SECOND: &str = "2000";
 
 nix::ioctl_none!(reread_partitions, 0x12, 95);
@@ -45,6 +47,7 @@ nix::ioctl_none!(reread_partitions, 0x12, 95);
 /// `E-DISK-IO`, `E-DISK-UNFIT` where a disk is not the one of the plan any more, `E-DISK-NOT-CLEAN`, `E-DISK-KEY`,
 /// `E-TOOL`. What was opened is closed again then.
 pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> Result<Opened> {
+    check_shell(plan)?;
     let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
     let total = plan.actions.len();
     for (action, n) in plan.actions.iter().zip(1..) {
@@ -66,6 +69,17 @@ pub fn open(plan: &Plan, keys: &Keys, root: &Path) -> Result<Opened> {
     let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
     plan.open.iter().try_for_each(|action| run.action(action))?;
     Ok(std::mem::take(&mut run.opened))
+}
+
+/// Hooks need a shell, which the images do not have unless somebody has put one in.
+fn check_shell(plan: &Plan) -> Result<()> {
+    if !plan.has_hooks() || Path::new(SHELL).exists() {
+        return Ok(());
+    }
+    let cause = format!("running the layout's hooks: there is no {SHELL}");
+    Err(Failure::new(Code::Tools, cause).with_remedy(
+        "take the hooks out of the layout, or build the image with a shell: image-builder build --extra-tool /bin/sh",
+    ))
 }
 
 /// What is open: arrays, volume groups, encrypted devices. Closed on drop, the last first, so that the next attempt
@@ -189,7 +203,7 @@ impl Run<'_> {
             }
             Action::Within { device, format, options, commands } => self.within(device, format, options, commands),
             Action::KeyFile(path) => self.key_file(path),
-            Action::Hook { text, at } => command::run("/bin/sh", &["-euc", text])
+            Action::Hook { text, at } => command::run(SHELL, &["-euc", text])
                 .map(drop)
                 .map_err(|failure| failure.context(format!("running the hook {at}"))),
         }

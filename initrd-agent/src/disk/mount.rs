@@ -1,7 +1,7 @@
 //! Mounts the target's file systems in order, and unmounts and closes everything again.
 
 use super::{
-    apply::{Opened, node_of},
+    apply::{Opened, SHELL, node_of},
     layout::Hooks,
     plan::{
         Plan,
@@ -165,9 +165,7 @@ pub fn release(root: &Path) -> Vec<String> {
 
 fn run_hook(at: &str, text: Option<&String>) -> Result<()> {
     let Some(text) = text else { return Ok(()) };
-    command::run("/bin/sh", &["-euc", text])
-        .map(drop)
-        .map_err(|failure| failure.context(format!("running the hook {at}")))
+    command::run(SHELL, &["-euc", text]).map(drop).map_err(|failure| failure.context(format!("running the hook {at}")))
 }
 
 impl Drop for Mounted {

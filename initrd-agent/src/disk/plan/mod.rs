@@ -342,6 +342,12 @@ impl Plan {
         self.disks.iter().all(|disk| disk.stands)
     }
 
+    /// The layout has shell text that is to be run.
+    pub fn has_hooks(&self) -> bool {
+        let of_actions = self.actions.iter().chain(&self.open).any(|action| matches!(action, Action::Hook { .. }));
+        of_actions || self.mounts.iter().any(|mount| mount.hooks != layout::Hooks::default())
+    }
+
     /// The tools that making and opening the layout need.
     pub fn tool_sets(&self) -> BTreeSet<ToolSet> {
         let of_mounts = self.mounts.iter().filter_map(|mount| facts::tools_of(&mount.format));
