@@ -9,7 +9,7 @@ use qemu_tests::{
 use serde_json::json;
 use std::{thread::sleep, time::Instant};
 
-const CUTS: u32 = 4;
+const CUTS: u32 = 2;
 
 fn own(name: &str) -> Result<Transcript> {
     let folder = paths::workspace().join("qemu-tests/layouts");

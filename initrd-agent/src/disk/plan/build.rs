@@ -5,7 +5,7 @@ use super::{
     facts::{Mount, Source, SwapSpace},
     filesystem,
     identity::Identity,
-    zfs,
+    lvm, zfs,
 };
 use crate::disk::layout::{Content, Filesystem, Hooks, Layout, Swap, words};
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,7 +132,9 @@ impl<'a> Builder<'a> {
             Content::Luks(one) => self.luks(&at, device, one, mode),
             Content::LvmPv(one) => {
                 if mode == Mode::Make {
-                    self.run(Command::new("lvm", ["pvcreate", "--yes", "-ff"]).arg(device));
+                    let uuid = lvm::uuid(self.own.guid(&at));
+                    let create = Command::new("lvm", ["pvcreate", "--yes", "-ff", "--norestorefile", "--uuid", &uuid]);
+                    self.run(create.arg(device));
                 }
                 self.member("lvm_vg", &one.vg, device, mode);
             }

@@ -43,7 +43,8 @@ pub fn found(
     }
     let Some((table, extents)) = table else {
         let complete = is_own_whole_disk(name, disk, content, kernel_name, own);
-        return Found { own: complete, complete, alike: complete, ..Found::default() };
+        let alike = carries(disk.content.as_ref(), content, kernel_name);
+        return Found { own: complete, complete, alike, ..Found::default() };
     };
     let on_disk = content.table.as_ref();
     let planned: BTreeMap<u32, Extent> =
@@ -79,19 +80,24 @@ pub fn found(
 /// Whether each partition carries the kind of file system that the layout wants.
 fn file_systems(disk: &layout::Disk, content: &Content, kernel_name: &str) -> bool {
     let Some(wanted) = &disk.content else { return true };
-    super::table::contents(wanted).into_iter().all(|(_, number, wanted)| {
-        let kind = match wanted {
-            Some(Wanted::Filesystem(one)) => one.format.as_str(),
-            Some(Wanted::Btrfs(_)) => "btrfs",
-            Some(Wanted::Luks(_)) => "crypto_LUKS",
-            Some(Wanted::LvmPv(_)) => "LVM2_member",
-            Some(Wanted::Mdraid(_)) => "linux_raid_member",
-            Some(Wanted::Zfs(_)) => "zfs_member",
-            Some(Wanted::Bcachefs(_)) => "bcachefs",
-            _ => return true,
-        };
-        content.signature_of(&partition_name(kernel_name, number)).is_some_and(|found| found.kind == kind)
-    })
+    super::table::contents(wanted)
+        .into_iter()
+        .all(|(_, number, wanted)| carries(wanted, content, &partition_name(kernel_name, number)))
+}
+
+/// Whether a device carries the kind of content that the layout wants.
+fn carries(wanted: Option<&Wanted>, content: &Content, kernel_name: &str) -> bool {
+    let kind = match wanted {
+        Some(Wanted::Filesystem(one)) => one.format.as_str(),
+        Some(Wanted::Btrfs(_)) => "btrfs",
+        Some(Wanted::Luks(_)) => "crypto_LUKS",
+        Some(Wanted::LvmPv(_)) => "LVM2_member",
+        Some(Wanted::Mdraid(_)) => "linux_raid_member",
+        Some(Wanted::Zfs(_)) => "zfs_member",
+        Some(Wanted::Bcachefs(_)) => "bcachefs",
+        _ => return true,
+    };
+    content.signature_of(kernel_name).is_some_and(|found| found.kind == kind)
 }
 
 /// A disk without a table is known by the identifier of what stands on it.
@@ -100,6 +106,7 @@ fn is_own_whole_disk(name: &str, disk: &layout::Disk, content: &Content, kernel_
     let uuid = match &disk.content {
         Some(Wanted::Filesystem(one)) => filesystem::uuid(&one.format, &one.extra_args, own.guid(&at)),
         Some(Wanted::Btrfs(_) | Wanted::Luks(_) | Wanted::Swap(_)) => Some(own.guid(&at).to_string()),
+        Some(Wanted::LvmPv(_)) => Some(super::lvm::uuid(own.guid(&at))),
         Some(Wanted::Mdraid(one)) => Some(own.guid(&format!("mdadm.{}", one.name)).to_string()),
         _ => None,
     };

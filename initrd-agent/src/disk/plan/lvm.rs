@@ -5,6 +5,7 @@ use super::{
     build::{Builder, Mode},
 };
 use crate::disk::layout::{LvmType, VolumeGroup, words};
+use uuid::Uuid;
 
 impl Builder<'_> {
     pub fn group(&mut self, key: &str, one: &VolumeGroup) {
@@ -83,4 +84,12 @@ fn lvm_type(kind: LvmType) -> &'static str {
         LvmType::ThinPool => "thin-pool",
         LvmType::ThinVolume => "thin",
     }
+}
+
+/// LVM writes identifiers in groups of 6, 4, 4, 4, 4, 4 and 6.
+pub fn uuid(own: Uuid) -> String {
+    let hex = own.simple().to_string();
+    let ends = [6, 10, 14, 18, 22, 26, 32];
+    let starts = std::iter::once(0).chain(ends);
+    starts.zip(ends).map(|(start, end)| &hex[start..end]).collect::<Vec<_>>().join("-")
 }

@@ -258,7 +258,7 @@ fn every_device_is_made_after_what_it_stands_on() {
         "cryptsetup open /dev/md/r c --key-file /k --persistent",
         "cryptsetup -q luksAddKey /dev/md/r /more --iter-time 1 --key-file /k",
         "wipe signatures of /dev/mapper/c",
-        "lvm pvcreate --yes -ff /dev/mapper/c",
+        "lvm pvcreate --yes -ff --norestorefile --uuid ",
         "lvm vgcreate --devices /dev/mapper/c --yes pool /dev/mapper/c",
         "lvm lvcreate --devices /dev/mapper/c --yes -L 1G -n thin --type=thin-pool pool",
         "lvm lvcreate --devices /dev/mapper/c --yes --wipesignatures y -V 2G -n home --thinpool=thin pool",
