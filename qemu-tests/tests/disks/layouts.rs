@@ -83,7 +83,6 @@ fn stacks_over_several_disks_are_made_and_taken_apart_for_the_next() {
         "raid1-luks-lvm",
         "whole-disk",
         "lvm-thin",
-        "luks-lvm",
     ];
     check("stacks", &disks, &own, &[]);
 }
