@@ -36,7 +36,7 @@ const LVM_CONFIG: &str = "devices { use_devicesfile = 0 }\n\
     global { use_lvmpolld = 0 thin_check_executable = \"\" cache_check_executable = \"\" }\n";
 
 /// What runs hooks.
-pub const SHELL: &str = "/bin/sh";
+const SHELL: &str = "/bin/sh";
 const RESYNC_KIB_PER_SECOND: &str = "2000";
 
 nix::ioctl_none!(reread_partitions, 0x12, 95);
@@ -80,6 +80,14 @@ fn check_shell(plan: &Plan) -> Result<()> {
     Err(Failure::new(Code::Tools, cause).with_remedy(
         "take the hooks out of the layout, or build the image with a shell: image-builder build --extra-tool /bin/sh",
     ))
+}
+
+/// Runs shell text of the operator's; `at` is where it stands.
+///
+/// # Errors
+/// `E-TOOL`.
+pub fn run_hook(at: &str, text: &str) -> Result<()> {
+    command::run(SHELL, &["-euc", text]).map(drop).map_err(|failure| failure.context(format!("running the hook {at}")))
 }
 
 /// What is open: arrays, volume groups, encrypted devices. Closed on drop, the last first, so that the next attempt
@@ -203,9 +211,7 @@ impl Run<'_> {
             }
             Action::Within { device, format, options, commands } => self.within(device, format, options, commands),
             Action::KeyFile(path) => self.key_file(path),
-            Action::Hook { text, at } => command::run(SHELL, &["-euc", text])
-                .map(drop)
-                .map_err(|failure| failure.context(format!("running the hook {at}"))),
+            Action::Hook { text, at } => run_hook(at, text),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Mounts the target's file systems in order, and unmounts and closes everything again.
 
 use super::{
-    apply::{Opened, SHELL, node_of},
+    apply::{self, Opened, node_of},
     layout::Hooks,
     plan::{
         Plan,
@@ -164,8 +164,7 @@ pub fn release(root: &Path) -> Vec<String> {
 }
 
 fn run_hook(at: &str, text: Option<&String>) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
-    command::run(SHELL, &["-euc", text]).map(drop).map_err(|failure| failure.context(format!("running the hook {at}")))
+    text.map_or(Ok(()), |text| apply::run_hook(at, text))
 }
 
 impl Drop for Mounted {
