@@ -6,7 +6,7 @@ use protocol::{
     encoding::Sha256,
     enrol::hello_statement,
     failure::{OrFail, Result},
-    manifest::{Manifest, SecretBundle, SignedManifest, statement},
+    manifest::{Manifest, Purpose, SecretBundle, SignedManifest, statement},
     spec::{FileSpec, NodeSpec},
     trust::PublicKey,
 };
@@ -99,6 +99,7 @@ pub fn compose(spec: &NodeSpec, generation: u64, node_key: Sha256, nonce: Vec<u8
         disks: spec.disks.clone(),
         files: spec.files.clone(),
         boot: spec.boot.clone(),
+        purpose: Purpose::Install,
     }
 }
 

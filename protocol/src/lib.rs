@@ -5,6 +5,7 @@
 //! operator writes it, and tolerates them where a newer peer may send more.
 
 pub mod admin;
+pub mod arbiter;
 pub mod claims;
 pub mod closures;
 pub mod cluster;
@@ -25,6 +26,7 @@ pub mod overlay;
 pub mod parse;
 pub mod report;
 pub mod selector;
+pub mod service;
 pub mod size;
 pub mod spec;
 pub mod step;

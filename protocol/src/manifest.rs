@@ -64,6 +64,20 @@ pub struct Manifest {
     /// Boot order.
     #[serde(default)]
     pub boot: Boot,
+    /// What is to become of the node's disks.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+/// What a manifest is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// Install the system.
+    #[default]
+    Install,
+    /// Wipe the disks of the layout that no wipe policy keeps, and power off: the node is retired.
+    Wipe,
 }
 
 /// What only this node may have.

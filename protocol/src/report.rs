@@ -1,6 +1,11 @@
 //! What a node reports at the turning points: its plan, installed, ready.
 
-use crate::{encoding::Sha256, names::RunId};
+use crate::{
+    Failure, Timestamp,
+    encoding::Sha256,
+    names::{RunId, StorePath},
+    service::Service,
+};
 use serde::{Deserialize, Serialize};
 
 /// The plan, before the first byte is written.
@@ -66,7 +71,7 @@ pub struct InstalledReply {
     pub recorded: bool,
 }
 
-/// The node is a healthy member.
+/// The node is a healthy member of a service; it is ready where no other service is awaited.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReadyReport {
     /// The run that installed, from the marker.
@@ -87,6 +92,70 @@ pub struct ReadyReport {
     /// SHA-256 of the boot id, to tell one boot from another.
     #[serde(default)]
     pub boot_id: Option<Sha256>,
+    /// Services that this node enters after this one.
+    #[serde(default)]
+    pub awaits: Vec<Service>,
+    /// What runs on the node.
+    #[serde(default)]
+    pub versions: Versions,
+    /// UEFI boot order as found, descriptions in order; empty on BIOS.
+    #[serde(default)]
+    pub boot_order: Vec<String>,
+}
+
+/// What runs on an installed node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Release of the agent.
+    #[serde(default)]
+    pub agent: String,
+    /// Release of the kernel, as `uname -r`.
+    #[serde(default)]
+    pub kernel: String,
+    /// The running system (`/run/current-system`), where it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<StorePath>,
+}
+
+/// `POST /v1/node/health`: what the health check of a node found; its heartbeat after `ready`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// The generation on the disk.
+    pub generation: u64,
+    /// The node's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub time: Timestamp,
+    /// SHA-256 of the boot id, to tell one boot from another.
+    #[serde(default)]
+    pub boot_id: Option<Sha256>,
+    /// Every service is healthy.
+    pub healthy: bool,
+    /// One entry each.
+    pub services: Vec<ServiceHealth>,
+    /// What runs on the node.
+    #[serde(default)]
+    pub versions: Versions,
+}
+
+/// One service, as a node sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceHealth {
+    /// Its name.
+    pub service: Service,
+    /// The local service is healthy and the node a member.
+    pub healthy: bool,
+    /// Names of the members, where the cluster could be asked.
+    #[serde(default)]
+    pub members: Vec<String>,
+    /// Name of the leader, where the service tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// Release of the service, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Why not, where it is not healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// How a node became a member.

@@ -9,7 +9,7 @@ use protocol::{
     inventory::Inventory,
     manifest::{Manifest, ManifestRequest, SignedManifest, statement},
     names::RunId,
-    report::{InstalledReport, JoinOutcome, ReadyReport},
+    report::{InstalledReport, JoinOutcome, ReadyReport, Versions},
     step::Step,
     telemetry::{Event, EventKind, LogLine, Telemetry, TelemetryAck},
     trust::TrustAnchors,
@@ -144,6 +144,9 @@ impl Node {
             members: vec!["a".into(), "b".into()],
             service_version: None,
             boot_id: None,
+            awaits: vec![],
+            versions: Versions::default(),
+            boot_order: vec![],
         };
         self.caller.post("/v1/node/ready", &report).await
     }

@@ -70,6 +70,7 @@ fn verify(signed: &SignedManifest, expected: &Expected<'_>, now: Timestamp) -> R
 mod tests {
     use super::*;
     use protocol::{
+        manifest::Purpose,
         marker::MarkerState,
         spec::{Boot, Disks, System},
         trust::PublicKey,
@@ -93,6 +94,7 @@ mod tests {
             disks: Disks { devices: serde_json::json!({}), ..Disks::default() },
             files: vec![],
             boot: Boot::default(),
+            purpose: Purpose::Install,
         }
     }
 

@@ -22,7 +22,7 @@ use protocol::{
     Code, Failure, Timestamp,
     encoding::Sha256,
     failure::Result,
-    report::{JoinOutcome, ReadyReport},
+    report::{JoinOutcome, ReadyReport, Versions},
     step::Step,
 };
 use report::Reporter;
@@ -106,6 +106,9 @@ async fn run(
         members: membership.members.clone(),
         service_version: membership.version.clone(),
         boot_id: boot_id(),
+        awaits: Vec::new(),
+        versions: Versions::default(),
+        boot_order: Vec::new(),
     });
     if let Err(failure) = kept {
         tracing::warn!(code = failure.code.as_str(), "the report cannot be kept: {}", failure.cause);
