@@ -1,15 +1,19 @@
 //! Carries a plan out, action by action, and closes what it opened.
 
 use super::{
+    device_node::{kernel_name, name_for_tools, node_of, sector_size, sysfs_number, wait},
     exclusive, health,
     keys::Keys,
+    opened::Opened,
     partition_table,
     place::Room,
     plan::{
         DiskPlan, Extent, Mode, Plan,
         action::{Action, Arg, Command, Device, Key, Open, Table},
     },
-    probe, swap, teardown, wipe,
+    probe, swap, teardown,
+    tool::{PRIVATE, check_shell, prepare_private, run_hook, tool},
+    wipe,
 };
 use crate::command;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -17,26 +21,11 @@ use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Disk}
 use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
-    os::{
-        fd::AsRawFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt},
-    },
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-const DEVICE_PATIENCE: Duration = Duration::from_secs(20);
-/// Where the engine keeps what only it uses.
-const PRIVATE: &str = "/run/centra/disk";
-/// LVM without udev, a cache of devices, a daemon or a backup; a pool that was just made needs no check.
-const LVM_CONFIG: &str = "devices { use_devicesfile = 0 }\n\
-    activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }\n\
-    backup { backup = 0 archive = 0 }\n\
-    global { use_lvmpolld = 0 thin_check_executable = \"\" cache_check_executable = \"\" }\n";
-
-/// What runs hooks.
-const SHELL: &str = "/bin/sh";
 const RESYNC_KIB_PER_SECOND: &str = "2000";
 
 nix::ioctl_none!(reread_partitions, 0x12, 95);
@@ -69,113 +58,6 @@ pub fn open(plan: &Plan, keys: &Keys, root: &Path) -> Result<Opened> {
     let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
     plan.open.iter().try_for_each(|action| run.action(action))?;
     Ok(std::mem::take(&mut run.opened))
-}
-
-/// Hooks need a shell, which the images do not have unless somebody has put one in.
-fn check_shell(plan: &Plan) -> Result<()> {
-    if !plan.has_hooks() || Path::new(SHELL).exists() {
-        return Ok(());
-    }
-    let cause = format!("running the layout's hooks: there is no {SHELL}");
-    Err(Failure::new(Code::Tools, cause).with_remedy(
-        "take the hooks out of the layout, or build the image with a shell: image-builder build --extra-tool /bin/sh",
-    ))
-}
-
-/// Runs shell text of the operator's; `at` is where it stands.
-///
-/// # Errors
-/// `E-TOOL`.
-pub fn run_hook(at: &str, text: &str) -> Result<()> {
-    command::run(SHELL, &["-euc", text]).map(drop).map_err(|failure| failure.context(format!("running the hook {at}")))
-}
-
-/// What is open: arrays, volume groups, encrypted devices. Closed on drop, the last first, so that the next attempt
-/// finds free disks.
-#[derive(Debug, Default)]
-pub struct Opened(Vec<(Open, Vec<PathBuf>)>);
-
-impl Opened {
-    /// Closes everything.
-    ///
-    /// # Errors
-    /// `E-TOOL` where something is busy.
-    pub fn close(mut self) -> Result<()> {
-        while let Some((open, members)) = self.0.pop() {
-            close(&open, &members)?;
-        }
-        Ok(())
-    }
-
-    /// What opening a plan leaves open, where it has been opened.
-    pub fn of(plan: &Plan) -> Self {
-        let opens = plan.open.iter().filter_map(|action| match action {
-            Action::Run(Command { opens: Some(open), .. }) => Some(open.clone()),
-            _ => None,
-        });
-        let members = |open: &Open| match open {
-            Open::Group(_, members) => members.iter().filter_map(|one| name_for_tools(one).ok()).collect(),
-            _ => Vec::new(),
-        };
-        let is_there = |open: &Open| match open {
-            Open::Array(name) => Path::new("/dev/md").join(name).exists(),
-            Open::Mapper(name) => Path::new("/dev/mapper").join(name).exists(),
-            Open::Group(..) | Open::Pool(_) => true,
-        };
-        Self(
-            opens
-                .filter(is_there)
-                .map(|open| {
-                    let paths = members(&open);
-                    (open, paths)
-                })
-                .collect(),
-        )
-    }
-
-    /// Leaves everything open.
-    pub fn leave(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        for (open, members) in self.0.drain(..).rev() {
-            if let Err(failure) = close(&open, &members) {
-                tracing::warn!("closing: {failure}");
-            }
-        }
-    }
-}
-
-fn close(open: &Open, members: &[PathBuf]) -> Result<()> {
-    let arguments: Vec<String> = match open {
-        Open::Array(name) => vec!["mdadm".to_owned(), "--stop".to_owned(), format!("/dev/md/{name}")],
-        Open::Mapper(name) => vec!["cryptsetup".to_owned(), "close".to_owned(), name.clone()],
-        Open::Pool(name) => vec!["zpool".to_owned(), "export".to_owned(), name.clone()],
-        Open::Group(name, _) => {
-            let own = ["lvm", "vgchange", "--activate", "n"].map(str::to_owned);
-            let devices = members.iter().flat_map(|path| ["--devices".to_owned(), path.to_string_lossy().into_owned()]);
-            own.into_iter().chain(devices).chain([name.clone()]).collect()
-        }
-    };
-    command::run_command(tool(&arguments[0], &arguments[1..]), None)?;
-    if let Open::Array(name) = open {
-        // Without udev the name stays, and may lead to another array that gets the same number.
-        let _ = fs::remove_file(Path::new("/dev/md").join(name));
-    }
-    Ok(())
-}
-
-/// A tool with the environment that it needs where there is no udev.
-fn tool(program: &str, arguments: &[String]) -> std::process::Command {
-    let mut command = command::prepare(program, arguments);
-    if !Path::new("/run/udev/control").exists() {
-        command.env("DM_DISABLE_UDEV", "1").env("MDADM_NO_UDEV", "1").env("LVM_SYSTEM_DIR", PRIVATE);
-    }
-    command.env("LVM_SUPPRESS_FD_WARNINGS", "1").env("LC_ALL", "C");
-    command
 }
 
 struct Run<'a> {
@@ -234,15 +116,9 @@ impl Run<'_> {
         let mut file = options.or_fail(Code::DiskIo, activity)?;
         let bytes = file.seek(SeekFrom::End(0)).or_fail(Code::DiskIo, activity)?;
         let room = Room::new(bytes, sector_size(&path));
-        let spans = partition_table::place(table, room).map_err(|(number, why)| {
+        let extents = partition_table::place(table, room).map_err(|(number, why)| {
             Failure::new(Code::DiskUnfit, format!("partitioning {device}: partition {number} has no place: {why:?}"))
         })?;
-        let extents: Vec<Extent> = table
-            .partitions
-            .iter()
-            .zip(spans)
-            .map(|(one, span)| Extent { guid: one.guid, first: span.first, last: span.last })
-            .collect();
         // An array has no table of its own to be sealed: the disks below it do.
         self.write_table(file, device, table, &extents, room, true)
     }
@@ -326,7 +202,7 @@ impl Run<'_> {
                 Open::Group(_, members) => members.iter().map(|one| self.argument(one)).collect::<Result<Vec<_>>>()?,
                 _ => Vec::new(),
             };
-            self.opened.0.push((open.clone(), members.into_iter().map(PathBuf::from).collect()));
+            self.opened.add(open.clone(), members.into_iter().map(PathBuf::from).collect());
         }
         Ok(())
     }
@@ -375,34 +251,6 @@ impl Run<'_> {
     }
 }
 
-/// The node of a device, once the kernel shows it.
-///
-/// # Errors
-/// `E-DISK-IO` where it does not appear.
-pub fn node_of(device: &Device) -> Result<PathBuf> {
-    match device {
-        Device::Disk { path, .. } => Ok(PathBuf::from(path)),
-        Device::Partition(of, number) => {
-            let base = node_of(of)?;
-            wait(&device.to_string(), || {
-                let name = probe::partitions(&kernel_name(&base)?).get(number).cloned()?;
-                Some(probe::device_path(&name)).filter(|path| path.exists())
-            })
-        }
-        other => {
-            let path = PathBuf::from(other.to_string());
-            wait(&other.to_string(), || fs::canonicalize(&path).ok())
-        }
-    }
-}
-
-/// LVM and cryptsetup know devices of the mapper by their names there, not by `dm-3`.
-fn name_for_tools(device: &Device) -> Result<PathBuf> {
-    let node = node_of(device)?;
-    let named = matches!(device, Device::Mapper(_) | Device::Volume { .. } | Device::Path(_));
-    Ok(if named { PathBuf::from(device.to_string()) } else { node })
-}
-
 /// The table once more, with the identifier of a layout that is whole.
 fn seal(disk: &DiskPlan) -> Result<()> {
     let Some((table, extents)) = &disk.table else { return Ok(()) };
@@ -424,41 +272,4 @@ fn check_same_disk(disk: &Disk) -> Result<()> {
 
 fn gone(device: &Device) -> Failure {
     Failure::new(Code::DiskIo, format!("partitioning {device}: the plan has no table for it"))
-}
-
-/// A folder that only root sees, and LVM's configuration in it.
-fn prepare_private() -> Result<()> {
-    let activity = || format!("preparing {PRIVATE}");
-    let mut folder = fs::DirBuilder::new();
-    folder.recursive(true).mode(0o700);
-    for path in [PRIVATE, "/run/lock/lvm"] {
-        folder.create(path).or_fail(Code::DiskIo, activity)?;
-    }
-    fs::write(Path::new(PRIVATE).join("lvm.conf"), LVM_CONFIG).or_fail(Code::DiskIo, activity)
-}
-
-fn kernel_name(path: &Path) -> Option<String> {
-    Some(fs::canonicalize(path).ok()?.file_name()?.to_string_lossy().into_owned())
-}
-
-fn sysfs_number(name: &str, file: &str) -> Option<u64> {
-    fs::read_to_string(Path::new("/sys/class/block").join(name).join(file)).ok()?.trim().parse().ok()
-}
-
-fn sector_size(path: &Path) -> u64 {
-    kernel_name(path).and_then(|name| sysfs_number(&name, "queue/logical_block_size")).unwrap_or(512)
-}
-
-/// Waits until something is there.
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
-    let deadline = Instant::now() + DEVICE_PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return Ok(found);
-        }
-        if Instant::now() > deadline {
-            return Err(Failure::new(Code::DiskIo, format!("waiting for {what}: it does not appear")));
-        }
-        sleep(Duration::from_millis(10));
-    }
 }

@@ -1,13 +1,14 @@
 //! Mounts the target's file systems in order, and unmounts and closes everything again.
 
 use super::{
-    apply::{self, Opened, node_of},
+    device_node::node_of,
     layout::Hooks,
+    opened::Opened,
     plan::{
         Plan,
         facts::{Mount, Source, SwapSpace},
     },
-    swap,
+    swap, tool,
 };
 use crate::command;
 use blkid::prober::Prober;
@@ -164,7 +165,7 @@ pub fn release(root: &Path) -> Vec<String> {
 }
 
 fn run_hook(at: &str, text: Option<&String>) -> Result<()> {
-    text.map_or(Ok(()), |text| apply::run_hook(at, text))
+    text.map_or(Ok(()), |text| tool::run_hook(at, text))
 }
 
 impl Drop for Mounted {

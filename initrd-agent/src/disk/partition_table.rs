@@ -21,22 +21,27 @@ const TRACK: u64 = 63;
 const PROTECTIVE: u8 = 0xee;
 const LINKED: u8 = 0x05;
 
-/// First and last sector of each partition of a table.
+/// Where each partition of a table lies.
 ///
 /// # Errors
 /// The number of the partition that has no place, and why.
-pub fn place(table: &Table, room: Room) -> std::result::Result<Vec<Span>, (u32, NoPlace)> {
-    let number = |(n, why): (usize, NoPlace)| (table.partitions.get(n).map_or(0, |one| one.number), why);
+pub fn place(table: &Table, room: Room) -> std::result::Result<Vec<Extent>, (u32, NoPlace)> {
+    let spans = spans(table, room).map_err(|(n, why)| (table.partitions.get(n).map_or(1, |one| one.number), why))?;
+    let extent = |(one, span): (&Partition, Span)| Extent { guid: one.guid, first: span.first, last: span.last };
+    Ok(table.partitions.iter().zip(spans).map(extent).collect())
+}
+
+fn spans(table: &Table, room: Room) -> std::result::Result<Vec<Span>, (usize, NoPlace)> {
     if let TableKind::Msdos { .. } = table.kind {
-        return place_msdos(table, room).map_err(number);
+        return place_msdos(table, room);
     }
-    let usable = room.usable().ok_or((1, NoPlace::Full))?;
+    let usable = room.usable().ok_or((0, NoPlace::Full))?;
     if table.partitions.iter().any(|one| matches!(one.place, Place::Legacy { .. })) {
         let wanted: Vec<_> = table.partitions.iter().map(|one| one.place.legacy()).collect();
-        return place::legacy(room, usable, &wanted).map_err(number);
+        return place::legacy(room, usable, &wanted);
     }
     let wanted: Vec<_> = table.partitions.iter().map(|one| one.place.wanted()).collect();
-    place::gpt(room, &wanted).map_err(number)
+    place::gpt(room, &wanted)
 }
 
 /// Logical partitions lie inside of the extended one, each behind a sector that describes it.

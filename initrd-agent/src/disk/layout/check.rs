@@ -68,16 +68,8 @@ impl Seen {
     }
 
     fn content(&mut self, at: &str, content: &Content) -> Result<()> {
-        match content {
-            Content::Filesystem(_) | Content::Btrfs(_) => {}
-            Content::Gpt(one) => no_unmount_hooks(at, &one.hooks)?,
-            Content::Table(one) => no_unmount_hooks(at, &one.hooks)?,
-            Content::Swap(one) => no_unmount_hooks(at, &one.hooks)?,
-            Content::Luks(one) => no_unmount_hooks(at, &one.hooks)?,
-            Content::LvmPv(one) => no_unmount_hooks(at, &one.hooks)?,
-            Content::Mdraid(one) => no_unmount_hooks(at, &one.hooks)?,
-            Content::Zfs(one) => no_unmount_hooks(at, &one.hooks)?,
-            Content::Bcachefs(one) => no_unmount_hooks(at, &one.hooks)?,
+        if !matches!(content, Content::Filesystem(_) | Content::Btrfs(_)) {
+            no_unmount_hooks(at, content.hooks())?;
         }
         match content {
             Content::Gpt(gpt) => self.gpt(at, gpt),

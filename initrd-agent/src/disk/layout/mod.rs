@@ -91,6 +91,24 @@ pub enum Content {
     Bcachefs(BcachefsMember),
 }
 
+impl Content {
+    /// What the operator wants run around it.
+    pub fn hooks(&self) -> &Hooks {
+        match self {
+            Content::Gpt(one) => &one.hooks,
+            Content::Table(one) => &one.hooks,
+            Content::Filesystem(one) => &one.hooks,
+            Content::Btrfs(one) => &one.hooks,
+            Content::Swap(one) => &one.hooks,
+            Content::Luks(one) => &one.hooks,
+            Content::LvmPv(one) => &one.hooks,
+            Content::Mdraid(one) => &one.hooks,
+            Content::Zfs(one) => &one.hooks,
+            Content::Bcachefs(one) => &one.hooks,
+        }
+    }
+}
+
 /// A file system without a device.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

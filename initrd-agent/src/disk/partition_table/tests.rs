@@ -9,23 +9,17 @@ use std::process::Command;
 const MIB: u64 = 1 << 20;
 
 /// Writes the table of disk `main` of a layout to an image and gives it back.
-fn image(devices: &Value, bytes: u64) -> (tempfile::NamedTempFile, Vec<Span>) {
+fn image(devices: &Value, bytes: u64) -> (tempfile::NamedTempFile, Vec<Extent>) {
     let layout = Layout::read(devices, false).unwrap();
     let own = Identity::new(&"n1".parse().unwrap(), &[], devices);
     let device = Device::Disk { name: "main".into(), path: "/dev/vda".into() };
     let table = table::of(layout.disk["main"].content.as_ref().unwrap(), &device, &own);
     let room = Room::new(bytes, 512);
-    let spans = place(&table, room).unwrap();
-    let extents: Vec<Extent> = table
-        .partitions
-        .iter()
-        .zip(&spans)
-        .map(|(one, span)| Extent { guid: one.guid, first: span.first, last: span.last })
-        .collect();
+    let extents = place(&table, room).unwrap();
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(bytes).unwrap();
     write(image.reopen().unwrap(), &table, &extents, room, true).unwrap();
-    (image, spans)
+    (image, extents)
 }
 
 fn sfdisk(image: &tempfile::NamedTempFile, more: &[&str]) -> String {

@@ -108,21 +108,9 @@ impl<'a> Builder<'a> {
     /// What goes onto a device that is there and clean, or what stands on it already.
     pub fn content(&mut self, at: &str, device: &Device, content: &Content, mode: Mode) {
         let at = format!("{at}.content");
-        let hooks = match content {
-            Content::Gpt(one) => &one.hooks,
-            Content::Table(one) => &one.hooks,
-            Content::Filesystem(one) => &one.hooks,
-            Content::Btrfs(one) => &one.hooks,
-            Content::Swap(one) => &one.hooks,
-            Content::Luks(one) => &one.hooks,
-            Content::LvmPv(one) => &one.hooks,
-            Content::Mdraid(one) => &one.hooks,
-            Content::Zfs(one) => &one.hooks,
-            Content::Bcachefs(one) => &one.hooks,
-        };
         // Of a file system, the hooks of mounting belong to its mount.
         let is_mounted = matches!(content, Content::Filesystem(_) | Content::Btrfs(_) | Content::Swap(_));
-        let hooks = if is_mounted && self.opening { &Hooks::default() } else { hooks };
+        let hooks = if is_mounted && self.opening { &Hooks::default() } else { content.hooks() };
         self.before(&at, hooks);
         match content {
             Content::Gpt(_) | Content::Table(_) => self.table(&at, device, content, mode),

@@ -289,7 +289,7 @@ fn plan_disk(
 /// Where each partition lies.
 fn place(name: &str, table: &Table, disk: &Disk, facts: &Facts<'_>) -> Result<Vec<Extent>> {
     let room = Room::new(disk.size, sector_bytes(disk));
-    let spans = partition_table::place(table, room).map_err(|(number, why)| {
+    partition_table::place(table, room).map_err(|(number, why)| {
         let label = table.partitions.iter().find(|one| one.number == number).map_or("", |one| one.label.as_str());
         match why {
             NoPlace::Full => {
@@ -304,13 +304,7 @@ fn place(name: &str, table: &Table, disk: &Disk, facts: &Facts<'_>) -> Result<Ve
                 facts.refuse(Code::Layout, &format!("partition {number} ({label}) of disk {name}: {why}"))
             }
         }
-    })?;
-    let extent = |(one, span): (&action::Partition, super::place::Span)| Extent {
-        guid: one.guid,
-        first: span.first,
-        last: span.last,
-    };
-    Ok(table.partitions.iter().zip(spans).map(extent).collect())
+    })
 }
 
 /// Bytes of a logical sector; a disk that does not say has the smallest there is.
