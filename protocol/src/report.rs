@@ -64,6 +64,15 @@ pub struct InstalledReport {
     pub agent_peak_rss: u64,
 }
 
+/// `POST /v1/node/wiped`: the disks of a node that is to be retired carry nothing of it any more; answers `{}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipedReport {
+    /// The run.
+    pub run: RunId,
+    /// The generation that is used up.
+    pub generation: u64,
+}
+
 /// Answer to [`InstalledReport`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstalledReply {
