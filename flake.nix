@@ -27,6 +27,8 @@
         control-plane = withPackages ./nixos/profiles/control-plane.nix;
         worker = withPackages ./nixos/profiles/worker.nix;
         all-in-one = withPackages ./nixos/profiles/all-in-one.nix;
+        # One disk, for disko.
+        single-disk = ./nixos/profiles/single-disk.nix;
       };
 
       # mkNode makes a NodeSpec of a NixOS configuration, mkImage a boot image as a derivation.
@@ -35,8 +37,16 @@
       };
 
       checks.${system}.modules = pkgs.runCommand "centra-modules" { } ''
-        ${pkgs.jq}/bin/jq --exit-status 'all' > $out <<< ${
-          pkgs.lib.escapeShellArg (builtins.toJSON (import ./nixos/tests/modules.nix { inherit (pkgs) lib; }))
+        ${pkgs.jq}/bin/jq --exit-status '[.[][]] | all' > $out <<< ${
+          pkgs.lib.escapeShellArg (
+            builtins.toJSON (
+              map (test: import test { inherit (pkgs) lib; }) [
+                ./nixos/tests/pxe-server.nix
+                ./nixos/tests/first-boot.nix
+                ./nixos/tests/examples.nix
+              ]
+            )
+          )
         }
       '';
 

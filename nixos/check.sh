@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Parses every Nix file and evaluates what needs no nixpkgs. With NIXPKGS_LIB (nixpkgs' lib folder) the modules
-# are evaluated as well, and with DISKO (a copy of disko) its examples.
+# Parses every Nix file and evaluates what needs no nixpkgs. With NIXPKGS_LIB (nixpkgs' lib folder) the modules and
+# the examples are evaluated as well, and the units shown to systemd where it is installed; with DISKO (a copy of disko)
+# the layouts go through disko.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Nothing is built: neither builders nor a store of root's are needed.
@@ -13,9 +14,30 @@ git ls-files -z '*.nix' | xargs -0 nix-instantiate --parse >/dev/null
 holds() {
   nix-instantiate --eval --strict --json "$@" | jq -e 'if all then "\(length) hold" else error(to_entries | map(select(.value | not).key) | tostring) end'
 }
+
+# The units as files, their programs replaced by empty ones, read by systemd itself.
+verify_units() {
+  local units=$state/units unit
+  mkdir -p "$units" "$state"/root/{initrd-agent,etcd}/bin
+  install -m 755 /dev/null "$state/root/initrd-agent/bin/initrd-agent"
+  install -m 755 /dev/null "$state/root/etcd/bin/etcd"
+  nix-instantiate --eval --strict --json nixos/tests/units.nix --arg lib "import $NIXPKGS_LIB" --argstr root "$state/root" >"$state/units.json"
+  jq -r 'keys[]' "$state/units.json" | while read -r unit; do
+    jq -r --arg unit "$unit" '.[$unit]' "$state/units.json" >"$units/$unit"
+  done
+  if [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -lt 254 ]; then
+    sed -i '/^RestartSteps=/d; /^RestartMaxDelaySec=/d' "$units"/*.service
+  fi
+  SYSTEMD_UNIT_PATH="$units:" systemd-analyze verify --recursive-errors=no --man=no "$units"/*
+  echo "\"$(find "$units" -type f | wc -l) units\""
+}
+
 holds nixos/tests/lib.nix
 if [ -n "${NIXPKGS_LIB:-}" ]; then
-  holds nixos/tests/modules.nix --arg lib "import $NIXPKGS_LIB"
+  for test in pxe-server first-boot examples; do
+    holds "nixos/tests/$test.nix" --arg lib "import $NIXPKGS_LIB"
+  done
+  if command -v systemd-analyze >/dev/null; then verify_units; fi
   if [ -n "${DISKO:-}" ]; then
     holds nixos/tests/disko.nix --arg lib "import $NIXPKGS_LIB" --arg disko "$DISKO"
   fi

@@ -17,8 +17,8 @@
   # Nix binary caches that have the closure, and the keys that sign it.
   substituters,
   trustedPublicKeys,
-  # The boot image.
-  profile ? null,
+  # The role, which is also the boot image; the server has a default for a role without an image of its own.
+  profile ? nixosConfiguration.config.services.first-boot-automation.role or null,
   hostname ? null,
   # By the layout's disk name: which disk it is (serial, wwn, model, size, ...), and what may be destroyed
   # (install, wipe, keep, ignore).
@@ -39,7 +39,7 @@
   # The same, given to this node alone. Mind that what a Nix expression holds may end up in a store.
   secrets ? [ ],
   # cluster-config.json
-  cluster ? null,
+  cluster ? nixosConfiguration.config.services.first-boot-automation.clusterConfig or null,
   # network-first or disk-first
   bootOrder ? null,
   # approval or open-lab
@@ -88,8 +88,8 @@ in
     hostname
     files
     secrets
-    cluster
     admission
     ;
+  cluster = if cluster == null then null else given cluster;
   boot = given { order = bootOrder; };
 }

@@ -1,4 +1,4 @@
-# services.first-boot-automation: joins this node to its cluster on its first boot.
+# services.first-boot-automation: makes this node a member of its cluster on its first boot.
 {
   config,
   lib,
@@ -11,105 +11,102 @@ let
   cfg = config.services.first-boot-automation;
   agent = lib.getExe cfg.package;
   secretsDir = dirOf cfg.configFile;
-
-  # Services that this release of the agent can join.
-  drivers = [
-    "etcd"
-    "chainfire"
-  ];
-
-  # In the order of joining: what is later waits for what is earlier, where both are there.
-  services = [
-    {
-      name = "etcd";
-      unit = "etcd-cluster-join";
-      enable = cfg.enableEtcd;
-      port = cfg.etcdPort;
-      requires = false;
-    }
-    {
-      name = "chainfire";
-      unit = "chainfire-cluster-join";
-      enable = cfg.enableChainfire;
-      port = cfg.chainfirePort;
-      requires = false;
-    }
-    {
-      name = "flaredb";
-      unit = "flaredb-cluster-join";
-      enable = cfg.enableFlareDB;
-      port = cfg.flaredbPort;
-      requires = cfg.enableChainfire; # chainfire-cluster-join
-    }
-    {
-      name = "iam";
-      unit = "iam-initial-setup";
-      enable = cfg.enableIAM;
-      port = cfg.iamPort;
-      requires = cfg.enableFlareDB; # flaredb-cluster-join
-    }
-  ];
-  enabled = lib.filter (service: service.enable) services;
+  sandbox = import ./first-boot-automation/sandbox.nix;
+  services = import ./first-boot-automation/services.nix { inherit lib config; };
   unitOf = service: "${service.unit}.service";
 
-  common = [
-    "--config"
-    cfg.configFile
-    "--secrets-dir"
-    secretsDir
-  ];
+  command =
+    arguments:
+    lib.escapeShellArgs (
+      [ agent ]
+      ++ map toString arguments
+      ++ [
+        "--config"
+        cfg.configFile
+        "--secrets-dir"
+        secretsDir
+        "--call-timeout"
+        (toString cfg.callTimeout)
+      ]
+    );
 
   joinUnit =
     index: service:
     let
-      # The unit right before in the order, if it is there.
-      before = lib.take index enabled;
-      previous = lib.optional (before != [ ]) (unitOf (lib.last before));
+      previous = lib.optional (index > 0) (unitOf (lib.elemAt services (index - 1)));
+      later = lib.drop (index + 1) services;
+      next = map unitOf (lib.take 1 later) ++ lib.optional (later == [ ] && cfg.enableHealthCheck) "cluster-health-check.service";
     in
     lib.nameValuePair service.unit {
-      description = "Join the ${service.name} cluster on first boot";
+      inherit (service) description requires;
       wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
+      # When this fails, the start of what requires it fails as well; each try asks for that again.
+      wants = [
+        "network-online.target"
+      ]
+      ++ map unitOf (lib.filter (other: lib.elem (unitOf service) other.requires) later);
       after = [
         "network-online.target"
         "${service.name}.service"
       ]
       ++ previous;
-      requires = lib.optionals service.requires previous;
-      before = lib.optional cfg.enableHealthCheck "cluster-health-check.service";
-      path = [ config.systemd.package ]; # the joiner starts etcd
-      unitConfig = {
-        ConditionPathExists = cfg.configFile;
-        StartLimitIntervalSec = 0;
-      };
-      serviceConfig = {
-        Type = "oneshot";
-        RemainAfterExit = true;
-        ExecStart = lib.escapeShellArgs (
-          [
-            agent
-            "join"
-            service.name
-          ]
-          ++ common
-          ++ [
-            "--port"
-            (toString service.port)
-            "--attempts"
-            (toString cfg.attempts)
-            "--health-timeout"
-            (toString cfg.healthTimeout)
-          ]
-        );
-        SuccessExitStatus = 2; # already a member
-        Restart = "on-failure";
-        RestartPreventExitStatus = 3; # the configuration will not get better by itself
-        RestartSec = cfg.restartSeconds;
-        StateDirectory = "first-boot-automation";
-      };
+      before = next;
+      path = lib.optional (service.name == "etcd") config.systemd.package; # the joiner starts etcd
+      unitConfig.StartLimitIntervalSec = 0;
+      serviceConfig =
+        sandbox
+        // {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = command (
+            [
+              "join"
+              service.name
+            ]
+            ++ lib.concatMap (other: [
+              "--then"
+              other.name
+            ]) later
+            ++ [
+              "--port"
+              service.port
+              "--attempts"
+              cfg.attempts
+              "--retry-base"
+              cfg.retryBase
+              "--health-timeout"
+              cfg.healthTimeout
+            ]
+          );
+          SuccessExitStatus = 2; # already a member
+          Restart = "on-failure";
+          RestartPreventExitStatus = 3; # the configuration will not get better by itself
+          RestartSec = cfg.restartSeconds;
+          # A node may wait for its turn as long as it takes.
+          TimeoutStartSec = "infinity";
+          StateDirectory = "first-boot-automation";
+          # Who listens on the service's port is read from the descriptors of other processes.
+          CapabilityBoundingSet = sandbox.CapabilityBoundingSet ++ [ "CAP_SYS_PTRACE" ];
+          # Whether the clock is synchronised is asked with calls that could set it, had the unit CAP_SYS_TIME.
+          SystemCallFilter = sandbox.SystemCallFilter ++ [ "adjtimex clock_adjtime" ];
+        }
+        # systemd before 254 keeps to RestartSec.
+        // lib.optionalAttrs (cfg.restartMaxSeconds > cfg.restartSeconds) {
+          RestartSteps = 5;
+          RestartMaxDelaySec = cfg.restartMaxSeconds;
+        }
+        // lib.optionalAttrs (service.name == "iam") {
+          ReadWritePaths = "-${secretsDir}"; # the initial token
+        };
     };
 in
 {
+  imports = [
+    ./first-boot-automation/cluster-config.nix
+    ./first-boot-automation/etcd.nix
+    ./first-boot-automation/firewall.nix
+  ];
+
   options.services.first-boot-automation = {
     enable = lib.mkEnableOption "joining the cluster on first boot";
 
@@ -124,12 +121,6 @@ in
       type = types.path;
       default = "/etc/nixos/secrets/cluster-config.json";
       description = "Written by the installer; ca.crt, node.crt and node.key lie beside it.";
-    };
-
-    enableEtcd = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Run etcd as a member of the cluster.";
     };
 
     enableChainfire = mkOption {
@@ -156,13 +147,7 @@ in
     enableHealthCheck = mkOption {
       type = types.bool;
       default = true;
-      description = "Check the services that were joined.";
-    };
-
-    etcdPort = mkOption {
-      type = types.port;
-      default = 2379;
-      description = "etcd's client port.";
+      description = "Check the services that were joined, and report to the boot-server: the node's heartbeat.";
     };
 
     chainfirePort = mkOption {
@@ -183,10 +168,22 @@ in
       description = "IAM's port.";
     };
 
+    healthCheckInterval = mkOption {
+      type = types.ints.positive;
+      default = 60;
+      description = "Seconds between two health checks.";
+    };
+
     attempts = mkOption {
       type = types.ints.between 1 1000;
       default = 5;
       description = "How often the cluster is asked before the unit fails and is started again.";
+    };
+
+    retryBase = mkOption {
+      type = types.ints.positive;
+      default = 1000;
+      description = "Milliseconds of the first pause between these attempts; it doubles, up to 16 times as much.";
     };
 
     healthTimeout = mkOption {
@@ -195,83 +192,67 @@ in
       description = "Seconds that a service on this node may take to become healthy.";
     };
 
+    callTimeout = mkOption {
+      type = types.ints.positive;
+      default = 10000;
+      description = "Milliseconds that one call may take.";
+    };
+
     restartSeconds = mkOption {
       type = types.ints.positive;
-      default = 10;
-      description = "Seconds until a join that failed is tried again.";
+      default = 5;
+      description = "Seconds until a join that failed is started again.";
+    };
+
+    restartMaxSeconds = mkOption {
+      type = types.ints.positive;
+      default = 120;
+      description = "Up to so many seconds this pause grows (systemd 254 and later).";
     };
   };
 
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = lib.all (service: lib.elem service.name drivers) enabled;
-        message = "services.first-boot-automation: this release joins ${lib.concatStringsSep " and " drivers} only";
-      }
-      {
-        assertion = cfg.enableEtcd && cfg.enableChainfire -> cfg.etcdPort != cfg.chainfirePort;
-        message = "services.first-boot-automation: etcdPort and chainfirePort are the same";
-      }
-      {
-        assertion = cfg.enableEtcd -> !(config.services.etcd.enable or false);
-        message = "services.first-boot-automation.enableEtcd runs etcd itself; leave services.etcd off";
+        assertion = lib.allUnique (map (service: service.port) services);
+        message = "services.first-boot-automation: ${
+          lib.concatMapStringsSep ", " (service: "${service.name} on port ${toString service.port}") services
+        }: each needs a port of its own";
       }
     ];
 
     systemd.services = lib.mkMerge [
-      (lib.listToAttrs (lib.imap0 joinUnit enabled))
+      (lib.listToAttrs (lib.imap0 joinUnit services))
 
-      (lib.mkIf cfg.enableEtcd {
-        etcd = {
-          description = "etcd, member of the cluster";
-          wantedBy = [ "multi-user.target" ];
-          wants = [ "network-online.target" ];
-          after = [ "network-online.target" ];
-          # Written by the joiner with all that etcd needs: before it there is no cluster that etcd could belong to.
-          unitConfig.ConditionPathExists = "/var/lib/first-boot-automation/etcd.env";
-          environment = {
-            ETCD_LOGGER = "zap";
-            ETCD_LOG_LEVEL = "warn";
-          };
-          serviceConfig = {
-            Type = "notify";
-            EnvironmentFile = "/var/lib/first-boot-automation/etcd.env";
-            ExecStart = lib.getExe' pkgs.etcd "etcd";
-            # As root: the node's key is readable for nobody else.
-            NoNewPrivileges = true;
-            ProtectHome = true;
-            ProtectSystem = "full";
-            StateDirectory = "etcd";
-            StateDirectoryMode = "0700";
-            Restart = "on-failure";
-            RestartSec = 2;
-            TimeoutStartSec = "infinity";
-            LimitNOFILE = 65536;
-          };
-        };
-      })
-
-      (lib.mkIf (cfg.enableHealthCheck && enabled != [ ]) {
+      (lib.mkIf (cfg.enableHealthCheck && services != [ ]) {
         cluster-health-check = {
           description = "Check the cluster's services on this node";
           wantedBy = [ "multi-user.target" ];
-          after = map unitOf enabled;
+          after = map unitOf services;
           unitConfig.ConditionPathExists = cfg.configFile;
-          serviceConfig = {
+          serviceConfig = sandbox // {
             Type = "oneshot";
-            ExecStart = lib.escapeShellArgs (
-              [
-                agent
-                "health-check"
-              ]
-              ++ map (service: service.name) enabled
-              ++ common
-            );
+            ExecStart = command ([ "health-check" ] ++ map (service: service.name) services);
+            # A check that hangs must not end the heartbeat.
+            TimeoutStartSec = 300;
             StateDirectory = "first-boot-automation";
           };
         };
       })
     ];
+
+    systemd.timers = lib.mkIf (cfg.enableHealthCheck && services != [ ]) {
+      cluster-health-check = {
+        description = "Check the cluster's services again and again";
+        wantedBy = [ "timers.target" ];
+        timerConfig = {
+          OnActiveSec = cfg.healthCheckInterval;
+          # From start to start, whatever the check finds; a check that still runs is not started twice.
+          OnUnitActiveSec = cfg.healthCheckInterval;
+          AccuracySec = 5;
+        };
+      };
+    };
 
     environment.systemPackages = [ cfg.package ];
   };

@@ -3,7 +3,10 @@
 {
   imports = [ ../modules/first-boot-automation.nix ];
 
-  services.first-boot-automation.enable = lib.mkDefault true;
+  services.first-boot-automation = {
+    enable = lib.mkDefault true;
+    openFirewall = lib.mkDefault true;
+  };
   boot.kernelParams = [
     "console=tty0"
     "console=ttyS0,115200n8"

@@ -30,7 +30,15 @@ let
       builtins.isList value && lib.any internal value;
   examples = lib.filter (lib.hasSuffix ".nix") (lib.attrNames (builtins.readDir (disko + "/example")));
 in
-lib.genAttrs examples (
+# Our own examples, their layouts of disko's type.
+import ./examples.nix {
+  inherit lib;
+  stand-ins = import ./stand-ins.nix {
+    inherit lib;
+    devices = diskoLib.toplevel;
+  };
+}
+// lib.genAttrs examples (
   example:
   let
     devices = layout (devicesOf (disko + "/example/${example}"));

@@ -113,5 +113,46 @@ in
       zpool.z.datasets = { };
       lvm_vg.pool.lvs._data.size = "1G";
     };
+  "a profile and a cluster are taken from a configuration, and what is not set stays out" =
+    let
+      nixosConfiguration.config.services.first-boot-automation = {
+        role = "worker";
+        clusterConfig = {
+          node_id = "n1";
+          bootstrap = false;
+          rack = null;
+          initial_peers = [ ];
+        };
+      };
+      spec = mkNode (small // { inherit nixosConfiguration; });
+    in
+    spec.profile == "worker"
+    && spec.cluster == {
+      node_id = "n1";
+      bootstrap = false;
+    };
+  "a cluster that is given wins" =
+    (mkNode (small // { cluster.node_id = "n2"; })).cluster.node_id == "n2";
+  "the examples' cluster configurations have what is required" = builtins.all (
+    file:
+    let
+      config = builtins.fromJSON (builtins.readFile file);
+    in
+    builtins.all (key: config ? ${key}) (
+      [
+        "node_id"
+        "node_role"
+        "bootstrap"
+        "cluster_name"
+        "leader_url"
+        "raft_addr"
+      ]
+      ++ (if config.bootstrap then [ "initial_peers" "flaredb_peers" ] else [ ])
+    )
+  ) [
+    ../examples/bootstrap-cluster/cluster-config-bootstrap.json
+    ../examples/joining-node/cluster-config-join.json
+    ../examples/all-in-one/cluster-config-all-in-one.json
+  ];
   "a spec is JSON" = builtins.isString (builtins.toJSON (mkNode small));
 }

@@ -1,0 +1,67 @@
+# etcd as a member of the cluster: configured and started by its joiner.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.services.first-boot-automation;
+  sandbox = import ./sandbox.nix;
+  # All that etcd needs to know, written by the joiner.
+  environmentFile = "/var/lib/first-boot-automation/etcd.env";
+in
+{
+  options.services.first-boot-automation = {
+    enableEtcd = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Run etcd as a member of the cluster.";
+    };
+
+    etcdPackage = lib.mkPackageOption pkgs "etcd" { };
+
+    etcdPort = mkOption {
+      type = types.port;
+      default = 2379;
+      description = "etcd's client port.";
+    };
+  };
+
+  config = lib.mkIf (cfg.enable && cfg.enableEtcd) {
+    assertions = [
+      {
+        assertion = !(config.services.etcd.enable or false);
+        message = "services.first-boot-automation.enableEtcd runs etcd itself; leave services.etcd off";
+      }
+    ];
+
+    systemd.services.etcd = {
+      description = "etcd, member of the cluster";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [ "network-online.target" ];
+      # Before it is written there is no cluster that etcd could belong to.
+      unitConfig.ConditionPathExists = environmentFile;
+      environment = {
+        ETCD_LOGGER = "zap";
+        ETCD_LOG_LEVEL = "warn";
+      };
+      serviceConfig = sandbox // {
+        Type = "notify";
+        EnvironmentFile = environmentFile;
+        ExecStart = lib.getExe' cfg.etcdPackage "etcd";
+        StateDirectory = "etcd";
+        StateDirectoryMode = "0700";
+        Restart = "on-failure";
+        RestartSec = 2;
+        # A founder is ready when a majority of the founders is there.
+        TimeoutStartSec = "infinity";
+        LimitNOFILE = 65536;
+      };
+    };
+
+    environment.systemPackages = [ cfg.etcdPackage ]; # etcdctl
+  };
+}
