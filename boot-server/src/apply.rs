@@ -4,7 +4,7 @@ use crate::{
     lifecycle::{Input, Record},
     server::{Server, now},
     spec_check,
-    state::{self, audit, nodes},
+    state::{self, audit, clusters, nodes},
 };
 use protocol::{
     Code, Failure,
@@ -73,6 +73,7 @@ impl Server {
         let mut node = nodes::load(&mut write, name).await?;
         node.record = node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
         (node.plan, node.installed, node.ready) = (None, None, None);
+        clusters::forget_memberships(&mut write, name).await?;
         let generation = node.record.generation;
         audit::note(&mut write, now(), actor, Some(name), format!("opened generation {generation}: reinstall")).await?;
         nodes::save(&mut write, &node, now()).await?;

@@ -6,7 +6,7 @@ use crate::{
     manifest,
     server::{Server, now},
     state::{
-        self, audit, handed_out,
+        self, audit, clusters, handed_out,
         nodes::{self, HeldPlan, Node},
         runs::{self, Owner},
     },
@@ -16,10 +16,11 @@ use protocol::{
     admin::NodeState,
     encoding::Sha256,
     enrol::NONCE_BYTES,
-    failure::Result,
+    failure::{OrFail, Result},
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
     names::NodeName,
     report::{InstalledReport, PlanDecision, PlanReport, ReadyReport},
+    service::Service,
     spec::NodeSpec,
 };
 
@@ -47,7 +48,7 @@ pub fn short(plan: &Sha256) -> String {
 }
 
 /// The key may have lost the node between the handshake and this write.
-fn still_current(node: &Node, key: &Sha256) -> Result<()> {
+pub(crate) fn still_current(node: &Node, key: &Sha256) -> Result<()> {
     if node.key == Some(*key) {
         return Ok(());
     }
@@ -195,20 +196,26 @@ impl Server {
         self.refresh_node(name).await
     }
 
-    /// The node is a healthy member.
+    /// The node is a healthy member of a service: it gives its turn back, and is ready where it enters no other.
     ///
     /// # Errors
-    /// `E-WRONG-STATE` for another generation than the node's.
+    /// `E-WRONG-STATE` for another generation than the node's; `E-INPUT` for a service that nobody knows.
     pub async fn ready(&self, name: &NodeName, key: &Sha256, report: ReadyReport) -> Result<()> {
+        let service: Service = report.service.parse().or_fail(Code::Input, || "reading the report at service")?;
         let mut write = self.state.write().await?;
         let mut node = nodes::load(&mut write, name).await?;
         still_current(&node, key)?;
-        let input = Input::Ready { generation: report.generation };
+        let generation = report.generation;
+        let last = report.awaits.is_empty();
+        let input = if last { Input::Ready { generation } } else { Input::Member { generation } };
         let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
-        if after != node.record {
-            let text = format!("ready: {} with {} members", report.service, report.members.len());
-            audit::note(&mut write, now(), name.as_str(), Some(name), text).await?;
-        }
+        let text = match last {
+            true if after != node.record => format!("ready: {service} with {} members", report.members.len()),
+            _ => format!("member of {service} with {} members", report.members.len()),
+        };
+        audit::note(&mut write, now(), name.as_str(), Some(name), text).await?;
+        self.entered(&mut write, &node, service, &report).await?;
+        clusters::add_membership(&mut write, name, service, &report, now()).await?;
         node.record = after;
         node.ready = Some(report);
         nodes::save(&mut write, &node, now()).await?;

@@ -65,7 +65,12 @@ pub enum Input {
     Joining,
     /// The join has failed for good.
     JoinFailed,
-    /// The installed system reports a healthy membership.
+    /// The installed system is a member of one service, and enters others after it.
+    Member {
+        /// The generation on the disk.
+        generation: u64,
+    },
+    /// The installed system reports a healthy membership, and enters nothing after it.
     Ready {
         /// The generation on the disk.
         generation: u64,
@@ -173,6 +178,13 @@ impl Record {
             Input::Joining if self.used && matches!(self.state, Installed | Failed) => next.state = Joining,
             Input::JoinFailed if self.used && matches!(self.state, Installed | Joining) => next.state = Failed,
             Input::Joining | Input::JoinFailed => {}
+            Input::Member { generation } => {
+                self.admitted_at(*generation)?;
+                next.used = true;
+                if self.state != Ready {
+                    next.state = Joining;
+                }
+            }
             Input::Ready { generation } => {
                 self.admitted_at(*generation)?;
                 // A node that speaks from its own disk has been installed, whatever became of that report.
@@ -223,7 +235,11 @@ impl Record {
         Ok(next)
     }
 
-    fn admitted_at(&self, generation: u64) -> Result<(), Refusal> {
+    /// Whether this generation speaks from the node's disk.
+    ///
+    /// # Errors
+    /// The [`Refusal`] where it is another's, or was never installed here.
+    pub fn admitted_at(&self, generation: u64) -> Result<(), Refusal> {
         use NodeState::{Approved, Failed, Installed, Installing, Joining, Ready};
         if !matches!(self.state, Approved | Installing | Failed | Installed | Joining | Ready) {
             return Err(Refusal::NotAdmitted(self.state));

@@ -101,6 +101,10 @@ impl Server {
                 None => Vec::new(),
             },
             ready: node.and_then(|node| node.ready.clone()),
+            memberships: match node {
+                Some(node) => self.state.memberships_of(&node.name).await?,
+                None => Vec::new(),
+            },
         })
     }
 

@@ -135,9 +135,12 @@ pub struct NodeDetail {
     /// Who decided what about it.
     #[serde(default)]
     pub history: Vec<AuditEntry>,
-    /// The report of its membership.
+    /// The last report of a membership.
     #[serde(default)]
     pub ready: Option<ReadyReport>,
+    /// The report of each service that the node is a member of.
+    #[serde(default)]
+    pub memberships: Vec<ReadyReport>,
 }
 
 /// Who decided or did what.

@@ -22,6 +22,7 @@ pub mod modules;
 pub mod names;
 pub mod nar;
 pub mod narinfo;
+pub mod operations;
 pub mod overlay;
 pub mod parse;
 pub mod report;

@@ -4,6 +4,7 @@ mod admin;
 mod certificate;
 mod client;
 mod closure;
+mod cluster;
 mod init;
 mod logs;
 mod output;
@@ -49,6 +50,8 @@ enum Verb {
     Reinstall(admin::Reinstall),
     /// Fill, list, check and clean the binary cache
     Closure(closure::Args),
+    /// Look at clusters and operate them
+    Cluster(cluster::Args),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
 }
@@ -71,6 +74,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Approve(args) => runtime.block_on(admin::approve(args)),
         Verb::Reinstall(args) => runtime.block_on(admin::reinstall(args)),
         Verb::Closure(args) => runtime.block_on(closure::run(args)),
+        Verb::Cluster(args) => runtime.block_on(cluster::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }
 }

@@ -36,6 +36,7 @@ fn input() -> impl Strategy<Value = Input> {
         ((0u8..9), 0u64..3).prop_map(|(n, generation)| Input::Installed { run: run(n), generation }),
         Just(Input::Joining),
         Just(Input::JoinFailed),
+        (0u64..3).prop_map(|generation| Input::Member { generation }),
         (0u64..3).prop_map(|generation| Input::Ready { generation }),
     ]
 }
@@ -123,6 +124,15 @@ fn a_spec_that_was_mended_ends_the_quarantine_of_an_open_generation() {
     let mended = stuck.after(&Input::Applied).unwrap();
     assert_eq!((mended.generation, mended.may_install()), (1, Ok(())));
     assert!(boots_installer(&mended));
+}
+
+#[test]
+fn a_member_of_one_service_is_ready_only_after_the_last() {
+    let one = walk(&to_installed()).after(&Input::Member { generation: 1 }).unwrap();
+    assert_eq!(one.state, NodeState::Joining);
+    let all = one.after(&Input::Ready { generation: 1 }).unwrap();
+    assert_eq!(all.state, NodeState::Ready);
+    assert_eq!(all.after(&Input::Member { generation: 1 }).unwrap().state, NodeState::Ready);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! [`State::write`], which takes SQLite's write lock at once, so that what is read inside it cannot be stale.
 
 pub mod audit;
+pub mod clusters;
 pub mod enrolments;
 pub mod handed_out;
 pub mod journal;

@@ -3,6 +3,7 @@
 use super::lab::{Caller, Identity, Lab};
 use hyper::StatusCode;
 use protocol::{
+    arbiter::{Turn, TurnRequest},
     claims::Claims,
     encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, code, hello_statement},
@@ -10,6 +11,7 @@ use protocol::{
     manifest::{Manifest, ManifestRequest, SignedManifest, statement},
     names::RunId,
     report::{InstalledReport, JoinOutcome, ReadyReport, Versions},
+    service::Service,
     step::Step,
     telemetry::{Event, EventKind, LogLine, Telemetry, TelemetryAck},
     trust::TrustAnchors,
@@ -135,20 +137,29 @@ impl Node {
     }
 
     pub async fn ready(&self, generation: u64) -> (StatusCode, Value) {
+        self.member_of("etcd", generation, vec![]).await
+    }
+
+    /// Reports a membership, before the services that are awaited.
+    pub async fn member_of(&self, service: &str, generation: u64, awaits: Vec<Service>) -> (StatusCode, Value) {
         let report = ReadyReport {
             run: self.run.clone(),
             generation,
-            service: "etcd".into(),
+            service: service.into(),
             outcome: JoinOutcome::Joined,
             join_ms: 5,
             members: vec!["a".into(), "b".into()],
             service_version: None,
             boot_id: None,
-            awaits: vec![],
-            versions: Versions::default(),
-            boot_order: vec![],
+            awaits,
+            versions: Versions { agent: "9.9.9".into(), kernel: "6.1.0-test".into(), system: None },
+            boot_order: vec!["Linux".into(), "PXE".into()],
         };
         self.caller.post("/v1/node/ready", &report).await
+    }
+
+    pub async fn turn(&self, service: Service, generation: u64) -> Turn {
+        self.caller.done("/v1/node/turn", &TurnRequest { service, generation }).await
     }
 
     pub async fn tell(&self, events: Vec<Event>, lines: Vec<LogLine>) -> TelemetryAck {

@@ -14,3 +14,4 @@ mod installing;
 mod lab;
 mod logs;
 mod machine;
+mod turns;

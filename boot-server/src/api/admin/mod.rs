@@ -3,6 +3,7 @@
 mod apply;
 mod approve;
 mod closures;
+mod clusters;
 mod events;
 mod login;
 mod logs;
@@ -28,6 +29,8 @@ pub fn router() -> Router<Arc<Server>> {
         .route("/v1/closures", get(closures::list))
         .route("/v1/closures/verify", post(closures::verify))
         .route("/v1/closures/gc", post(closures::gc))
+        .route("/v1/clusters", get(clusters::list))
+        .route("/v1/clusters/{cluster}/forget", post(clusters::forget))
         .route("/v1/events", get(events::list))
         .route("/v1/login", post(login::begin).delete(login::end))
 }

@@ -1,0 +1,38 @@
+//! `boot-server cluster forget`
+
+use crate::cli::client::Target;
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    operations::{ForgetRequest, Forgotten},
+};
+
+/// Have the founders of a cluster that was destroyed fixed anew
+///
+/// Only for a cluster whose members are all gone. The next founder that asks for its turn fixes a new founding set,
+/// and the cluster is bootstrapped a second time: where members of the old one are still up, there are two.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The cluster, as cluster list prints it
+    cluster: String,
+    /// Yes, this cluster is gone for good
+    #[arg(long)]
+    yes: bool,
+    /// Also where members of it are still heard healthy
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Forgets the cluster.
+pub async fn run(args: Args) -> Result<()> {
+    let path = format!("{}/forget", super::path_of(&args.cluster)?);
+    if !args.yes {
+        let cause = format!("forgetting cluster {}: its founders would bootstrap another one", args.cluster);
+        return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where the cluster is gone for good"));
+    }
+    let forgotten: Forgotten = args.target.client()?.post(&path, &ForgetRequest { force: args.force }).await?;
+    println!("cluster {} is forgotten ({} services): its founders are fixed anew", args.cluster, forgotten.services);
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! `boot-server cluster ...`
+
+mod forget;
+mod list;
+
+use protocol::{Code, Failure, failure::Result};
+
+/// Look at clusters and operate them
+///
+/// A cluster is what the nodes' specs call cluster.cluster_name. The server fixes its founders once, gives joiners
+/// their turn one by one, and hears the health of every node.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// List clusters: their founders, who is ready, whose turn it is to join
+    List(list::Args),
+    /// Have the founders of a cluster that was destroyed fixed anew
+    Forget(forget::Args),
+}
+
+/// Runs the verb.
+pub async fn run(args: Args) -> Result<()> {
+    match args.verb {
+        Verb::List(args) => list::run(args).await,
+        Verb::Forget(args) => forget::run(args).await,
+    }
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+/// A cluster's name goes into a URL; what is no name is refused here.
+fn path_of(cluster: &str) -> Result<String> {
+    let fits = (1..=253).contains(&cluster.len())
+        && cluster.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && !cluster.bytes().all(|byte| byte == b'.');
+    if fits {
+        return Ok(format!("/v1/clusters/{cluster}"));
+    }
+    let cause = format!("reading the cluster's name: {cluster:?} is not 1 to 253 of a-z A-Z 0-9 . _ -");
+    Err(Failure::new(Code::Input, cause).with_remedy("boot-server cluster list names the clusters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leads_out_of_its_path() {
+        for wrong in ["", "..", "a/b", "a?b", "ä"] {
+            assert!(path_of(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(path_of("prod.eu").unwrap(), "/v1/clusters/prod.eu");
+    }
+}
