@@ -23,6 +23,8 @@ use std::{
 
 /// Status of the child that asks for a reboot.
 pub const EXIT_REBOOT: i32 = 64;
+/// Status of the child that asks for the power to be switched off.
+pub const EXIT_POWER_OFF: i32 = 66;
 /// Status of a child that wants to begin again, and has said why.
 pub const EXIT_AGAIN: i32 = 65;
 /// Tells the child how the one before it ended.
@@ -56,8 +58,10 @@ pub fn run() -> ! {
     loop {
         let began = Instant::now();
         let ended = supervise(last_exit.as_deref());
-        if ended == Ended::Reboot {
-            restart_machine(&console);
+        match ended {
+            Ended::Reboot => end_machine(&console, RebootMode::RB_AUTOBOOT, "rebooting"),
+            Ended::PowerOff => end_machine(&console, RebootMode::RB_POWER_OFF, "powering off"),
+            _ => {}
         }
         failures = if began.elapsed() >= HEALTHY_AFTER { 0 } else { failures + 1 };
         let pause = pause_after(failures);
@@ -93,6 +97,7 @@ fn prepare_kernel() {
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Reboot,
+    PowerOff,
     Status(i32),
     Signal(String),
     NotStarted(String),
@@ -102,6 +107,7 @@ impl Ended {
     fn describe(&self) -> String {
         match self {
             Ended::Reboot => "it asked for a reboot".to_owned(),
+            Ended::PowerOff => "it asked for the power to be switched off".to_owned(),
             Ended::Status(status) => format!("status {status}"),
             Ended::Signal(signal) => format!("signal {signal}"),
             Ended::NotStarted(error) => format!("it could not be started: {error}"),
@@ -125,6 +131,7 @@ fn supervise(last_exit: Option<&str>) -> Ended {
     loop {
         match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::empty())) {
             Ok(WaitStatus::Exited(pid, EXIT_REBOOT)) if pid == child => return Ended::Reboot,
+            Ok(WaitStatus::Exited(pid, EXIT_POWER_OFF)) if pid == child => return Ended::PowerOff,
             Ok(WaitStatus::Exited(pid, status)) if pid == child => return Ended::Status(status),
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => return Ended::Signal(signal.to_string()),
             Ok(_) | Err(Errno::EINTR) => {}
@@ -133,10 +140,10 @@ fn supervise(last_exit: Option<&str>) -> Ended {
     }
 }
 
-fn restart_machine(console: &Console) {
-    console.line("== rebooting");
+fn end_machine(console: &Console, mode: RebootMode, doing: &str) {
+    console.line(&format!("== {doing}"));
     sync();
-    let error = reboot(RebootMode::RB_AUTOBOOT);
-    console.line(&format!("!! E-SYSTEM: rebooting: {error:?}; power-cycle the machine"));
+    let error = reboot(mode);
+    console.line(&format!("!! E-SYSTEM: {doing}: {error:?}; switch the machine off by hand"));
     sleep(LONGEST_PAUSE);
 }

@@ -8,7 +8,7 @@ use super::{
         Attempts::{AtMost, UntilItWorks},
         Run,
     },
-    trace_of_install,
+    trace_of_install, wipe,
 };
 use crate::{
     bootloader::{self, efi},
@@ -27,9 +27,10 @@ use protocol::{
     Code, Failure, Timestamp,
     failure::{OrFail, Result},
     inventory::Firmware,
+    manifest::Purpose,
     marker::{InstallMarker, MarkerState},
     report::{InstalledReport, PlanDecision, PlanReport},
-    spec::FileSpec,
+    spec::{FileSpec, HealthPolicy},
     step::Step,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -45,16 +46,20 @@ const HOLD_POLL: Duration = Duration::from_secs(5);
 const LATE_DISKS: Duration = Duration::from_secs(10);
 const LATE_DISKS_POLL: Duration = Duration::from_millis(500);
 
-/// Installs what the manifest says. On return the disk is complete, unmounted and reported.
+/// Installs what the manifest says, or wipes the disks where it says that. On return the disk is complete, unmounted
+/// and reported.
 ///
 /// # Errors
 /// The failure that ends this run.
-pub async fn install(run: &Run, machine: &Machine) -> Result<()> {
+pub async fn install(run: &Run, machine: &Machine) -> Result<Purpose> {
     let manifest = run.step(Step::Manifest, UntilItWorks, async || get_manifest(run, machine).await).await?;
     if is_installed_already(machine, &manifest) {
-        return report_again(run, machine, &manifest).await;
+        return report_again(run, machine, &manifest).await.map(|()| Purpose::Install);
     }
     let plan = run.step(Step::Plan, AtMost(5), async || make_plan(run, machine, &manifest).await).await?;
+    if manifest.purpose == Purpose::Wipe {
+        return wipe::wipe(run, machine, &manifest, &plan).await.map(|()| Purpose::Wipe);
+    }
     let target = run.step(Step::Disk, AtMost(3), async || prepare_target(run, machine, &manifest, &plan).await).await?;
     let closure = run
         .step(Step::Closure, UntilItWorks, async || closure_step::pull(run, machine, &manifest, target.root()).await)
@@ -65,13 +70,18 @@ pub async fn install(run: &Run, machine: &Machine) -> Result<()> {
         .await?;
     let report = installed_report(run, &manifest, &closure, order);
     seal(run, machine, &manifest, &plan, target)?;
-    run.step(Step::Report, UntilItWorks, async || send_report(machine, &report).await).await
+    run.step(Step::Report, UntilItWorks, async || send_report(machine, &report).await).await?;
+    Ok(Purpose::Install)
 }
 
 async fn get_manifest(run: &Run, machine: &Machine) -> Result<(Verified, String)> {
     let run = run.telemetry.run();
     let manifest = manifest::fetch(&machine.server, &machine.anchors, &machine.identity, &machine.node, run).await?;
-    let detail = format!("{} generation {}: {}", manifest.node, manifest.generation, manifest.system.toplevel);
+    let what = match manifest.purpose {
+        Purpose::Install => manifest.system.toplevel.to_string(),
+        Purpose::Wipe => "wipe the disks, for the node is retired".to_owned(),
+    };
+    let detail = format!("{} generation {}: {what}", manifest.node, manifest.generation);
     Ok((manifest, detail))
 }
 
@@ -105,7 +115,9 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
             other => break other?,
         }
     };
-    health::examine(&plan, manifest.disks.health)?.iter().for_each(|note| run.note(Step::Plan, note));
+    // A disk that fails is wiped as far as it can be.
+    let health = if manifest.purpose == Purpose::Wipe { HealthPolicy::Warn } else { manifest.disks.health };
+    health::examine(&plan, health)?.iter().for_each(|note| run.note(Step::Plan, note));
     let lines = plan.lines();
     for line in &lines {
         run.console.line(&format!("   {line}"));
@@ -137,10 +149,11 @@ fn plan_now(machine: &Machine, manifest: &Verified) -> Result<Plan> {
         sites: &machine.anchors.ca_spki_sha256,
         disks: &disks,
         contents: &contents,
-        firmware: Some(machine.inventory.firmware),
+        firmware: (manifest.purpose == Purpose::Install).then_some(machine.inventory.firmware),
         reinstall: true,
     };
-    plan::make(&manifest.disks, &facts)
+    let plan = plan::make(&manifest.disks, &facts)?;
+    Ok(if manifest.purpose == Purpose::Wipe { plan.only_wiping() } else { plan })
 }
 
 /// Mounts what an interrupted run of this generation left, or makes the layout anew.

@@ -13,6 +13,7 @@ mod prepare;
 pub mod runner;
 pub mod server;
 mod trace_of_install;
+mod wipe;
 
 use crate::{
     console::Console,
@@ -21,7 +22,10 @@ use crate::{
     telemetry::{self, Channel, LogLayer, Telemetry},
 };
 use cmdline::KernelParameters;
-use protocol::{Code, Failure, failure::OrFail, failure::Result, names::RunId, parse, step::Step, trust::TrustAnchors};
+use protocol::{
+    Code, Failure, failure::OrFail, failure::Result, manifest::Purpose, names::RunId, parse, step::Step,
+    trust::TrustAnchors,
+};
 use runner::Run;
 use std::{fs, path::Path, process::ExitCode, time::Duration};
 use tokio::sync::watch;
@@ -60,7 +64,8 @@ pub fn run() -> ExitCode {
         }
     };
     match runtime.block_on(way(&run, &KernelParameters::parse(&command_line))) {
-        Ok(()) => status(init::EXIT_REBOOT),
+        Ok(Purpose::Install) => status(init::EXIT_REBOOT),
+        Ok(Purpose::Wipe) => status(init::EXIT_POWER_OFF),
         Err(failure) => {
             run.console.line(&format!("!! {failure}\n   remedy: {}", failure.remedy));
             status(init::EXIT_AGAIN)
@@ -72,8 +77,8 @@ fn status(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-/// Prepares once, then installs: again and again, until it is done or there is nothing to do.
-async fn way(run: &Run, parameters: &KernelParameters) -> Result<()> {
+/// Prepares once, then does what the manifest says: again and again, until it is done or there is nothing to do.
+async fn way(run: &Run, parameters: &KernelParameters) -> Result<Purpose> {
     let anchors = read_anchors()?;
     let (channel, channels) = watch::channel(None);
     tokio::spawn(telemetry::ship(run.telemetry.clone(), channels));
@@ -85,7 +90,11 @@ async fn way(run: &Run, parameters: &KernelParameters) -> Result<()> {
         }
     };
     let mut pause = FIRST_PAUSE;
-    while let Err(failure) = install::install(run, &machine).await {
+    let purpose = loop {
+        let failure = match install::install(run, &machine).await {
+            Ok(purpose) => break purpose,
+            Err(failure) => failure,
+        };
         run.telemetry.drained(FLUSH).await;
         if needs_new_enrolment(failure.code) {
             return Err(failure);
@@ -94,11 +103,11 @@ async fn way(run: &Run, parameters: &KernelParameters) -> Result<()> {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         run.telemetry.begin_run(new_run());
-    }
+    };
     if !run.telemetry.drained(FLUSH).await {
         run.console.line("   the end of the log did not reach the boot-server");
     }
-    Ok(())
+    Ok(purpose)
 }
 
 fn needs_new_enrolment(code: Code) -> bool {

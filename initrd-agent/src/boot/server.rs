@@ -7,7 +7,7 @@ use protocol::{
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
     failure::Result,
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
-    report::{InstalledReply, InstalledReport, PlanReply, PlanReport},
+    report::{InstalledReply, InstalledReport, PlanReply, PlanReport, WipedReport},
     trust::TrustAnchors,
 };
 use std::time::SystemTime;
@@ -103,5 +103,10 @@ impl BootServer {
     /// The installation is complete.
     pub async fn installed(&self, report: &InstalledReport) -> Result<InstalledReply> {
         self.client.call(Method::POST, &self.at("/v1/node/installed"), Some(report)).await
+    }
+
+    /// The disks of a node that is to be retired are wiped.
+    pub async fn wiped(&self, report: &WipedReport) -> Result<()> {
+        self.client.call::<serde_json::Value>(Method::POST, &self.at("/v1/node/wiped"), Some(report)).await.map(drop)
     }
 }

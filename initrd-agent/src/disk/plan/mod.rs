@@ -336,6 +336,26 @@ impl Plan {
         self.disks.iter().all(|disk| disk.stands)
     }
 
+    /// The same disks, wiped and discarded and left so: nothing is made on them, and what is kept stays.
+    pub fn only_wiping(mut self) -> Self {
+        self.disks.retain(|disk| disk.mode == Mode::Make);
+        for disk in &mut self.disks {
+            (disk.table, disk.stands, disk.destroys) = (None, false, true);
+        }
+        let devices: Vec<Device> = self.disks.iter().map(DiskPlan::device).collect();
+        let clear = Some(Action::Clear(devices)).filter(|_| !self.disks.is_empty());
+        Self {
+            disks: self.disks,
+            actions: clear.into_iter().collect(),
+            discard: true,
+            open: Vec::new(),
+            mounts: Vec::new(),
+            hidden: Vec::new(),
+            swaps: Vec::new(),
+            key_files: Vec::new(),
+        }
+    }
+
     /// The layout has shell text that is to be run.
     pub fn has_hooks(&self) -> bool {
         let of_actions = self.actions.iter().chain(&self.open).any(|action| matches!(action, Action::Hook { .. }));

@@ -125,6 +125,18 @@ fn a_foreign_file_system_is_refused_with_the_table_and_wiped_only_by_name_or_aft
 }
 
 #[test]
+fn a_node_that_is_retired_loses_what_its_policies_do_not_keep_and_nothing_is_made() {
+    let disks = [disk("vda", "A", 4 * GIB)];
+    let mut wipe = wanted();
+    wipe.wipe.insert("main".into(), WipePolicy::Wipe);
+    let plan = plan(&wipe, &disks, &[("vda", ext4("vda"))]).unwrap().only_wiping();
+    let lines = plan.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("DESTROYS: vda: ext4 \"precious\"") && lines[1].contains("1. clear"), "{lines:?}");
+    assert_eq!(plan.tool_sets(), BTreeSet::new());
+}
+
+#[test]
 fn two_matching_disks_and_no_such_disk_are_refused_with_the_table() {
     let disks = [disk("vda", "A", 4 * GIB), disk("vdb", "B", 4 * GIB)];
     let mut by_size = wanted();
