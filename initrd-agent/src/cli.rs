@@ -34,6 +34,12 @@ enum Command {
     Join(crate::join::cli::JoinArgs),
     /// Check the health of the cluster's services on this node
     HealthCheck(crate::join::cli::HealthArgs),
+    /// Leave a cluster: another member removes this node
+    Leave(crate::join::cli::LeaveArgs),
+    /// List the members of a cluster
+    Members(crate::join::cli::MembersArgs),
+    /// Check the cluster configuration, and contact nobody
+    CheckConfig(crate::join::cli::CheckConfigArgs),
 }
 
 /// Parses the command line and runs it.
@@ -49,6 +55,9 @@ pub fn run() -> ExitCode {
         Command::Closure(command) => crate::closure::cli::run(command),
         Command::Join(args) => crate::join::cli::join(&args),
         Command::HealthCheck(args) => crate::join::cli::health_check(&args),
+        Command::Leave(args) => crate::join::cli::leave(&args),
+        Command::Members(args) => crate::join::cli::members(&args),
+        Command::CheckConfig(args) => crate::join::cli::check_config(&args),
     }
 }
 
@@ -60,9 +69,10 @@ fn refused(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let is_join = arguments.first().is_some_and(|first| first == "join");
+    let of_cluster = ["join", "leave", "members", "check-config"];
+    let is_of_cluster = arguments.first().is_some_and(|first| of_cluster.iter().any(|verb| first == verb));
     let decides = arguments.iter().any(|argument| argument == "--decide");
-    ExitCode::from(if is_join { crate::join::cli::usage_status(decides) } else { USAGE })
+    ExitCode::from(if is_of_cluster { crate::join::cli::usage_status(decides) } else { USAGE })
 }
 
 /// Prints a failure the way every command does: code and cause, then the remedy.

@@ -4,6 +4,7 @@ use crate::{
     Code, Failure,
     cluster_address::{HttpsUrl, Peer, RaftAddress},
     failure::Result,
+    service::Service,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -67,6 +68,19 @@ impl ClusterConfig {
         }
         if self.tls.as_ref().is_some_and(|tls| !tls.enabled) {
             return refused("tls.enabled: false is not supported: the cluster is always spoken to over verified TLS");
+        }
+        Ok(())
+    }
+
+    /// What a service needs beyond [`ClusterConfig::check`].
+    ///
+    /// # Errors
+    /// `E-CONFIG` with the path of the key.
+    pub fn check_for(&self, service: Service) -> Result<()> {
+        if service == Service::Flaredb && self.bootstrap && self.flaredb_peers.is_empty() {
+            let cause = "cluster configuration at flaredb_peers: required when bootstrap is true and FlareDB is \
+                         joined: host:port of every founder";
+            return Err(Failure::new(Code::Config, cause));
         }
         Ok(())
     }
@@ -164,6 +178,18 @@ mod tests {
             let failure = read(change).unwrap_err();
             assert!(failure.cause.contains(key), "{key}: {failure}");
         }
+    }
+
+    #[test]
+    fn a_founder_of_flaredb_names_its_founders() {
+        let founder = |value: &mut Value| {
+            value["bootstrap"] = json!(true);
+            value["initial_peers"] = json!(["node01:2380"]);
+        };
+        let config = read(founder).unwrap();
+        assert!(config.check_for(Service::Flaredb).unwrap_err().cause.contains("flaredb_peers"));
+        assert_eq!(config.check_for(Service::Chainfire), Ok(()));
+        assert_eq!(read(|_| ()).unwrap().check_for(Service::Flaredb), Ok(()));
     }
 
     #[test]

@@ -55,6 +55,12 @@ impl HttpsUrl {
     }
 }
 
+impl From<Peer> for HttpsUrl {
+    fn from(peer: Peer) -> Self {
+        Self(peer)
+    }
+}
+
 impl FromStr for HttpsUrl {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {

@@ -196,9 +196,26 @@ impl Client {
         url: &str,
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<(StatusCode, Bytes)> {
+        self.call_raw_as(None, method, url, body).await
+    }
+
+    /// As [`Client::call_raw`], with a bearer token.
+    ///
+    /// # Errors
+    /// As [`Client::call_raw`].
+    pub async fn call_raw_as(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        url: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<(StatusCode, Bytes)> {
         let activity = format!("{method} {url}");
         let wrong = |text: String| Failure::new(Code::Protocol, format!("{activity}: {text}"));
         let mut request = Request::builder().method(method).uri(url).header(header::ACCEPT, "application/json");
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
         let bytes = match body {
             Some(body) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");

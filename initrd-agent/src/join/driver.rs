@@ -1,14 +1,35 @@
-//! What every cluster service has in common, seen from a node that wants to be a member.
+//! What every service has in common, seen from a node that wants to be a member.
 
-use super::{Service, peer::PeerClient, retry::Backoff, retry::Limit};
-use protocol::{cluster::ClusterConfig, failure::Result};
+use super::{
+    admin_api::AdminApi,
+    etcd::Etcd,
+    iam::Iam,
+    peer::PeerClient,
+    retry::{Attempt, Backoff, Limit},
+};
+use protocol::{
+    Code, Failure,
+    cluster::ClusterConfig,
+    cluster_address::{HttpsUrl, Peer},
+    failure::Result,
+    report::JoinOutcome,
+    service::Service,
+};
 use serde::Serialize;
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, pin::Pin, time::Duration};
 
 /// What a join works with.
 pub struct Node {
+    /// What is joined.
+    pub service: Service,
     /// Who this node is and whom it joins.
     pub config: ClusterConfig,
+    /// The way in.
+    pub way: Way,
+    /// A marker says that it is in.
+    pub entered: bool,
+    /// Members that may take this node in, the best first.
+    pub members: Vec<HttpsUrl>,
     /// Where the node's certificates are.
     pub tls: super::credentials::Paths,
     /// Calls with them.
@@ -20,6 +41,8 @@ pub struct Node {
 /// What the command line says.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// `ca.crt`, the certificates, iam-admin.json.
+    pub secrets_dir: PathBuf,
     /// Markers, etcd.env, reports that were not delivered.
     pub state_dir: PathBuf,
     /// The service's data.
@@ -47,17 +70,8 @@ pub enum Way {
     Join,
 }
 
-/// How the cluster took this node in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Now.
-    Joined,
-    /// Before.
-    AlreadyMember,
-}
-
 /// The cluster as this node sees it, itself in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
     /// Names of the members.
     pub members: Vec<String>,
@@ -67,19 +81,62 @@ pub struct Membership {
     pub version: Option<String>,
 }
 
-/// A cluster service. Each call but `prepare` may be repeated at any time; `prepare` after a crash carries on.
+/// A member of a cluster, for people and scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// What the cluster removes it by.
+    pub id: String,
+    /// Its name; empty where it has not started yet.
+    pub name: String,
+    /// Where it takes Raft traffic.
+    pub raft_addr: String,
+    /// `healthy`, `started` ... as the service has it.
+    pub status: Option<String>,
+    /// `leader`, `follower`, `learner`.
+    pub role: Option<String>,
+    /// Where it takes its clients.
+    pub client_urls: Vec<String>,
+}
+
+/// What a driver's call returns: drivers are chosen at run time.
+pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
+/// A service. Each call but `prepare` may be repeated at any time; `prepare` after a crash carries on.
 pub trait Driver {
     /// One look at the service on this node.
-    async fn local_health(&self) -> Result<()>;
+    fn local_health(&self) -> Call<'_, ()>;
 
     /// What must happen before the service can become healthy: nothing, where it starts by itself.
-    async fn prepare(&self, way: Way) -> Result<()>;
+    fn prepare(&self) -> Call<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
 
-    /// Has the cluster take this healthy node in. Not called on a founder.
-    async fn join(&self) -> Result<Admission>;
+    /// Has the cluster take this healthy node in; a founder is in.
+    fn join(&self) -> Call<'_, JoinOutcome>;
 
-    /// One look at the cluster: is this node a full member of it, and does it have a leader?
-    async fn verify(&self, way: Way) -> Result<Membership>;
+    /// One look at the cluster: did the way in lead to a full membership?
+    fn verify(&self) -> Call<'_, Membership>;
+
+    /// One look for the health check: is this node listed and healthy, is there a leader and a quorum?
+    fn check(&self) -> Call<'_, Membership>;
+
+    /// Everybody on the member list, by this node or another.
+    fn members(&self) -> Call<'_, Vec<Member>>;
+
+    /// Has another member remove this node; `false` where it is not listed.
+    fn leave(&self) -> Call<'_, bool>;
+}
+
+/// The driver of the node's service.
+///
+/// # Errors
+/// `E-CONFIG` where the configuration does not say who the node is in the cluster.
+pub fn driver(node: &Node) -> Result<Box<dyn Driver + '_>> {
+    Ok(match node.service {
+        Service::Etcd => Box::new(Etcd::new(node)?),
+        Service::Chainfire | Service::Flaredb => Box::new(AdminApi::new(node)),
+        Service::Iam => Box::new(Iam::new(node)),
+    })
 }
 
 impl Node {
@@ -88,10 +145,50 @@ impl Node {
         format!("https://{}", host_port(self.config.address(), self.settings.port))
     }
 
-    /// The member that takes joins, without a slash at the end.
-    pub fn leader_url(&self) -> String {
-        self.config.leader_url.to_string()
+    /// [`at_one_of`] the members that may take this node in.
+    pub async fn at_a_member<T>(&self, what: &str, attempt: impl AsyncFn(&HttpsUrl) -> Attempt<T>) -> Attempt<T> {
+        at_one_of(&self.members, what, attempt).await
     }
+
+    /// The port that the members of the service take their clients on.
+    pub fn client_port(&self) -> u16 {
+        match self.service {
+            Service::Etcd | Service::Chainfire => self.config.leader_url.peer().port,
+            Service::Flaredb | Service::Iam => self.settings.port,
+        }
+    }
+
+    /// Whether a URL is this node's own.
+    pub fn is_own(&self, url: &HttpsUrl) -> bool {
+        let Peer { host, port } = url.peer();
+        let named = host.parse() == Ok(self.config.address())
+            || *host == self.config.node_id
+            || Some(host.as_str()) == self.config.node_fqdn.as_deref();
+        named && *port == self.settings.port
+    }
+}
+
+/// Tries members in order, until one has done it or says that it will never be done.
+pub async fn at_one_of<T>(
+    members: &[HttpsUrl],
+    what: &str,
+    attempt: impl AsyncFn(&HttpsUrl) -> Attempt<T>,
+) -> Attempt<T> {
+    let mut last = None;
+    for member in members {
+        last = match attempt(member).await {
+            Attempt::Again(failure) => {
+                tracing::debug!("{what} at {member}: {}", failure.cause);
+                Some(Attempt::Again(failure))
+            }
+            // Another member may have another certificate.
+            Attempt::Never(failure) if failure.code == Code::Tls => last.or(Some(Attempt::Never(failure))),
+            over => return over,
+        };
+    }
+    last.unwrap_or_else(|| {
+        Attempt::Never(Failure::new(Code::ClusterUnreachable, format!("{what}: no other member is known")))
+    })
 }
 
 impl Settings {
@@ -106,9 +203,30 @@ impl Settings {
     }
 }
 
-/// What the configuration says; nothing else decides it.
-pub fn decide(config: &ClusterConfig) -> Way {
-    if config.bootstrap { Way::Bootstrap } else { Way::Join }
+/// The way by the configuration alone.
+pub fn decide(service: Service, config: &ClusterConfig) -> Way {
+    // IAM has no members, so there is nobody to be taken in by.
+    if config.bootstrap || service == Service::Iam { Way::Bootstrap } else { Way::Join }
+}
+
+/// Whether the cluster can let a member with a vote go: `others` voters stay, so many of them `healthy`.
+///
+/// # Errors
+/// `E-CLUSTER-JOIN` where nobody would be left, or no majority.
+pub fn may_go(others: usize, healthy: usize) -> Result<()> {
+    let refused = |cause: String, remedy: &str| Err(Failure::new(Code::ClusterJoin, cause).with_remedy(remedy));
+    if others == 0 {
+        let remedy = "stop the service and wipe the node instead; nothing of the cluster is left then";
+        return refused("leaving the cluster: this node is its last member".to_owned(), remedy);
+    }
+    let quorum = others / 2 + 1;
+    if healthy < quorum {
+        let cause = format!(
+            "leaving the cluster: {others} members would stay, {healthy} of them healthy, and {quorum} are needed"
+        );
+        return refused(cause, "mend or replace the members that are not healthy first");
+    }
+    Ok(())
 }
 
 /// `10.0.0.1:2379`, `[fd00::1]:2379`
@@ -116,24 +234,37 @@ pub fn host_port(address: IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(address, port).to_string()
 }
 
-/// Where things are on an installed system.
-impl Service {
-    /// The client port.
-    pub fn default_port(self) -> u16 {
-        2379
+/// The data folder on an installed system.
+pub fn default_data_dir(service: Service) -> PathBuf {
+    PathBuf::from("/var/lib").join(service.name())
+}
+
+/// What starts the service on an installed system, where the joiner does: not waited for, since a founder is not
+/// ready before the other founders are there.
+pub fn default_start_command(service: Service) -> Vec<String> {
+    match service {
+        Service::Etcd => ["systemctl", "start", "--no-block", "etcd.service"].map(str::to_owned).to_vec(),
+        Service::Chainfire | Service::Flaredb | Service::Iam => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn neither_the_last_member_nor_one_that_the_quorum_needs_may_go() {
+        assert!(may_go(0, 0).unwrap_err().cause.contains("last member"));
+        assert!(may_go(2, 1).unwrap_err().cause.contains("2 are needed"));
+        assert_eq!((may_go(1, 1), may_go(2, 2), may_go(4, 3)), (Ok(()), Ok(()), Ok(())));
     }
 
-    /// The data folder.
-    pub fn default_data_dir(self) -> PathBuf {
-        PathBuf::from("/var/lib").join(self.name())
-    }
-
-    /// What starts the service, where the joiner does: not waited for, since a founder is not ready before the
-    /// other founders are there.
-    pub fn default_start_command(self) -> Vec<String> {
-        match self {
-            Self::Etcd => ["systemctl", "start", "--no-block", "etcd.service"].map(str::to_owned).to_vec(),
-            Self::Chainfire => Vec::new(),
+    proptest! {
+        #[test]
+        fn who_goes_leaves_a_majority(others in 0usize..20, healthy in 0usize..20) {
+            let healthy = healthy.min(others);
+            prop_assert_eq!(may_go(others, healthy).is_ok(), healthy * 2 > others);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Markers: a service that has one is not joined again.
 
-use super::{Service, files::write_atomically};
-use protocol::{Code, Timestamp, failure::OrFail, failure::Result};
-use std::path::{Path, PathBuf};
+use super::{driver::Way, files::write_atomically};
+use protocol::{Code, Timestamp, failure::OrFail, failure::Result, service::Service};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 use time::format_description::well_known::Rfc3339;
 
 /// How the node became a member.
@@ -15,6 +18,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 2] = [Self::Initialized, Self::Joined];
+
+    /// What a way in ends with.
+    pub fn of(way: Way) -> Self {
+        match way {
+            Way::Bootstrap => Self::Initialized,
+            Way::Join => Self::Joined,
+        }
+    }
+
+    /// The way in that ended with it.
+    pub fn way(self) -> Way {
+        match self {
+            Self::Initialized => Way::Bootstrap,
+            Self::Joined => Way::Join,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Initialized => "initialized",
@@ -32,14 +53,29 @@ pub fn path(state_dir: &Path, service: Service, kind: Kind) -> PathBuf {
 ///
 /// # Errors
 /// `E-SYSTEM` where the folder cannot be read: joining twice is worse than not joining.
-pub fn find(state_dir: &Path, service: Service) -> Result<Option<PathBuf>> {
-    for kind in [Kind::Initialized, Kind::Joined] {
+pub fn find(state_dir: &Path, service: Service) -> Result<Option<(Kind, PathBuf)>> {
+    for kind in Kind::ALL {
         let path = path(state_dir, service, kind);
         if path.try_exists().or_fail(Code::System, || format!("looking for {}", path.display()))? {
-            return Ok(Some(path));
+            return Ok(Some((kind, path)));
         }
     }
     Ok(None)
+}
+
+/// Removes whatever marker there is.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn remove(state_dir: &Path, service: Service) -> Result<()> {
+    for kind in Kind::ALL {
+        let path = path(state_dir, service, kind);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            removed => removed.or_fail(Code::System, || format!("removing {}", path.display()))?,
+        }
+    }
+    Ok(())
 }
 
 /// Writes the marker: one ISO 8601 timestamp.
@@ -61,9 +97,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(find(folder.path(), Service::Etcd).unwrap(), None);
         write(folder.path(), Service::Etcd, Kind::Joined, Timestamp::UNIX_EPOCH).unwrap();
-        let path = find(folder.path(), Service::Etcd).unwrap().unwrap();
+        let (kind, path) = find(folder.path(), Service::Etcd).unwrap().unwrap();
+        assert_eq!(kind.way(), Way::Join);
         assert!(path.ends_with(".etcd-joined"));
         assert_eq!(std::fs::read_to_string(path).unwrap(), "1970-01-01T00:00:00Z\n");
         assert_eq!(find(folder.path(), Service::Chainfire).unwrap(), None);
+        remove(folder.path(), Service::Etcd).unwrap();
+        assert_eq!(find(folder.path(), Service::Etcd).unwrap(), None);
     }
 }

@@ -49,8 +49,22 @@ impl PeerClient {
         url: &str,
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<(StatusCode, Bytes)> {
+        self.call_as(None, method, url, body).await
+    }
+
+    /// As [`PeerClient::call`], with a bearer token.
+    ///
+    /// # Errors
+    /// As [`PeerClient::call`].
+    pub async fn call_as(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        url: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<(StatusCode, Bytes)> {
         let activity = format!("{method} {url}");
-        match timeout(self.limit, self.http.call_raw(method, url, body)).await {
+        match timeout(self.limit, self.http.call_raw_as(token, method, url, body)).await {
             Ok(answer) => answer.map_err(|failure| match failure.code {
                 Code::Tls => tls_refused(failure.cause),
                 _ => Failure::new(Code::ClusterUnreachable, failure.cause),

@@ -20,7 +20,7 @@ use std::{
 ///
 /// # Errors
 /// `E-PREFLIGHT`, `E-NO-SPACE`, `E-TLS`, `E-CLUSTER-UNREACHABLE` with what to mend.
-pub async fn check(node: &Node, credentials: &Credentials, way: Way) -> Result<String> {
+pub async fn check(node: &Node, credentials: &Credentials) -> Result<String> {
     let address = node.config.address();
     if let Some(warning) = credentials::judge(credentials, address, Timestamp::now_utc())? {
         tracing::warn!("{warning}");
@@ -33,17 +33,20 @@ pub async fn check(node: &Node, credentials: &Credentials, way: Way) -> Result<S
     for folder in [&node.settings.state_dir, &node.settings.data_dir] {
         check_space(folder, node.settings.least_free)?;
     }
-    match way {
+    match node.way {
         Way::Bootstrap => Ok("certificate, address and disk space are fine".to_owned()),
         Way::Join => {
-            let leader = node.config.leader_url.peer();
             let attempts = node.settings.attempts();
-            retry(attempts, "reaching the leader", async || match node.client.reach(leader).await {
-                Ok(()) => Attempt::Done(()),
-                Err(failure) => call_failed(failure),
+            let what = "reaching the leader";
+            let answers = retry(attempts, what, async || {
+                node.at_a_member(what, async |url| match node.client.reach(url.peer()).await {
+                    Ok(()) => Attempt::Done(url.clone()),
+                    Err(failure) => call_failed(failure),
+                })
+                .await
             })
             .await?;
-            Ok(format!("certificate, address and disk space are fine; {leader} answers"))
+            Ok(format!("certificate, address and disk space are fine; {answers} answers"))
         }
     }
 }

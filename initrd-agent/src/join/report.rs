@@ -3,7 +3,7 @@
 //! Nothing here can fail a join. What the boot-server has not acknowledged when the node is a member is kept
 //! in the state folder and delivered again when the unit starts next.
 
-use super::{Service, driver::Settings, files::write_atomically, log::Log};
+use super::{driver::Settings, files::write_atomically, log::Log};
 use crate::http::{Client, Identity, Trust};
 use hyper::Method;
 use protocol::{
@@ -13,6 +13,7 @@ use protocol::{
     names::RunId,
     parse,
     report::ReadyReport,
+    service::Service,
     step::Step,
     telemetry::{Event, EventKind, Telemetry, TelemetryAck},
 };

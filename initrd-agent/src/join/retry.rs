@@ -37,6 +37,19 @@ pub enum Attempt<T> {
     Never(Failure),
 }
 
+impl<T> Attempt<T> {
+    /// The attempt as it is, where there is no other.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn into_result(self) -> Result<T> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Again(failure) | Self::Never(failure) => Err(failure),
+        }
+    }
+}
+
 impl Backoff {
     /// The pause after `failed` failed attempts, or `None` to give up. `chance` in 0..1 spreads it by a fifth
     /// either way, so that nodes that failed together do not return together.

@@ -5,6 +5,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{fs, path::Path};
 use time::{Duration, OffsetDateTime};
 
+/// Another address of this machine: a peer on it is another node to the agent.
+pub const OTHER: &str = "127.0.0.2";
 /// TEST-NET-1 is nobody's.
 pub const ELSEWHERE: &str = "192.0.2.1";
 
@@ -41,7 +43,8 @@ impl Ca {
 
     pub fn leaf_until(&self, from: OffsetDateTime, until: OffsetDateTime) -> Leaf {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), ELSEWHERE.to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(vec!["127.0.0.1".to_owned(), OTHER.to_owned(), ELSEWHERE.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (from, until);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

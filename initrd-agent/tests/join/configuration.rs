@@ -35,6 +35,23 @@ fn wrong_arguments_end_with_3_so_that_no_unit_takes_them_for_success() {
 }
 
 #[test]
+fn check_config_says_what_the_node_does_or_which_key_is_wrong() {
+    let ca = Ca::new("cluster");
+    let mut node = Node::founder(&ca, "m1");
+    let good = node.check_config(&[]);
+    assert!(good.status.success());
+    assert!(String::from_utf8_lossy(&good.stdout).contains("m1 founds the cluster test"));
+    let without = node.check_config(&["etcd", "flaredb"]);
+    assert_eq!(without.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("flaredb_peers"));
+    node.config["raft_addr"] = json!("here");
+    let bad = node.check_config(&[]);
+    assert_eq!(bad.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+    assert!(said.contains("raft_addr") && said.contains("here") && said.contains("IP:port"), "{said}");
+}
+
+#[test]
 fn the_decision_is_an_exit_code_of_its_own() {
     let ca = Ca::new("cluster");
     assert_eq!(Node::founder(&ca, "m1").join("etcd", &["--decide"]).code, Some(0));

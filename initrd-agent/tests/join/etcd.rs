@@ -71,6 +71,29 @@ fn three_founders_that_start_at_once_make_one_cluster() {
     nodes[1].remove_marker(".etcd-initialized");
     assert_eq!(etcds[1].join().code, Some(0));
     assert_eq!(etcds[0].members(), members);
+    one_leaves_and_the_quorum_stays(&nodes, &etcds);
+}
+
+fn one_leaves_and_the_quorum_stays(nodes: &[Node; 3], etcds: &[Etcd<'_>; 3]) {
+    let left = nodes[2].run_verb("leave", &["etcd"]);
+    assert_eq!(left.code, Some(0));
+    assert!(!nodes[2].has_marker(".etcd-initialized") && !nodes[2].path("state/etcd.env").exists());
+    // Where the leader has left, the others elect another.
+    let leaders = || {
+        let list = nodes[0].run_verb("members", &["etcd", "-o", "json"]);
+        let members = list.lines[0]["members"].as_array().unwrap().clone();
+        assert_eq!(members.len(), 2);
+        members.iter().filter(|member| member["role"] == "leader").count()
+    };
+    assert!((0..50).any(|_| leaders() == 1 || {
+        thread::sleep(Duration::from_millis(100));
+        false
+    }));
+    etcds[1].stop();
+    let needed = nodes[0].run_verb("leave", &["etcd"]);
+    assert_eq!(needed.code, Some(1));
+    assert!(needed.failure().contains("0 of them healthy, and 1 are needed"), "{}", needed.failure());
+    assert!(nodes[0].has_marker(".etcd-initialized"));
 }
 
 #[test]

@@ -3,11 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs to judge them")]
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
 
+mod admin_api;
 mod boot_server;
 mod certificates;
-mod chainfire;
 mod configuration;
 mod etcd;
 mod etcd_process;
+mod iam;
 mod node;
 mod peer;

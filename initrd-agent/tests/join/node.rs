@@ -94,6 +94,19 @@ impl Node {
         child.wait().unwrap().success()
     }
 
+    /// Another verb of the cluster.
+    pub fn run_verb(&self, verb: &str, options: &[&str]) -> Run {
+        self.run(self.agent(&[verb], options))
+    }
+
+    /// Only what is in the configuration, and where that is.
+    pub fn check_config(&self, services: &[&str]) -> Output {
+        fs::write(self.path("secrets/cluster-config.json"), self.config.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_initrd-agent"));
+        command.arg("check-config").args(services).arg("--secrets-dir").arg(self.path("secrets"));
+        command.output().unwrap()
+    }
+
     pub fn health_check(&self, options: &[&str]) -> Run {
         self.run(self.agent(&["health-check"], options))
     }
@@ -124,10 +137,10 @@ impl Node {
         let Output { status, stdout, stderr } = command.output().unwrap();
         let text = String::from_utf8(stdout).unwrap();
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-        let run = Run { code: status.code(), lines: text.lines().map(parse).collect() };
+        let stderr = String::from_utf8_lossy(&stderr);
         // Shown by the test harness where the test fails.
-        println!("{} ended with {status}\n{text}{}", self.config["node_id"], String::from_utf8_lossy(&stderr));
-        run
+        println!("{} ended with {status}\n{text}{stderr}", self.config["node_id"]);
+        Run { code: status.code(), lines: text.lines().map(parse).collect() }
     }
 }
 

@@ -14,6 +14,8 @@ use std::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     pub line: String,
+    /// The bearer token.
+    pub token: Option<String>,
     pub body: Value,
 }
 
@@ -25,6 +27,7 @@ pub enum Reply {
     Slow(Duration),
 }
 
+/// Listens on every address of this machine, so that one peer can play the service of several nodes.
 pub struct Peer {
     pub port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -32,7 +35,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(ca: &Ca, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (tls, requests) = (tls(ca), Arc::new(Mutex::new(Vec::new())));
         let (handler, seen) = (Arc::new(handler), requests.clone());
@@ -46,10 +49,15 @@ impl Peer {
         Self { port, requests }
     }
 
+    /// The requests whose line begins so, in order.
+    pub fn requests(&self, line: &str) -> Vec<Request> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().filter(|request| request.line.starts_with(line)).cloned().collect()
+    }
+
     /// The bodies of the requests whose line begins so, in order.
     pub fn bodies(&self, line: &str) -> Vec<Value> {
-        let requests = self.requests.lock().unwrap();
-        requests.iter().filter(|request| request.line.starts_with(line)).map(|request| request.body.clone()).collect()
+        self.requests(line).into_iter().map(|request| request.body).collect()
     }
 }
 
@@ -75,7 +83,7 @@ fn serve(
     seen: &Mutex<Vec<Request>>,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream));
-    let (mut line, mut length) = (String::new(), 0);
+    let (mut line, mut length, mut token) = (String::new(), 0, None);
     stream.read_line(&mut line)?;
     loop {
         let mut header = String::new();
@@ -85,10 +93,14 @@ fn serve(
         if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
         }
+        if let Some((_, value)) = header.split_once(": Bearer ").or_else(|| header.split_once(":Bearer ")) {
+            token = Some(value.trim().to_owned());
+        }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    let request = Request { line: line.trim().to_owned(), body: serde_json::from_slice(&body).unwrap_or_default() };
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    let request = Request { line: line.trim().to_owned(), token, body };
     seen.lock().unwrap().push(request.clone());
     let stream = stream.get_mut();
     match handler(&request) {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 /// gRPC's FAILED_PRECONDITION: the request is fine, the state of the cluster is not.
 pub const FAILED_PRECONDITION: u32 = 9;
+/// gRPC's NOT_FOUND.
+pub const NOT_FOUND: u32 = 5;
 /// gRPC's UNAVAILABLE: no quorum, or a member that was just added is not connected yet.
 const UNAVAILABLE: u32 = 14;
 /// gRPC's DEADLINE_EXCEEDED.
@@ -28,6 +30,9 @@ pub struct Member {
     /// Where it takes Raft traffic.
     #[serde(default, rename = "peerURLs")]
     pub peer_urls: Vec<String>,
+    /// Where it takes its clients; empty until it has started.
+    #[serde(default, rename = "clientURLs")]
+    pub client_urls: Vec<String>,
     /// It has no vote yet.
     #[serde(default)]
     pub is_learner: bool,
@@ -139,6 +144,14 @@ impl<'a> Api<'a> {
     /// As [`Api::add_learner`].
     pub async fn promote(&self, id: u64) -> Result<Result<(), Refusal>> {
         self.change("cluster/member/promote", &json!({"ID": id.to_string()})).await
+    }
+
+    /// Asks to let a member go.
+    ///
+    /// # Errors
+    /// As [`Api::add_learner`].
+    pub async fn remove(&self, id: u64) -> Result<Result<(), Refusal>> {
+        self.change("cluster/member/remove", &json!({"ID": id.to_string()})).await
     }
 
     /// `/health` says true.

@@ -66,6 +66,19 @@ pub fn is_of(text: &str, identity: &Identity) -> bool {
         && has("INITIAL_ADVERTISE_PEER_URLS", &identity.peer_url)
 }
 
+/// Who the file says that this node is.
+pub fn identity(text: &str) -> Option<Identity> {
+    let value = |key: &str| {
+        let of_key = |line: &str| Some(line.strip_prefix(&format!("ETCD_{key}=\""))?.strip_suffix('"')?.to_owned());
+        text.lines().find_map(of_key)
+    };
+    Some(Identity {
+        name: value("NAME")?,
+        peer_url: value("INITIAL_ADVERTISE_PEER_URLS")?,
+        token: value("INITIAL_CLUSTER_TOKEN")?,
+    })
+}
+
 fn line(key: &str, value: &str) -> String {
     format!("ETCD_{key}=\"{value}\"\n")
 }
@@ -94,6 +107,8 @@ mod tests {
         assert!(!is_of(&text, &Identity { name: "n".into(), ..identity.clone() }));
         assert!(!is_of(&text, &Identity { token: "lab".into(), ..identity.clone() }));
         assert!(!is_of("", &identity));
+        assert_eq!(super::identity(&text), Some(identity));
+        assert_eq!(super::identity("ETCD_NAME=\"n1\"\n"), None);
     }
 
     #[test]

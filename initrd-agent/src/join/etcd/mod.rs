@@ -5,10 +5,11 @@
 
 mod api;
 mod environment;
+mod leave;
 mod plan;
 
 use super::{
-    driver::{Admission, Driver, Membership, Node, Way},
+    driver::{self, Call, Driver, Membership, Node, Way},
     files::write_atomically,
     peer::call_failed,
     retry::{Attempt, retry},
@@ -17,7 +18,7 @@ use crate::command;
 use api::{Api, Member};
 use environment::Identity;
 use plan::{Data, Standing};
-use protocol::{Code, Failure, failure::OrFail, failure::Result};
+use protocol::{Code, Failure, failure::OrFail, failure::Result, report::JoinOutcome};
 use std::path::PathBuf;
 
 /// This node and its etcd.
@@ -27,24 +28,22 @@ pub struct Etcd<'a> {
 }
 
 impl<'a> Etcd<'a> {
-    /// Works out who the node is.
+    /// Works out who the node is: a member is who it has started as.
     ///
     /// # Errors
     /// `E-CONFIG` where the configuration does not say.
     pub fn new(node: &'a Node) -> Result<Self> {
-        Ok(Self { node, us: plan::identity(&node.config)? })
+        let started_as = || environment::identity(&std::fs::read_to_string(env_file(node)).ok()?);
+        let known = if node.entered { started_as() } else { None };
+        Ok(Self { node, us: known.map_or_else(|| plan::identity(&node.config, node.way), Ok)? })
     }
 
     fn local(&self) -> Api<'a> {
         Api::new(&self.node.client, self.node.local_url())
     }
 
-    fn leader(&self) -> Api<'a> {
-        Api::new(&self.node.client, self.node.leader_url())
-    }
-
-    fn env_file(&self) -> PathBuf {
-        self.node.settings.state_dir.join(environment::FILE)
+    fn member(&self, base: &impl ToString) -> Api<'a> {
+        Api::new(&self.node.client, base.to_string())
     }
 
     fn data(&self) -> Result<Data> {
@@ -52,7 +51,7 @@ impl<'a> Etcd<'a> {
         if !folder.try_exists().or_fail(Code::System, || format!("looking for {}", folder.display()))? {
             return Ok(Data::None);
         }
-        let ours = std::fs::read_to_string(self.env_file()).is_ok_and(|text| environment::is_of(&text, &self.us));
+        let ours = std::fs::read_to_string(env_file(self.node)).is_ok_and(|text| environment::is_of(&text, &self.us));
         Ok(if ours { Data::Ours } else { Data::Foreign })
     }
 
@@ -71,7 +70,10 @@ impl<'a> Etcd<'a> {
     async fn announce(&self) -> Result<()> {
         let attempts = self.node.settings.attempts();
         let data = self.data()?;
-        let expected = retry(attempts, "announcing this node to the cluster", async || self.announce_once(data).await);
+        let what = "announcing this node to the cluster";
+        let expected = retry(attempts, what, async || {
+            self.node.at_a_member(what, async |base| self.announce_at(&self.member(base), data).await).await
+        });
         match expected.await? {
             Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)),
             None => Ok(()),
@@ -79,8 +81,8 @@ impl<'a> Etcd<'a> {
     }
 
     /// One attempt; the member list where this node has not started yet.
-    async fn announce_once(&self, data: Data) -> Attempt<Option<Vec<Member>>> {
-        let (standing, members) = match self.look(data).await {
+    async fn announce_at(&self, member: &Api<'_>, data: Data) -> Attempt<Option<Vec<Member>>> {
+        let (standing, members) = match self.look(member, data).await {
             Ok(seen) => seen,
             Err(failure) => return look_failed(failure),
         };
@@ -89,7 +91,7 @@ impl<'a> Etcd<'a> {
             Standing::Promised => return Attempt::Done(Some(members)),
             Standing::Absent => tracing::info!("adding {} as a learner", self.us.peer_url),
         }
-        let answer = match self.leader().add_learner(&self.us.peer_url).await {
+        let answer = match member.add_learner(&self.us.peer_url).await {
             Ok(answer) => plan::after_add(answer),
             Err(failure) => call_failed(failure),
         };
@@ -98,7 +100,7 @@ impl<'a> Etcd<'a> {
             Attempt::Again(failure) => return Attempt::Again(failure),
             Attempt::Done(()) => {}
         }
-        match self.look(data).await {
+        match self.look(member, data).await {
             Ok((Standing::Absent, _)) => Attempt::Again(Failure::new(
                 Code::ClusterJoin,
                 "adding this node: the member list does not show it yet",
@@ -108,15 +110,15 @@ impl<'a> Etcd<'a> {
         }
     }
 
-    async fn look(&self, data: Data) -> Result<(Standing, Vec<Member>)> {
-        let members = self.leader().members().await?;
+    async fn look(&self, member: &Api<'_>, data: Data) -> Result<(Standing, Vec<Member>)> {
+        let members = member.members().await?;
         Ok((plan::standing(&members, &self.us, data, &self.node.settings.data_dir)?, members))
     }
 
     fn write_env(&self, way: Way, initial_cluster: &str) -> Result<()> {
-        tracing::info!(initial_cluster, "writing {}", self.env_file().display());
+        tracing::info!(initial_cluster, "writing {}", env_file(self.node).display());
         let text = environment::render(self.node, &self.us, way, initial_cluster)?;
-        write_atomically(&self.env_file(), text.as_bytes(), 0o644)
+        write_atomically(&env_file(self.node), text.as_bytes(), 0o644)
     }
 
     fn start(&self) -> Result<()> {
@@ -126,8 +128,8 @@ impl<'a> Etcd<'a> {
         command::run(program, arguments).map(drop)
     }
 
-    async fn promote_once(&self) -> Attempt<Admission> {
-        let members = match self.leader().members().await {
+    async fn promote_at(&self, api: &Api<'_>) -> Attempt<JoinOutcome> {
+        let members = match api.members().await {
             Ok(members) => members,
             Err(failure) => return look_failed(failure),
         };
@@ -136,14 +138,14 @@ impl<'a> Etcd<'a> {
             return Attempt::Never(Failure::new(Code::ClusterJoin, cause));
         };
         if !member.is_learner {
-            return Attempt::Done(Admission::AlreadyMember);
+            return Attempt::Done(JoinOutcome::AlreadyMember);
         }
-        let answer = match self.leader().promote(member.id).await {
+        let answer = match api.promote(member.id).await {
             Ok(answer) => plan::after_promote(answer),
             Err(failure) => call_failed(failure),
         };
         match answer {
-            Attempt::Done(()) => Attempt::Done(Admission::Joined),
+            Attempt::Done(()) => Attempt::Done(JoinOutcome::Joined),
             Attempt::Again(failure) => Attempt::Again(failure),
             Attempt::Never(failure) => Attempt::Never(failure),
         }
@@ -151,27 +153,57 @@ impl<'a> Etcd<'a> {
 }
 
 impl Driver for Etcd<'_> {
-    async fn local_health(&self) -> Result<()> {
-        self.local().health().await
+    fn local_health(&self) -> Call<'_, ()> {
+        Box::pin(async { self.local().health().await })
     }
 
-    async fn prepare(&self, way: Way) -> Result<()> {
-        match way {
-            Way::Bootstrap => self.found()?,
-            Way::Join => self.announce().await?,
-        }
-        self.start()
+    fn prepare(&self) -> Call<'_, ()> {
+        Box::pin(async {
+            match self.node.way {
+                Way::Bootstrap => self.found()?,
+                Way::Join => self.announce().await?,
+            }
+            self.start()
+        })
     }
 
-    async fn join(&self) -> Result<Admission> {
-        retry(self.node.settings.waiting(), "promoting this node", async || self.promote_once().await).await
+    fn join(&self) -> Call<'_, JoinOutcome> {
+        Box::pin(async {
+            if self.node.way == Way::Bootstrap {
+                return Ok(JoinOutcome::Bootstrapped);
+            }
+            let what = "promoting this node";
+            retry(self.node.settings.waiting(), what, async || {
+                self.node.at_a_member(what, async |base| self.promote_at(&self.member(base)).await).await
+            })
+            .await
+        })
     }
 
-    async fn verify(&self, _: Way) -> Result<Membership> {
-        let local = self.local();
-        local.health().await?;
-        plan::membership(&local.members().await?, &self.us, &local.status().await?)
+    fn verify(&self) -> Call<'_, Membership> {
+        self.check()
     }
+
+    /// The local member answers `/health` by a read of the whole cluster, which is its quorum.
+    fn check(&self) -> Call<'_, Membership> {
+        Box::pin(async {
+            let local = self.local();
+            local.health().await?;
+            plan::membership(&local.members().await?, &self.us, &local.status().await?)
+        })
+    }
+
+    fn members(&self) -> Call<'_, Vec<driver::Member>> {
+        Box::pin(self.shown())
+    }
+
+    fn leave(&self) -> Call<'_, bool> {
+        Box::pin(self.left())
+    }
+}
+
+fn env_file(node: &Node) -> PathBuf {
+    node.settings.state_dir.join(environment::FILE)
 }
 
 /// What is unreachable may come back; a verdict on the list stays.

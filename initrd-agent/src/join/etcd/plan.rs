@@ -5,7 +5,7 @@ use super::{
     environment::Identity,
 };
 use crate::join::{
-    driver::{Membership, Way, decide},
+    driver::{Membership, Way},
     retry::Attempt,
 };
 use protocol::{Code, Failure, cluster::ClusterConfig, cluster_address::Peer, failure::Result};
@@ -37,8 +37,8 @@ pub enum Standing {
 ///
 /// # Errors
 /// `E-CONFIG` where none of `initial_peers` is this node, or several are.
-pub fn identity(config: &ClusterConfig) -> Result<Identity> {
-    let (name, peer_url) = match decide(config) {
+pub fn identity(config: &ClusterConfig, way: Way) -> Result<Identity> {
+    let (name, peer_url) = match way {
         Way::Bootstrap => {
             let own = own_entry(config)?;
             (founder_name(own, &config.initial_peers), format!("https://{own}"))
@@ -140,6 +140,14 @@ pub fn after_promote(answer: Result<(), Refusal>) -> Attempt<()> {
     match answer {
         Ok(()) => Attempt::Done(()),
         Err(refusal) => again_or_never(&refusal, "promoting this node"),
+    }
+}
+
+/// What the answer to `member/remove` means. After a change of the list the cluster refuses the next for a while.
+pub fn after_remove(answer: Result<(), Refusal>) -> Attempt<()> {
+    match answer {
+        Ok(()) => Attempt::Done(()),
+        Err(refusal) => again_or_never(&refusal, "removing the member"),
     }
 }
 

@@ -19,7 +19,7 @@ fn us() -> Identity {
 }
 
 fn member(id: u64, name: &str, url: &str, is_learner: bool) -> Member {
-    Member { id, name: name.into(), peer_urls: vec![url.into()], is_learner }
+    Member { id, name: name.into(), peer_urls: vec![url.into()], client_urls: Vec::new(), is_learner }
 }
 
 fn refusal(status: StatusCode, code: u32, message: &str) -> Result<(), Refusal> {
@@ -29,8 +29,8 @@ fn refusal(status: StatusCode, code: u32, message: &str) -> Result<(), Refusal> 
 #[test]
 fn a_founder_is_who_the_list_says_and_every_founder_says_the_same_list() {
     let by_name = config(|_| ());
-    assert_eq!(identity(&by_name).unwrap().name, "node02");
-    assert_eq!(identity(&by_name).unwrap().peer_url, "https://node02:2380");
+    assert_eq!(identity(&by_name, Way::Bootstrap).unwrap().name, "node02");
+    assert_eq!(identity(&by_name, Way::Bootstrap).unwrap().peer_url, "https://node02:2380");
     assert_eq!(
         founders(&by_name.initial_peers),
         "node01=https://node01:2380,node02=https://node02:2380,node03.example.com=https://node03.example.com:2380"
@@ -39,15 +39,16 @@ fn a_founder_is_who_the_list_says_and_every_founder_says_the_same_list() {
         value["node_id"] = "node03".into();
         value["node_fqdn"] = "node03.example.com".into();
     });
-    assert_eq!(identity(&by_fqdn).unwrap().name, "node03.example.com");
+    assert_eq!(identity(&by_fqdn, Way::Bootstrap).unwrap().name, "node03.example.com");
     let by_address = config(|value| value["initial_peers"] = serde_json::json!(["10.0.0.2:2380", "10.0.0.2:2390"]));
-    assert_eq!(identity(&by_address).unwrap().name, "10.0.0.2:2380");
+    assert_eq!(identity(&by_address, Way::Bootstrap).unwrap().name, "10.0.0.2:2380");
 }
 
 #[test]
 fn a_founder_that_is_not_on_its_own_list_is_refused_with_the_key() {
     for peers in [["node01:2380"].as_slice(), &["node02:2381"], &["node02:2380", "node02:2390"]] {
-        let failure = identity(&config(|value| value["initial_peers"] = serde_json::json!(peers))).unwrap_err();
+        let failure =
+            identity(&config(|value| value["initial_peers"] = serde_json::json!(peers)), Way::Bootstrap).unwrap_err();
         assert_eq!(failure.code, Code::Config);
         assert!(failure.cause.contains("initial_peers"), "{failure}");
     }
@@ -127,8 +128,9 @@ fn only_a_started_voter_under_a_leader_is_a_member() {
 fn any_member() -> impl Strategy<Value = Member> {
     let url = prop_oneof![Just(us().peer_url), "https://[a-c]:1"];
     let name = prop_oneof![Just(String::new()), Just(us().name), "m[1-3]"];
-    (any::<u64>(), name, proptest::collection::vec(url, 0..3), any::<bool>())
-        .prop_map(|(id, name, peer_urls, is_learner)| Member { id, name, peer_urls, is_learner })
+    (any::<u64>(), name, proptest::collection::vec(url, 0..3), any::<bool>()).prop_map(
+        |(id, name, peer_urls, is_learner)| Member { id, name, peer_urls, client_urls: Vec::new(), is_learner },
+    )
 }
 
 proptest! {

@@ -1,7 +1,7 @@
-//! Against a peer that implements chainfire's documented API.
+//! Against a peer that implements the documented admin API of chainfire and flaredb.
 
 use crate::{
-    certificates::{Ca, ELSEWHERE},
+    certificates::{Ca, ELSEWHERE, OTHER},
     node::Node,
     peer::{Peer, Reply, Request},
 };
@@ -28,6 +28,7 @@ fn cluster(ca: &Ca, answers: Vec<fn() -> Reply>) -> Peer {
 fn documented(request: &Request) -> Reply {
     match request.line.split(' ').nth(1).unwrap() {
         "/health" => Reply::Json(200, json!({"status": "healthy", "raft": "leader", "cluster_size": 2})),
+        "/admin/member/n2" if request.line.starts_with("DELETE ") => Reply::Json(204, json!({})),
         "/admin/cluster/leader" => Reply::Json(200, json!({"id": "n1"})),
         "/admin/cluster/members" => Reply::Json(
             200,
@@ -43,12 +44,78 @@ fn documented(request: &Request) -> Reply {
 fn joiner(ca: &Ca, peer: &Peer) -> Node {
     let mut node = Node::joiner(ca, "n2", peer.port);
     node.port = peer.port;
+    node.config["leader_url"] = json!(format!("https://{OTHER}:{}", peer.port));
     node.config["raft_addr"] = json!("127.0.0.1:2380");
     node
 }
 
 fn status<const CODE: u16>() -> Reply {
     Reply::Json(CODE, json!({}))
+}
+
+#[test]
+fn flaredb_is_joined_on_the_leaders_host_by_its_own_ports() {
+    let ca = Ca::new("cluster");
+    let peer = cluster(&ca, vec![status::<503>, status::<201>]);
+    let mut node = joiner(&ca, &peer);
+    node.config["leader_url"] = json!(format!("https://{OTHER}:2379"));
+    node.config["flaredb_peers"] = json!(["n1:2380", "n2:2380"]);
+    let run = node.join("flaredb", &QUICK);
+    assert_eq!(run.code, Some(0));
+    assert!(node.has_marker(".flaredb-joined") && !node.has_marker(".chainfire-joined"));
+    assert_eq!(peer.bodies("POST /admin/member/add")[1], json!({"id": "n2", "raft_addr": "127.0.0.1:2380"}));
+}
+
+#[test]
+fn a_founder_of_flaredb_needs_its_founders() {
+    let ca = Ca::new("cluster");
+    let mut node = Node::founder(&ca, "n1");
+    for (service, then) in [("flaredb", "iam"), ("chainfire", "flaredb")] {
+        let run = node.join(service, &["--then", then]);
+        assert_eq!(run.code, Some(3));
+        assert!(run.failure().contains("flaredb_peers"), "{}", run.failure());
+    }
+    let local = Peer::start(&ca, documented);
+    node.port = local.port;
+    node.config["flaredb_peers"] = json!(["n1:2480"]);
+    assert_eq!(node.join("flaredb", &QUICK).code, Some(0));
+    assert!(node.has_marker(".flaredb-initialized"));
+}
+
+#[test]
+fn a_member_leaves_by_another_member_and_loses_its_marker() {
+    let ca = Ca::new("cluster");
+    let peer = cluster(&ca, vec![status::<200>]);
+    let mut node = joiner(&ca, &peer);
+    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    let list = node.run_verb("members", &["chainfire", "-o", "json"]);
+    assert_eq!((list.code, &list.lines[0]["members"][1]["name"]), (Some(0), &json!("n2")));
+
+    // The others of its list are asked; n1 is at 127.0.0.1 as well, so that this node is elsewhere.
+    node.config["node_ip"] = json!(OTHER);
+    let left = node.run_verb("leave", &["chainfire", "--retry-base", "20"]);
+    assert_eq!(left.code, Some(0));
+    assert_eq!(peer.bodies("DELETE /admin/member/n2").len(), 1);
+    assert!(!node.has_marker(".chainfire-joined"));
+}
+
+#[test]
+fn a_member_that_the_quorum_needs_stays() {
+    let ca = Ca::new("cluster");
+    let peer = Peer::start(&ca, |request| match request.line.contains("/admin/cluster/members") {
+        true => Reply::Json(
+            200,
+            json!({"members": [
+                {"id": "n1", "raft_addr": "127.0.0.1:1", "status": "down"},
+                {"id": "n2", "raft_addr": "127.0.0.1:2380", "status": "healthy"}]}),
+        ),
+        false => documented(request),
+    });
+    let node = joiner(&ca, &peer);
+    let run = node.run_verb("leave", &["chainfire", "--retry-base", "20"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.failure().contains("0 of them healthy, and 1 are needed"), "{}", run.failure());
+    assert!(peer.bodies("DELETE").is_empty());
 }
 
 #[test]

@@ -1,0 +1,357 @@
+//! Chainfire and FlareDB, by their HTTP admin API. The service starts by itself; a joiner is announced when it is
+//! healthy.
+
+use super::{
+    driver::{self, Call, Driver, Membership, Node, Way, at_one_of, may_go},
+    peer::{call_failed, excerpt, is_passing},
+    retry::{Attempt, retry},
+};
+use hyper::{Method, StatusCode};
+use protocol::{
+    Code, Failure,
+    cluster::ClusterConfig,
+    cluster_address::{HttpsUrl, RaftAddress},
+    failure::Result,
+    parse,
+    report::JoinOutcome,
+    service::Service,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// This node and its service.
+pub struct AdminApi<'a> {
+    node: &'a Node,
+    raft_addr: RaftAddress,
+}
+
+/// Answer of `GET /admin/cluster/members`.
+#[derive(Debug, Deserialize)]
+struct MemberList {
+    members: Vec<Member>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Member {
+    id: String,
+    raft_addr: String,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    role: Option<String>,
+}
+
+impl Member {
+    fn is_healthy(&self) -> bool {
+        self.status.as_deref().is_none_or(|status| status == "healthy")
+    }
+}
+
+impl<'a> AdminApi<'a> {
+    /// This node's.
+    pub fn new(node: &'a Node) -> Self {
+        Self { node, raft_addr: raft_addr(&node.config, node.service, node.settings.port) }
+    }
+
+    async fn add_once(&self, base: &HttpsUrl) -> Attempt<JoinOutcome> {
+        let url = format!("{base}/admin/member/add");
+        let body = json!({"id": self.node.config.node_id, "raft_addr": self.raft_addr});
+        match self.node.client.call(Method::POST, &url, Some(&body)).await {
+            Ok((status, body)) => after_add(status, &body),
+            Err(failure) => call_failed(failure),
+        }
+    }
+
+    async fn remove_once(&self, base: &HttpsUrl) -> Attempt<()> {
+        let url = format!("{base}/admin/member/{}", self.node.config.node_id);
+        match self.node.client.call(Method::DELETE, &url, None::<&()>).await {
+            Ok((status, body)) => after_remove(status, &body),
+            Err(failure) => call_failed(failure),
+        }
+    }
+
+    /// The member list as one member has it.
+    async fn list(&self, base: &str) -> Result<Vec<Member>> {
+        let url = format!("{base}/admin/cluster/members");
+        let (status, body) = self.node.client.get(&url).await?;
+        if !status.is_success() {
+            return Err(Failure::new(Code::ClusterJoin, format!("GET {url}: {status} {}", excerpt(&body))));
+        }
+        let list: MemberList =
+            parse::json(&url, &body).map_err(|failure| Failure { code: Code::Protocol, ..failure })?;
+        Ok(list.members)
+    }
+
+    /// The member list as any other member has it.
+    async fn list_elsewhere(&self) -> Result<Vec<Member>> {
+        let listed = self.node.at_a_member("listing the members", async |base| {
+            self.list(&base.to_string()).await.map_or_else(Attempt::Again, Attempt::Done)
+        });
+        listed.await.into_result()
+    }
+
+    /// Where the member list does not say who leads.
+    async fn has_leader(&self, base: &str) -> Result<bool> {
+        Ok(self.node.client.get(&format!("{base}/admin/cluster/leader")).await?.0.is_success())
+    }
+
+    async fn judge(&self, base: &str) -> Result<Membership> {
+        let seen = membership(&self.list(base).await?, &self.node.config.node_id, &self.raft_addr.to_string())?;
+        if seen.leader.is_none() && !self.has_leader(base).await? {
+            return Err(Failure::new(Code::ClusterJoin, "checking the cluster: there is no leader"));
+        }
+        Ok(seen)
+    }
+
+    async fn health(&self) -> Result<()> {
+        let url = format!("{}/health", self.node.local_url());
+        let (status, body) = self.node.client.get(&url).await?;
+        if is_healthy(status, &body) {
+            return Ok(());
+        }
+        Err(Failure::new(Code::ServiceUnhealthy, format!("GET {url}: {status} {}", excerpt(&body))))
+    }
+
+    async fn taken_in(&self) -> Result<JoinOutcome> {
+        if self.node.way == Way::Bootstrap {
+            return Ok(JoinOutcome::Bootstrapped);
+        }
+        let what = "asking a member to add this node";
+        retry(self.node.settings.attempts(), what, async || {
+            self.node.at_a_member(what, async |base| self.add_once(base).await).await
+        })
+        .await
+    }
+
+    async fn verified(&self) -> Result<Membership> {
+        match self.node.way {
+            // Founders elect among themselves; the contract is the health of the local service.
+            Way::Bootstrap => {
+                self.health().await?;
+                Ok(seen(&self.list(&self.node.local_url()).await.unwrap_or_default()))
+            }
+            Way::Join => {
+                let judged = self.node.at_a_member("checking the cluster", async |base| {
+                    self.judge(&base.to_string()).await.map_or_else(Attempt::Again, Attempt::Done)
+                });
+                judged.await.into_result()
+            }
+        }
+    }
+
+    async fn left(&self) -> Result<bool> {
+        let id = &self.node.config.node_id;
+        let list = match self.list(&self.node.local_url()).await {
+            Ok(list) if list.iter().any(|member| member.id == *id) => list,
+            _ => self.list_elsewhere().await?,
+        };
+        if !list.iter().any(|member| member.id == *id) {
+            return Ok(false);
+        }
+        let others: Vec<_> = list.iter().filter(|member| member.id != *id).collect();
+        may_go(others.len(), others.iter().filter(|member| member.is_healthy()).count())?;
+        let listed = others.iter().filter_map(|other| self.client_url(other));
+        let elsewhere: Vec<HttpsUrl> = listed.chain(self.node.members.iter().cloned()).collect();
+        let what = "asking a member to remove this node";
+        retry(self.node.settings.attempts(), what, async || {
+            at_one_of(&elsewhere, what, async |base| self.remove_once(base).await).await
+        })
+        .await?;
+        Ok(true)
+    }
+
+    /// A member's own list has Raft addresses only: its clients are on the same port everywhere.
+    fn client_url(&self, member: &Member) -> Option<HttpsUrl> {
+        let address: SocketAddr = member.raft_addr.parse().ok()?;
+        format!("https://{}", driver::host_port(address.ip(), self.node.client_port())).parse().ok()
+    }
+
+    fn shown(&self, member: &Member) -> driver::Member {
+        driver::Member {
+            id: member.id.clone(),
+            name: member.id.clone(),
+            raft_addr: member.raft_addr.clone(),
+            status: member.status.clone(),
+            role: member.role.clone(),
+            client_urls: self.client_url(member).iter().map(HttpsUrl::to_string).collect(),
+        }
+    }
+}
+
+impl Driver for AdminApi<'_> {
+    fn local_health(&self) -> Call<'_, ()> {
+        Box::pin(self.health())
+    }
+
+    fn join(&self) -> Call<'_, JoinOutcome> {
+        Box::pin(self.taken_in())
+    }
+
+    fn verify(&self) -> Call<'_, Membership> {
+        Box::pin(self.verified())
+    }
+
+    fn check(&self) -> Call<'_, Membership> {
+        Box::pin(async {
+            self.health().await?;
+            self.judge(&self.node.local_url()).await
+        })
+    }
+
+    fn members(&self) -> Call<'_, Vec<driver::Member>> {
+        Box::pin(async {
+            let list = match self.list(&self.node.local_url()).await {
+                Ok(list) => list,
+                Err(_) => self.list_elsewhere().await?,
+            };
+            Ok(list.iter().map(|member| self.shown(member)).collect())
+        })
+    }
+
+    fn leave(&self) -> Call<'_, bool> {
+        Box::pin(self.left())
+    }
+}
+
+/// Where the other members reach this node's service: `raft_addr` is Chainfire's. FlareDB's has the port of the
+/// founder's own entry in `flaredb_peers`, or the one after its client port.
+fn raft_addr(config: &ClusterConfig, service: Service, port: u16) -> RaftAddress {
+    let address = config.raft_addr.0;
+    if service != Service::Flaredb {
+        return config.raft_addr;
+    }
+    let is_own = |host: &str| {
+        host.parse() == Ok(address.ip()) || host == config.node_id || Some(host) == config.node_fqdn.as_deref()
+    };
+    let own = config.flaredb_peers.iter().find(|peer| is_own(&peer.host));
+    RaftAddress(SocketAddr::new(address.ip(), own.map_or(port.saturating_add(1), |peer| peer.port)))
+}
+
+/// What the answer to `member/add` means.
+fn after_add(status: StatusCode, body: &[u8]) -> Attempt<JoinOutcome> {
+    match status {
+        StatusCode::OK | StatusCode::CREATED => Attempt::Done(JoinOutcome::Joined),
+        StatusCode::CONFLICT => Attempt::Done(JoinOutcome::AlreadyMember),
+        status => refused("POST /admin/member/add", status, body),
+    }
+}
+
+/// What the answer to `DELETE /admin/member/ID` means.
+fn after_remove(status: StatusCode, body: &[u8]) -> Attempt<()> {
+    match status {
+        // Not there is what was wanted.
+        StatusCode::NOT_FOUND => Attempt::Done(()),
+        status if status.is_success() => Attempt::Done(()),
+        status => refused("DELETE /admin/member", status, body),
+    }
+}
+
+fn refused<T>(activity: &str, status: StatusCode, body: &[u8]) -> Attempt<T> {
+    let failure = Failure::new(Code::ClusterJoin, format!("{activity}: {status} {}", excerpt(body)));
+    if is_passing(status) { Attempt::Again(failure) } else { Attempt::Never(failure) }
+}
+
+fn is_healthy(status: StatusCode, body: &[u8]) -> bool {
+    let said = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    status == StatusCode::OK && said["status"] == "healthy"
+}
+
+fn seen(members: &[Member]) -> Membership {
+    let mut names: Vec<_> = members.iter().map(|member| member.id.clone()).collect();
+    names.sort();
+    let leader = members.iter().find(|member| member.role.as_deref() == Some("leader"));
+    Membership { members: names, leader: leader.map(|member| member.id.clone()), version: None }
+}
+
+/// The membership, where this node is listed as healthy by its own address and a majority is healthy.
+fn membership(members: &[Member], id: &str, raft_addr: &str) -> Result<Membership> {
+    let refused = |text: String| Err(Failure::new(Code::ClusterJoin, format!("checking the cluster: {text}")));
+    let Some(own) = members.iter().find(|member| member.id == id) else {
+        return refused(format!("{id} is not in the member list"));
+    };
+    if own.raft_addr != raft_addr {
+        return refused(format!("{id} is in the member list with raft_addr {}, not {raft_addr}", own.raft_addr));
+    }
+    if !own.is_healthy() {
+        return refused(format!("{id} is {} in the member list", own.status.as_deref().unwrap_or_default()));
+    }
+    let well = members.iter().filter(|member| member.is_healthy()).count();
+    if well * 2 <= members.len() {
+        return refused(format!("only {well} of {} members are healthy", members.len()));
+    }
+    Ok(seen(members))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn member(id: &str, status: &str, role: &str) -> Member {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Member { id: id.into(), raft_addr: format!("{id}:1"), status: some(status), role: some(role) }
+    }
+
+    #[test]
+    fn every_documented_status_has_its_meaning() {
+        let after = |code: u16| after_add(StatusCode::from_u16(code).unwrap(), b"{}");
+        assert!(matches!(after(200), Attempt::Done(JoinOutcome::Joined)));
+        assert!(matches!(after(201), Attempt::Done(JoinOutcome::Joined)));
+        assert!(matches!(after(409), Attempt::Done(JoinOutcome::AlreadyMember)));
+        assert!(matches!(after_remove(StatusCode::NO_CONTENT, b""), Attempt::Done(())));
+        assert!(matches!(after_remove(StatusCode::NOT_FOUND, b""), Attempt::Done(())));
+        assert!(matches!(after_remove(StatusCode::FORBIDDEN, b""), Attempt::Never(_)));
+        for passing in [408, 429, 500, 502, 503, 504] {
+            assert!(matches!(after(passing), Attempt::Again(_)), "{passing}");
+        }
+        for hopeless in [400, 401, 403, 404, 307] {
+            assert!(matches!(after(hopeless), Attempt::Never(_)), "{hopeless}");
+        }
+    }
+
+    #[test]
+    fn only_a_healthy_status_is_healthy() {
+        assert!(is_healthy(StatusCode::OK, br#"{"status":"healthy","raft":"follower","cluster_size":3}"#));
+        assert!(!is_healthy(StatusCode::OK, br#"{"status":"starting"}"#));
+        assert!(!is_healthy(StatusCode::OK, br#"{"status":"hea"#));
+        assert!(!is_healthy(StatusCode::SERVICE_UNAVAILABLE, br#"{"status":"healthy"}"#));
+    }
+
+    #[test]
+    fn the_member_list_must_have_this_node_healthy_at_its_address_and_a_majority() {
+        let good = [member("a", "healthy", "leader"), member("b", "healthy", "follower"), member("c", "down", "")];
+        let found = membership(&good, "b", "b:1").unwrap();
+        assert_eq!((found.members.join(" "), found.leader.as_deref()), ("a b c".to_owned(), Some("a")));
+        for (id, address, part) in [("x", "x:1", "not in"), ("b", "other:1", "raft_addr"), ("c", "c:1", "down")] {
+            assert!(membership(&good, id, address).unwrap_err().cause.contains(part));
+        }
+        let split = [member("a", "down", ""), member("b", "healthy", "")];
+        assert!(membership(&split, "b", "b:1").unwrap_err().cause.contains("1 of 2"));
+    }
+
+    #[test]
+    fn flaredb_is_reached_on_its_own_raft_port() {
+        let config = |peers: Value| -> ClusterConfig {
+            let value = json!({"node_id": "node02", "node_role": "worker", "bootstrap": false, "cluster_name": "prod",
+                "leader_url": "https://node01:2379", "raft_addr": "10.0.0.2:2380", "flaredb_peers": peers});
+            parse::json("config", value.to_string().as_bytes()).unwrap()
+        };
+        let of = |peers, service| raft_addr(&config(peers), service, 2479).to_string();
+        assert_eq!(of(json!([]), Service::Chainfire), "10.0.0.2:2380");
+        assert_eq!(of(json!(["node01:2490"]), Service::Flaredb), "10.0.0.2:2480");
+        assert_eq!(of(json!(["node01:2490", "node02:2491"]), Service::Flaredb), "10.0.0.2:2491");
+    }
+
+    proptest! {
+        #[test]
+        fn a_membership_always_has_this_node_in_it(ids in proptest::collection::vec("[a-c]", 0..5), statuses in "[hd]{5}") {
+            let members: Vec<_> = ids.iter().zip(statuses.chars())
+                .map(|(id, status)| member(id, if status == 'h' { "healthy" } else { "down" }, ""))
+                .collect();
+            if let Ok(found) = membership(&members, "a", "a:1") {
+                prop_assert!(found.members.contains(&"a".to_owned()));
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `initrd-agent join`
+
+use super::{BAD_CONFIGURATION, Common, block_on, exit_code, log_failure, service};
+use crate::join::{
+    self as joining,
+    driver::{Way, decide},
+    log::Log,
+    report::{Link, Reporter},
+};
+use protocol::{cluster::ClusterConfig, failure::Result, report::JoinOutcome, service::Service};
+use std::{process::ExitCode, time::Duration};
+
+/// Exit code: the cluster had this node already. Units count it as success.
+const ALREADY_MEMBER: u8 = 2;
+/// Exit code of `--decide` for wrong arguments or configuration.
+const UNDECIDED: u8 = 2;
+
+/// Join a cluster.
+#[derive(clap::Args)]
+pub struct JoinArgs {
+    /// etcd, chainfire, flaredb or iam
+    service: String,
+    /// What this node enters after it: the node is ready with the last
+    #[arg(long, value_name = "SERVICE")]
+    then: Vec<String>,
+    /// Only say which way it would be: exit 0 bootstrap, 1 join, 2 bad configuration
+    #[arg(long)]
+    decide: bool,
+    #[command(flatten)]
+    common: Common,
+    /// What starts the service, where the joiner does (etcd: systemctl start --no-block etcd.service)
+    #[arg(long, value_name = "COMMAND")]
+    start_command: Option<String>,
+    /// How often the cluster is asked
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    attempts: u32,
+    /// How long the service on this node may take to become healthy
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    health_timeout: u64,
+    /// Least free space for the state and the data
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    least_free: u64,
+}
+
+/// Exit code for a command line that clap refuses: its own 2 would read as "already a member".
+pub fn usage_status(decide: bool) -> u8 {
+    if decide { UNDECIDED } else { BAD_CONFIGURATION }
+}
+
+/// Runs `join`.
+pub fn join(args: &JoinArgs) -> ExitCode {
+    let log = Log::install(&args.service);
+    if args.decide {
+        return ExitCode::from(decided(args));
+    }
+    log.operation("configuration");
+    let outcome = wanted(args).and_then(|(service, awaits, config)| {
+        let work = joined(args, service, &awaits, config, log);
+        block_on(work)
+    });
+    ExitCode::from(match outcome {
+        Ok(outcome) => status(outcome),
+        Err(failure) => {
+            log_failure(&failure);
+            exit_code(&failure)
+        }
+    })
+}
+
+/// What the command line and the configuration say, before anything is contacted.
+fn wanted(args: &JoinArgs) -> Result<(Service, Vec<Service>, ClusterConfig)> {
+    let entered = service(&args.service)?;
+    let awaits: Vec<_> = args.then.iter().map(|name| service(name)).collect::<Result<_>>()?;
+    let config = args.common.config.read()?;
+    for service in awaits.iter().chain([&entered]) {
+        config.check_for(*service)?;
+    }
+    Ok((entered, awaits, config))
+}
+
+async fn joined(
+    args: &JoinArgs,
+    service: Service,
+    awaits: &[Service],
+    config: ClusterConfig,
+    log: Log,
+) -> Result<Option<JoinOutcome>> {
+    let mut settings = args.common.settings(service);
+    if let Some(command) = &args.start_command {
+        settings.start_command = command.split_whitespace().map(str::to_owned).collect();
+    }
+    settings.attempts = args.attempts;
+    settings.health_timeout = Duration::from_secs(args.health_timeout);
+    settings.least_free = args.least_free << 20;
+    let (node, credentials) = args.common.node(service, config, settings)?;
+    // A boot-server that cannot be spoken to is no reason not to join.
+    let link = Link::open(&args.common.install_marker, credentials.identity.clone()).unwrap_or_else(|failure| {
+        tracing::warn!(code = failure.code.as_str(), "joining without reports: {}", failure.cause);
+        None
+    });
+    joining::join(&node, awaits, &credentials, &mut Reporter::new(log, link)).await
+}
+
+fn decided(args: &JoinArgs) -> u8 {
+    match wanted(args) {
+        Ok((service, _, config)) => match decide(service, &config) {
+            Way::Bootstrap => {
+                tracing::info!("bootstrap");
+                0
+            }
+            Way::Join => {
+                tracing::info!("join by {}", config.leader_url);
+                1
+            }
+        },
+        Err(failure) => {
+            log_failure(&failure);
+            UNDECIDED
+        }
+    }
+}
+
+/// Exit code of a join that did not fail.
+fn status(outcome: Option<JoinOutcome>) -> u8 {
+    match outcome {
+        Some(JoinOutcome::AlreadyMember) => ALREADY_MEMBER,
+        Some(JoinOutcome::Bootstrapped | JoinOutcome::Joined) | None => 0,
+    }
+}
