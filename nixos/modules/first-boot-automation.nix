@@ -219,6 +219,12 @@ in
           lib.concatMapStringsSep ", " (service: "${service.name} on port ${toString service.port}") services
         }: each needs a port of its own";
       }
+      {
+        assertion =
+          cfg.enableHealthCheck && lib.length services > 1
+          -> lib.all (service: service.port == service.usualPort) services;
+        message = "services.first-boot-automation.enableHealthCheck: where there are several services, it looks at their usual ports only";
+      }
     ];
 
     systemd.services = lib.mkMerge [
@@ -232,7 +238,14 @@ in
           unitConfig.ConditionPathExists = cfg.configFile;
           serviceConfig = sandbox // {
             Type = "oneshot";
-            ExecStart = command ([ "health-check" ] ++ map (service: service.name) services);
+            ExecStart = command (
+              [ "health-check" ]
+              ++ map (service: service.name) services
+              ++ lib.optionals (lib.length services == 1) [
+                "--port"
+                (lib.head services).port
+              ]
+            );
             # A check that hangs must not end the heartbeat.
             TimeoutStartSec = 300;
             StateDirectory = "first-boot-automation";

@@ -147,9 +147,17 @@ in
     && failed (
       node "control-plane" {
         enableChainfire = true;
-        chainfirePort = 2381;
+        chainfirePort = 2389;
+        enableHealthCheck = false;
       }
     ) == [ ];
+
+  "a health check that would look at the wrong port is refused" =
+    failed (centra "control-plane" { iamPort = 8081; }) != [ ]
+    && failed (node "control-plane" { etcdPort = 12379; }) == [ ]
+    && lib.hasInfix " health-check etcd --port 12379 " (
+      execOf (node "control-plane" { etcdPort = 12379; }) "cluster-health-check"
+    );
 
   "services.etcd beside the member is refused" =
     failed (eval [

@@ -1,19 +1,11 @@
 # The units of first boot as files, as NixOS would write them: { NAME = text; }. For systemd-analyze verify.
 { lib, root }:
 let
-  inherit (import ./stand-ins.nix { inherit lib root; }) eval;
-  config = eval [
-    ../profiles/control-plane.nix
-    {
-      services.first-boot-automation = {
-        enableEtcd = true;
-        enableChainfire = true;
-        enableFlareDB = true;
-        enableIAM = true;
-        chainfirePort = 2389;
-      };
-    }
-  ];
+  inherit (import ./stand-ins.nix { inherit lib root; }) eval services;
+  # etcd and Chainfire take the same ports, so they are not members of one node.
+  systemdOf = modules: (eval ([ ../profiles/control-plane.nix ] ++ modules)).systemd;
+  etcd = systemdOf [ ];
+  centra = systemdOf [ services ];
 
   text = value: if builtins.isBool value then lib.boolToString value else toString value;
   section =
@@ -58,7 +50,7 @@ lib.mapAttrs' (
   lib.nameValuePair "${name}.service" (
     file service (section "Service" ({ Environment = environment service; } // service.serviceConfig))
   )
-) config.systemd.services
+) (etcd.services // centra.services)
 // lib.mapAttrs' (
   name: timer: lib.nameValuePair "${name}.timer" (file timer (section "Timer" timer.timerConfig))
-) config.systemd.timers
+) centra.timers

@@ -11,6 +11,7 @@ lib.filter (service: service.enable) [
     description = "Join the etcd cluster on first boot";
     enable = cfg.enableEtcd;
     port = cfg.etcdPort;
+    usualPort = 2379; # what the agent takes where it is told nothing
     # For the other members.
     clusterPorts = [ 2380 ];
     requires = [ ];
@@ -21,6 +22,7 @@ lib.filter (service: service.enable) [
     description = "Join the Chainfire cluster on first boot";
     enable = cfg.enableChainfire;
     port = cfg.chainfirePort;
+    usualPort = 2379;
     clusterPorts = [
       (portOf "chainfire" "raftPort" 2380)
       (portOf "chainfire" "gossipPort" 2381)
@@ -33,6 +35,7 @@ lib.filter (service: service.enable) [
     description = "Join the FlareDB cluster on first boot";
     enable = cfg.enableFlareDB;
     port = cfg.flaredbPort;
+    usualPort = 2479;
     clusterPorts = [ (portOf "flaredb" "raftPort" 2480) ];
     requires = lib.optional cfg.enableChainfire "chainfire-cluster-join.service";
   }
@@ -42,6 +45,7 @@ lib.filter (service: service.enable) [
     description = "Set up IAM on first boot";
     enable = cfg.enableIAM;
     port = cfg.iamPort;
+    usualPort = 8080;
     clusterPorts = [ ];
     requires = [ ];
   }
