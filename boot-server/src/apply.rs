@@ -74,6 +74,7 @@ impl Server {
         node.record = node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
         (node.plan, node.installed, node.ready) = (None, None, None);
         clusters::forget_memberships(&mut write, name).await?;
+        self.stop_watching(&mut write, name).await?;
         let generation = node.record.generation;
         audit::note(&mut write, now(), actor, Some(name), format!("opened generation {generation}: reinstall")).await?;
         nodes::save(&mut write, &node, now()).await?;

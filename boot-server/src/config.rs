@@ -5,7 +5,9 @@ use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission}
 use serde::Deserialize;
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The whole file.
@@ -41,6 +43,9 @@ pub struct Config {
     /// The menu of a machine that nobody knows.
     #[serde(default)]
     pub menu: Menu,
+    /// Clusters and their nodes' health.
+    #[serde(default)]
+    pub cluster: Cluster,
     /// The folder of the file; relative paths start here.
     #[serde(skip)]
     pub dir: PathBuf,
@@ -116,6 +121,27 @@ impl Default for Ipxe {
 pub struct Menu {
     /// Show a menu on the console of a machine that no spec knows, for so many seconds (0: for ever).
     pub timeout_seconds: Option<u32>,
+}
+
+/// `[cluster]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cluster {
+    /// A node that is ready is silent when nothing was heard of it for so many seconds; it speaks every minute.
+    pub silent_after_seconds: NonZeroU32,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { silent_after_seconds: NonZeroU32::new(180).unwrap_or(NonZeroU32::MIN) }
+    }
+}
+
+impl Cluster {
+    /// When silence begins.
+    pub fn silent_after(&self) -> Duration {
+        Duration::from_secs(self.silent_after_seconds.get().into())
+    }
 }
 
 impl Config {

@@ -216,6 +216,7 @@ impl Server {
         audit::note(&mut write, now(), name.as_str(), Some(name), text).await?;
         self.entered(&mut write, &node, service, &report).await?;
         clusters::add_membership(&mut write, name, service, &report, now()).await?;
+        self.begin_to_watch(&mut write, name).await?;
         node.record = after;
         node.ready = Some(report);
         nodes::save(&mut write, &node, now()).await?;

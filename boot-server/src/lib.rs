@@ -37,3 +37,4 @@ pub mod state;
 pub mod tftp;
 pub mod ui;
 pub mod view;
+pub mod vitals;

@@ -12,6 +12,7 @@ use crate::{
     presence::Presence,
     sessions::{AdminSessions, Hellos},
     state::{self, State, audit, nodes},
+    vitals::Vitals,
 };
 use protocol::{
     Timestamp,
@@ -45,6 +46,8 @@ pub struct Server {
     pub hellos: Hellos,
     /// What machines do right now.
     pub presence: Presence,
+    /// How installed nodes are.
+    pub vitals: Vitals,
     /// Admins who are logged in to the page.
     pub admins: AdminSessions,
     /// Rings when an enrolment or a node has changed.
@@ -92,8 +95,10 @@ impl Server {
     /// `E-CONFIG`, `E-SYSTEM`.
     pub async fn open(config: Config) -> Result<Arc<Self>> {
         let dir = config.dir.clone();
+        let state = State::open(&state_path(&dir)).await?;
         let server = Self {
-            state: State::open(&state_path(&dir)).await?,
+            vitals: Vitals::of_the_past(state.health().await?),
+            state,
             ca: Ca::load(&dir)?,
             signer: ManifestKey::load(&dir)?,
             cache: Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30),

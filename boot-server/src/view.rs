@@ -172,7 +172,12 @@ impl Server {
             Subject::Machine(_) => None,
         };
         let state = shown_state(record, waiting);
-        let heard = last_heard(run.as_ref(), waiting, word.as_ref());
+        let health = match subject {
+            Subject::Node(node, _) => self.health_of(&node.name),
+            Subject::Machine(_) => None,
+        };
+        let spoke = health.as_ref().map(|health| now() - time::Duration::seconds(health.heard_seconds as i64));
+        let heard = last_heard(run.as_ref(), waiting, word.as_ref()).max(spoke);
         let beat = word.and_then(|word| word.heartbeat);
         let busy =
             !matches!(state, NodeState::Expected | NodeState::Discovered | NodeState::Ready | NodeState::Installed);
@@ -195,6 +200,7 @@ impl Server {
                 .map(|run| run.address)
                 .filter(|address| !address.is_empty())
                 .or_else(|| waiting.map(|waiting| waiting.address.clone())),
+            health,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     encoding::Sha256,
     inventory::Inventory,
     names::{NodeName, RunId},
-    report::ReadyReport,
+    report::{HealthReport, ReadyReport},
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, LogLine, Progress},
@@ -102,6 +102,46 @@ pub struct NodeSummary {
     pub failure: Option<Failure>,
     /// Address it last spoke from.
     pub address: Option<String>,
+    /// How it is, once it runs its services.
+    #[serde(default)]
+    pub health: Option<NodeHealth>,
+}
+
+/// How a node is that runs its services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeHealth {
+    /// In one word.
+    pub condition: Condition,
+    /// Seconds since its last word.
+    pub heard_seconds: u64,
+    /// Its last report.
+    #[serde(default)]
+    pub report: Option<HealthReport>,
+}
+
+/// How a node is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// It has not reported its health yet.
+    Unknown,
+    /// Every service is healthy.
+    Healthy,
+    /// Some service is not.
+    Unhealthy,
+    /// It was not heard for too long.
+    Silent,
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Condition::Unknown => "unknown",
+            Condition::Healthy => "healthy",
+            Condition::Unhealthy => "unhealthy",
+            Condition::Silent => "silent",
+        })
+    }
 }
 
 /// `describe node NAME -o json`.

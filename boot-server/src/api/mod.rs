@@ -36,6 +36,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/node/plan", post(node::plan::post))
         .route("/v1/node/installed", post(node::installed::post))
         .route("/v1/node/ready", post(node::ready::post))
+        .route("/v1/node/health", post(node::health::post))
         .route("/v1/node/turn", post(node::turn::post))
         .merge(cache::router())
         .merge(admin::router())

@@ -8,6 +8,7 @@ use crate::{
 };
 use protocol::{
     Code, Failure,
+    admin::{Condition, NodeHealth},
     arbiter::{Turn, TurnRequest},
     cluster::ClusterConfig,
     cluster_address::{HttpsUrl, Peer},
@@ -77,13 +78,21 @@ impl Server {
         clusters::save(write, &config.cluster_name, service, &next).await
     }
 
+    async fn healthy_nodes_of(&self, cluster: &str) -> Result<Vec<String>> {
+        let mut nodes = self.state.nodes().await?;
+        nodes.retain(|node| cluster_of(node).is_ok_and(|config| config.cluster_name == cluster));
+        let healthy = |name: &NodeName| self.health_of(name).is_some_and(|it| it.condition == Condition::Healthy);
+        Ok(nodes.into_iter().filter(|node| healthy(&node.name)).map(|node| node.name.into()).collect())
+    }
+
     async fn knows_a_founder(&self, cluster: &str) -> Result<bool> {
         let nodes = self.state.nodes().await?;
         let founds = |config: &ClusterConfig| config.bootstrap && config.cluster_name == cluster;
         Ok(nodes.iter().filter_map(|node| node.spec.as_ref()?.cluster.as_ref()).any(founds))
     }
 
-    /// Client addresses of the members, the last that became one at the end.
+    /// Client addresses of the members that were healthy when they were last heard, a leader first; of all members
+    /// where none is known to be.
     async fn members_for(&self, asker: &NodeName, config: &ClusterConfig, service: Service) -> Result<Vec<HttpsUrl>> {
         let nodes = self.state.nodes().await?;
         let of = |name: &NodeName| {
@@ -91,12 +100,20 @@ impl Server {
             node.spec.as_ref()?.cluster.as_ref().filter(|known| known.cluster_name == config.cluster_name)
         };
         let port = client_port(config, service);
-        let members = self.state.memberships().await?;
-        let members = members.iter().filter(|(name, report)| name != asker && report.service == service.name());
-        let address = |(name, _): &(NodeName, ReadyReport)| {
-            format!("https://{}", Peer { host: client_host(of(name)?), port }).parse().ok()
-        };
-        Ok(members.filter_map(address).collect())
+        let mut ranked = Vec::new();
+        for (name, report) in self.state.memberships().await? {
+            let Some(member) = of(&name).filter(|_| name != *asker && report.service == service.name()) else {
+                continue;
+            };
+            let rank = rank(self.health_of(&name).as_ref(), service, &member.node_id);
+            if let Ok(url) = format!("https://{}", Peer { host: client_host(member), port }).parse() {
+                ranked.push((rank, url));
+            }
+        }
+        ranked.sort_by_key(|(rank, _)| *rank);
+        let best = ranked.first().map(|(rank, _)| *rank);
+        ranked.retain(|(rank, _)| *rank <= Rank::Unheard || best > Some(Rank::Unheard));
+        Ok(ranked.into_iter().map(|(_, url)| url).collect())
     }
 
     /// Every cluster that a spec names or the arbiter remembers.
@@ -121,8 +138,14 @@ impl Server {
     /// Has the founding set fixed anew by the next founder that asks.
     ///
     /// # Errors
-    /// `E-NOT-FOUND`.
-    pub async fn forget_cluster(&self, cluster: &str, _force: bool, actor: &str) -> Result<Forgotten> {
+    /// `E-NOT-FOUND`; `E-WRONG-STATE` while members are heard healthy.
+    pub async fn forget_cluster(&self, cluster: &str, force: bool, actor: &str) -> Result<Forgotten> {
+        let healthy = self.healthy_nodes_of(cluster).await?;
+        if !force && !healthy.is_empty() {
+            let cause = format!("forgetting cluster {cluster}: {} are heard healthy", healthy.join(", "));
+            return Err(Failure::new(Code::WrongState, cause)
+                .with_remedy("where it is to be founded anew all the same, stop or reinstall them, or add --force"));
+        }
         let mut write = self.state.write().await?;
         let services = clusters::forget(&mut write, cluster).await?;
         if services == 0 {
@@ -133,6 +156,27 @@ impl Server {
         audit::note(&mut write, now(), actor, None, text).await?;
         state::commit(write).await?;
         Ok(Forgotten { services })
+    }
+}
+
+/// How good a node is to ask a service of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Leader,
+    Healthy,
+    Unheard,
+    Unwell,
+}
+
+fn rank(health: Option<&NodeHealth>, service: Service, node_id: &str) -> Rank {
+    let Some(health) = health else { return Rank::Unheard };
+    let own = health.report.as_ref().and_then(|report| report.services.iter().find(|own| own.service == service));
+    match (health.condition, own) {
+        (Condition::Silent, _) => Rank::Unwell,
+        (_, Some(own)) if !own.healthy => Rank::Unwell,
+        (_, Some(own)) if own.leader.as_deref() == Some(node_id) => Rank::Leader,
+        (_, Some(_)) => Rank::Healthy,
+        (_, None) => Rank::Unheard,
     }
 }
 

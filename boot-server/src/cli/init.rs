@@ -186,6 +186,10 @@ max_upload_gib = 64
 [ipxe]
 dir = "ipxe"
 
+[cluster]
+# A node that is ready and was not heard for so long is noted as silent; nodes report their health every minute.
+silent_after_seconds = 180
+
 # [menu]
 # A menu on the console of a machine that no NodeSpec knows, for so many seconds.
 # timeout_seconds = 10

@@ -68,6 +68,7 @@ async fn legs(server: Arc<Server>) -> Result<()> {
     watch(&mut legs, &health, "dhcp", dhcp::serve(config.dhcp.clone(), context.clone()));
     watch(&mut legs, &health, "tftp", tftp::serve(config.tftp.clone(), config.ipxe.dir.clone(), context.clone()));
     watch(&mut legs, &health, "http", http::serve_on(http_listener, folders, context));
+    let watch_nodes = tokio::spawn(server.clone().watch_nodes());
     let mut https = tokio::spawn(https::serve(server.clone(), https_listener));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),
@@ -77,6 +78,7 @@ async fn legs(server: Arc<Server>) -> Result<()> {
     tracing::info!("stopping");
     server.stopping.send_replace(true);
     legs.shutdown().await;
+    watch_nodes.await.or_fail(Code::Internal, || "watching nodes")?;
     https.await.or_fail(Code::Internal, || "serving HTTPS")??;
     ended
 }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod clusters;
 pub mod enrolments;
 pub mod handed_out;
+pub mod health;
 pub mod journal;
 pub mod nodes;
 pub mod runs;

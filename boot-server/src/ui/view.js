@@ -63,12 +63,28 @@ function waiting(node, approve) {
   return parts;
 }
 
+// How a node is that runs its services; what is well is not said again.
+export function condition(health) {
+  if (!health || health.condition === "unknown" || health.condition === "healthy") return [];
+  const text = health.condition === "silent" ? `silent for ${duration(health.heard_seconds)}` : health.condition;
+  return [" ", make("span", { class: "badge failed" }, text)];
+}
+
+function services(health) {
+  return (health.report?.services ?? []).map((service) => {
+    const parts = [service.healthy ? "healthy" : "not healthy", service.version,
+      service.leader && `leader ${service.leader}`, service.members.length > 0 && `members ${service.members.join(", ")}`,
+      service.failure && `${service.failure.code}: ${service.failure.cause}`];
+    return [service.service, parts.filter(Boolean).join(" · ")];
+  });
+}
+
 export function row(node, approve) {
   const silent = node.silent_seconds;
   return make("tr", {},
     make("td", {}, make("a", { class: "number", href: `#node/${encodeURIComponent(node.name)}` }, node.name),
       make("div", { class: "small soft" }, node.address ?? "")),
-    make("td", {}, badge(node.state)),
+    make("td", {}, badge(node.state), ...condition(node.health)),
     make("td", {}, ...step(node)),
     make("td", {}, ...waiting(node, approve)),
     make("td", { class: "number soft" }, silent === null ? "–" : duration(silent)));
@@ -92,7 +108,19 @@ export function facts(detail) {
     fact("Memory", inventory.memory_bytes ? bytes(inventory.memory_bytes) : "");
     for (const disk of inventory.disks) fact("Disk", `${disk.name}, ${bytes(disk.size)}, ${disk.serial ?? "no serial"}`);
   }
-  if (ready) fact("Member", `${ready.service}: ${ready.members.join(", ")}`);
+  const { health } = summary;
+  if (health) fact("Health", `${health.condition}, heard ${duration(health.heard_seconds)} ago`);
+  const told = health ? services(health) : [];
+  for (const [name, text] of told) fact(name, text);
+  for (const report of detail.memberships) {
+    if (!told.some(([name]) => name === report.service)) fact(report.service, `members ${report.members.join(", ")}`);
+  }
+  if (ready) {
+    fact("Versions", [ready.versions.agent && `agent ${ready.versions.agent}`, ready.versions.kernel && `kernel ${ready.versions.kernel}`]
+      .filter(Boolean).join(", "));
+    fact("Joined", detail.memberships.map((report) => `${report.service} in ${(report.join_ms / 1000).toFixed(1)} s`).join(", "));
+    fact("Boot order found", ready.boot_order.join(" › "));
+  }
   fact("Agent memory", detail.agent_peak_rss ? bytes(detail.agent_peak_rss) : "");
   fact("Boot order", detail.boot_order.join(" › "));
   return list;

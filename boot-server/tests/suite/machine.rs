@@ -19,7 +19,7 @@ use protocol::{
 use rcgen::{CertificateParams, KeyPair};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 pub struct Machine {
@@ -156,6 +156,16 @@ impl Node {
             boot_order: vec!["Linux".into(), "PXE".into()],
         };
         self.caller.post("/v1/node/ready", &report).await
+    }
+
+    /// A heartbeat with the health of etcd.
+    pub async fn health(&self, generation: u64, healthy: bool) -> (StatusCode, Value) {
+        let failure = json!({"code": "E-SERVICE-UNHEALTHY", "cause": "asking etcd: 503", "remedy": "look"});
+        let etcd = json!({"service": "etcd", "healthy": healthy, "members": ["a", "b"], "leader": "a", "version": "3.4.23",
+            "failure": if healthy { Value::Null } else { failure }});
+        let report = json!({"generation": generation, "time": "2026-01-01T00:00:00Z", "healthy": healthy,
+            "services": [etcd], "versions": {"agent": "9.9.9", "kernel": "6.1.0-test"}});
+        self.caller.post("/v1/node/health", &report).await
     }
 
     pub async fn turn(&self, service: Service, generation: u64) -> Turn {

@@ -10,6 +10,7 @@ mod cache;
 mod command_line;
 mod durability;
 mod enrolment;
+mod health;
 mod installing;
 mod lab;
 mod logs;

@@ -1,5 +1,6 @@
 //! What a node asks and reports with its certificate.
 
+pub mod health;
 pub mod installed;
 pub mod manifest;
 pub mod plan;

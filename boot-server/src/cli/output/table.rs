@@ -1,6 +1,10 @@
 //! Aligned columns.
 
-use protocol::{admin::NodeSummary, telemetry::Progress};
+use protocol::{
+    admin::{NodeHealth, NodeSummary},
+    report::ServiceHealth,
+    telemetry::Progress,
+};
 
 /// `get nodes`.
 pub fn nodes(nodes: &[NodeSummary], wide: bool) -> String {
@@ -10,7 +14,7 @@ pub fn nodes(nodes: &[NodeSummary], wide: bool) -> String {
     let mut rows = vec![vec!["NAME", "STATE", "STEP", "PROGRESS", "CODE", "SILENT"]];
     let cells: Vec<Vec<String>> = nodes.iter().map(|node| row(node, wide)).collect();
     if wide {
-        rows[0].extend(["GEN", "ADDRESS", "NEEDS"]);
+        rows[0].extend(["GEN", "ADDRESS", "HEALTH", "HEARD", "LEADER", "MEMBERS", "VERSIONS", "NEEDS"]);
     }
     rows.extend(cells.iter().map(|row| row.iter().map(String::as_str).collect()));
     align(&rows)
@@ -29,9 +33,33 @@ fn row(node: &NodeSummary, wide: bool) -> Vec<String> {
     ];
     if wide {
         let needs = node.failure.as_ref().map(|failure| first_line(&failure.cause)).or(node.missing.first().cloned());
-        cells.extend([node.generation.to_string(), or_dash(node.address.clone()), or_dash(needs)]);
+        cells.extend([node.generation.to_string(), or_dash(node.address.clone())]);
+        cells.extend(health(node.health.as_ref()).map(or_dash));
+        cells.push(or_dash(needs));
     }
     cells
+}
+
+/// Condition, age, leaders, members and versions.
+fn health(health: Option<&NodeHealth>) -> [Option<String>; 5] {
+    let Some(health) = health else { return Default::default() };
+    let report = health.report.as_ref();
+    let each = |of: fn(&ServiceHealth) -> Option<String>| {
+        let services = report?.services.iter();
+        let told: Vec<String> =
+            services.filter_map(|service| Some(format!("{}={}", service.service, of(service)?))).collect();
+        Some(told.join(","))
+    };
+    let agent = report.map(|report| report.versions.agent.clone()).filter(|agent| !agent.is_empty());
+    let versions = [agent.map(|agent| format!("agent={agent}")), each(|service| service.version.clone())];
+    let versions: Vec<String> = versions.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    [
+        Some(health.condition.to_string()),
+        Some(duration(health.heard_seconds)),
+        each(|service| service.leader.clone()),
+        each(|service| Some(service.members.len().to_string()).filter(|_| !service.members.is_empty())),
+        Some(versions.join(",")),
+    ]
 }
 
 fn first_line(text: &str) -> String {

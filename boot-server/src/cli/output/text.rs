@@ -5,6 +5,7 @@ use crate::install;
 use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
+    report::{JoinOutcome, ReadyReport, Versions},
     telemetry::EventKind,
 };
 use time::macros::format_description;
@@ -20,13 +21,52 @@ pub fn detail(detail: &NodeDetail) -> String {
     });
     let marked = |line: &String| format!("{} {line}", if destroys(line) { "!!" } else { "  " });
     section(&mut text, title.trim(), &detail.plan.iter().map(marked).collect::<Vec<_>>());
-    section(&mut text, "Boot order", &detail.boot_order);
+    section(&mut text, "Health", &health(detail));
+    section(&mut text, "Memberships", &detail.memberships.iter().map(membership).collect::<Vec<_>>());
+    section(&mut text, "Boot order as installed", &detail.boot_order);
+    let found = detail.memberships.last().map_or(&[][..], |report| &report.boot_order);
+    section(&mut text, "Boot order as found", found);
     let steps: Vec<String> = timeline(&detail.events);
     section(&mut text, "Timeline", &steps);
     let history: Vec<String> =
         detail.history.iter().map(|entry| format!("{}  {}: {}", clock(entry.time), entry.actor, entry.text)).collect();
     section(&mut text, "History", &history);
     printable(&text)
+}
+
+fn health(detail: &NodeDetail) -> Vec<String> {
+    let Some(health) = &detail.summary.health else { return vec![] };
+    let mut lines = vec![format!("{}, heard {} ago", health.condition, duration(health.heard_seconds))];
+    for service in health.report.iter().flat_map(|report| &report.services) {
+        let word = if service.healthy { "healthy" } else { "NOT HEALTHY" };
+        let leader = service.leader.as_ref().map_or(String::new(), |leader| format!(", leader {leader}"));
+        let version = service.version.as_ref().map_or(String::new(), |version| format!(", {version}"));
+        let members = service.members.join(", ");
+        lines.push(format!("{:<10} {word}{version}{leader}; members: {members}", service.service));
+        if let Some(failure) = &service.failure {
+            lines.push(format!("           {failure}; what to do: {}", failure.remedy));
+        }
+    }
+    lines
+}
+
+/// How and when the node became a member of a service, and what ran on it.
+fn membership(report: &ReadyReport) -> String {
+    let outcome = match report.outcome {
+        JoinOutcome::Bootstrapped => "founded",
+        JoinOutcome::Joined => "joined",
+        JoinOutcome::AlreadyMember => "was a member",
+    };
+    let version = report.service_version.as_ref().map_or(String::new(), |version| format!(" {version}"));
+    let mut line = format!("{}{version} {outcome} in {:.1} s", report.service, report.join_ms as f64 / 1000.0);
+    let Versions { agent, kernel, system } = &report.versions;
+    let system = system.as_ref().map(ToString::to_string).unwrap_or_default();
+    for (what, text) in [("agent", agent), ("kernel", kernel), ("system", &system)] {
+        if !text.is_empty() {
+            line.push_str(&format!(", {what} {text}"));
+        }
+    }
+    format!("{line}; members: {}", report.members.join(", "))
 }
 
 /// Whether a line of a plan says that something of another owner is lost.
@@ -82,9 +122,6 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
             let serial = disk.serial.as_deref().unwrap_or("no serial");
             fact("Disk:", Some(format!("{} {} {serial}", disk.name, bytes(disk.size))));
         }
-    }
-    if let Some(ready) = &detail.ready {
-        fact("Member of:", Some(format!("{} with {}", ready.service, ready.members.join(", "))));
     }
     fact("Agent memory:", Some(bytes(detail.agent_peak_rss)).filter(|_| detail.agent_peak_rss > 0));
     facts
