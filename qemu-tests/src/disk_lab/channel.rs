@@ -48,7 +48,8 @@ impl Channel {
     /// Sends a script and does not wait for it.
     pub(super) fn send(&mut self, script: &str, input: &[u8], limit: Duration) -> Result<()> {
         let stream = self.reader.get_mut();
-        write!(stream, "{} {} {}\n{script}", limit.as_secs().max(1), script.len(), input.len())?;
+        let request = format!("{} {} {}", limit.as_secs().max(1), script.len(), input.len());
+        write!(stream, "{request:<63}\n{script}")?;
         stream.write_all(input).context("sending a script")
     }
 
