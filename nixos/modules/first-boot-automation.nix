@@ -40,11 +40,7 @@ let
     lib.nameValuePair service.unit {
       inherit (service) description requires;
       wantedBy = [ "multi-user.target" ];
-      # When this fails, the start of what requires it fails as well; each try asks for that again.
-      wants = [
-        "network-online.target"
-      ]
-      ++ map unitOf (lib.filter (other: lib.elem (unitOf service) other.requires) later);
+      wants = [ "network-online.target" ];
       after = [
         "network-online.target"
         "${service.name}.service"
@@ -80,6 +76,8 @@ let
           );
           SuccessExitStatus = 2; # already a member
           Restart = "on-failure";
+          # What requires this waits for the next try. Otherwise it would fail with the first one, and stay so.
+          RestartMode = "direct";
           RestartPreventExitStatus = 3; # the configuration will not get better by itself
           RestartSec = cfg.restartSeconds;
           # A node may wait for its turn as long as it takes.
@@ -90,7 +88,7 @@ let
           # Whether the clock is synchronised is asked with calls that could set it, had the unit CAP_SYS_TIME.
           SystemCallFilter = sandbox.SystemCallFilter ++ [ "adjtimex clock_adjtime" ];
         }
-        # systemd before 254 keeps to RestartSec.
+        # systemd before 254 knows neither these nor RestartMode, and says so.
         // lib.optionalAttrs (cfg.restartMaxSeconds > cfg.restartSeconds) {
           RestartSteps = 5;
           RestartMaxDelaySec = cfg.restartMaxSeconds;

@@ -101,6 +101,7 @@ in
     serviceConfig.Type == "oneshot"
     && serviceConfig.RemainAfterExit
     && serviceConfig.Restart == "on-failure"
+    && serviceConfig.RestartMode == "direct"
     && serviceConfig.SuccessExitStatus == 2
     && serviceConfig.RestartPreventExitStatus == 3
     && serviceConfig.TimeoutStartSec == "infinity"
@@ -114,10 +115,6 @@ in
       (node "control-plane" { restartMaxSeconds = 5; }).systemd.services.etcd-cluster-join.serviceConfig
         ? RestartSteps
     );
-
-  "a join that is tried again asks for what requires it" =
-    lib.elem "flaredb-cluster-join.service" units.chainfire-cluster-join.wants
-    && !lib.elem "iam-initial-setup.service" units.flaredb-cluster-join.wants;
 
   "FlareDB requires Chainfire only where that is joined" =
     (centra "worker" {
