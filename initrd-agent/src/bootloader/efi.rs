@@ -69,6 +69,15 @@ pub fn set_boot_order(esps: &[Esp], policy: BootOrder) -> Result<Ordered> {
     Ok(Ordered { before: descriptions_before, after: descriptions(&after, &options()?) })
 }
 
+/// The boot order as it is, as descriptions; empty where there is none, as on BIOS.
+///
+/// # Errors
+/// `E-BOOT-ORDER` where a variable cannot be read.
+pub fn found() -> Result<Vec<String>> {
+    let order = order()?;
+    if order.is_empty() { Ok(Vec::new()) } else { Ok(descriptions(&order, &options()?)) }
+}
+
 fn descriptions(order: &[u16], options: &BTreeMap<u16, LoadOption>) -> Vec<String> {
     let described =
         |number: &u16| options.get(number).map_or_else(|| format!("Boot{number:04X}"), |one| one.description.clone());

@@ -3,10 +3,12 @@
 
 use super::{
     driver::{self, Call, Driver, Membership, Node, Way, at_one_of, may_go},
+    files::write_atomically,
     peer::{call_failed, excerpt, is_passing},
     retry::{Attempt, retry},
 };
 use hyper::{Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use protocol::{
     Code, Failure,
     cluster::ClusterConfig,
@@ -19,6 +21,9 @@ use protocol::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+
+/// All that has a meaning in a URL (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// This node and its service.
 pub struct AdminApi<'a> {
@@ -63,8 +68,8 @@ impl<'a> AdminApi<'a> {
         }
     }
 
-    async fn remove_once(&self, base: &HttpsUrl) -> Attempt<()> {
-        let url = format!("{base}/admin/member/{}", self.node.config.node_id);
+    async fn remove_once(&self, base: &HttpsUrl, id: &str) -> Attempt<()> {
+        let url = format!("{base}/admin/member/{}", utf8_percent_encode(id, RESERVED));
         match self.node.client.call(Method::DELETE, &url, None::<&()>).await {
             Ok((status, body)) => after_remove(status, &body),
             Err(failure) => call_failed(failure),
@@ -117,11 +122,43 @@ impl<'a> AdminApi<'a> {
         if self.node.way == Way::Bootstrap {
             return Ok(JoinOutcome::Bootstrapped);
         }
+        if let Some(generation) = self.node.replaces {
+            self.replace(generation).await?;
+        }
         let what = "asking a member to add this node";
         retry(self.node.settings.attempts(), what, async || {
             self.node.at_a_member(what, async |base| self.add_once(base).await).await
         })
         .await
+    }
+
+    /// Removes the earlier installation of this node, once: what is listed after that is this one.
+    async fn replace(&self, generation: u64) -> Result<()> {
+        let note = self.node.settings.state_dir.join(format!("replaced-{}", self.node.service));
+        if std::fs::read_to_string(&note).is_ok_and(|text| text.trim() == generation.to_string()) {
+            return Ok(());
+        }
+        let what = "removing the earlier installation of this node";
+        retry(self.node.settings.attempts(), what, async || {
+            self.node.at_a_member(what, async |base| self.remove_stale(base).await).await
+        })
+        .await?;
+        write_atomically(&note, format!("{generation}\n").as_bytes(), 0o644)
+    }
+
+    async fn remove_stale(&self, base: &HttpsUrl) -> Attempt<()> {
+        let list = match self.list(&base.to_string()).await {
+            Ok(list) => list,
+            Err(failure) => return call_failed(failure),
+        };
+        for member in stale(&list, &self.node.config.node_id, &self.raft_addr.to_string()) {
+            tracing::info!("removing {} at {}: an earlier installation of this node", member.id, member.raft_addr);
+            match self.remove_once(base, &member.id).await {
+                Attempt::Done(()) => {}
+                failed => return failed,
+            }
+        }
+        Attempt::Done(())
     }
 
     async fn verified(&self) -> Result<Membership> {
@@ -155,7 +192,7 @@ impl<'a> AdminApi<'a> {
         let elsewhere: Vec<HttpsUrl> = listed.chain(self.node.members.iter().cloned()).collect();
         let what = "asking a member to remove this node";
         retry(self.node.settings.attempts(), what, async || {
-            at_one_of(&elsewhere, what, async |base| self.remove_once(base).await).await
+            at_one_of(&elsewhere, what, async |base| self.remove_once(base, id).await).await
         })
         .await?;
         Ok(true)
@@ -226,6 +263,11 @@ fn raft_addr(config: &ClusterConfig, service: Service, port: u16) -> RaftAddress
     };
     let own = config.flaredb_peers.iter().find(|peer| is_own(&peer.host));
     RaftAddress(SocketAddr::new(address.ip(), own.map_or(port.saturating_add(1), |peer| peer.port)))
+}
+
+/// Whoever has this node's name or address.
+fn stale<'a>(members: &'a [Member], id: &'a str, raft_addr: &'a str) -> impl Iterator<Item = &'a Member> {
+    members.iter().filter(move |member| member.id == id || member.raft_addr == raft_addr)
 }
 
 /// What the answer to `member/add` means.
@@ -344,6 +386,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn only_who_has_this_nodes_name_or_address_is_replaced(ids in proptest::collection::vec("[a-d]", 0..6)) {
+            let members: Vec<_> = ids.iter().map(|id| member(id, "healthy", "")).collect();
+            let gone: Vec<_> = stale(&members, "a", "b:1").map(|member| member.id.as_str()).collect();
+            let wanted: Vec<_> = ids.iter().map(String::as_str).filter(|id| ["a", "b"].contains(id)).collect();
+            prop_assert_eq!(gone, wanted);
+        }
+
         #[test]
         fn a_membership_always_has_this_node_in_it(ids in proptest::collection::vec("[a-c]", 0..5), statuses in "[hd]{5}") {
             let members: Vec<_> = ids.iter().zip(statuses.chars())

@@ -12,7 +12,7 @@ pub fn configured(node: &Node) -> Vec<HttpsUrl> {
 }
 
 /// Each once, in order, without this node itself.
-fn others(node: &Node, urls: impl IntoIterator<Item = HttpsUrl>) -> Vec<HttpsUrl> {
+pub fn others(node: &Node, urls: impl IntoIterator<Item = HttpsUrl>) -> Vec<HttpsUrl> {
     let mut kept = Vec::new();
     for url in urls {
         if !node.is_own(&url) && !kept.contains(&url) {

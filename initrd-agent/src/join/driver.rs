@@ -30,6 +30,8 @@ pub struct Node {
     pub entered: bool,
     /// Members that may take this node in, the best first.
     pub members: Vec<HttpsUrl>,
+    /// An earlier installation of this node may still be listed, and is removed first; the generation of this one.
+    pub replaces: Option<u64>,
     /// Where the node's certificates are.
     pub tls: super::credentials::Paths,
     /// Calls with them.

@@ -2,9 +2,15 @@
 
 use super::{
     driver::{Membership, Node, driver},
+    report::Link,
     retry::{Attempt, retry},
+    system,
 };
-use protocol::{failure::Result, report::ServiceHealth};
+use protocol::{
+    Timestamp,
+    failure::Result,
+    report::{HealthReport, ServiceHealth},
+};
 use serde::Serialize;
 
 /// What is printed: one JSON object.
@@ -16,6 +22,23 @@ pub struct Health {
     pub node: String,
     /// One entry each.
     pub services: Vec<ServiceHealth>,
+}
+
+impl Health {
+    /// Tells the boot-server; that it does not hear is no finding about the services.
+    pub async fn report(&self, link: &Link) {
+        let report = HealthReport {
+            generation: link.marker.generation,
+            time: Timestamp::now_utc(),
+            boot_id: system::boot_id(),
+            healthy: self.healthy,
+            services: self.services.clone(),
+            versions: system::versions(),
+        };
+        if let Err(failure) = link.health(&report).await {
+            eprintln!("reporting the health: {failure}");
+        }
+    }
 }
 
 /// Polls one service until it is healthy or the time is over.

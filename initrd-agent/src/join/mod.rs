@@ -3,6 +3,7 @@
 //! [`join`] is the table of contents. What differs between services is behind [`driver::Driver`].
 
 mod admin_api;
+mod arbiter;
 pub mod cli;
 mod credentials;
 mod discovery;
@@ -18,14 +19,15 @@ mod peer;
 mod preflight;
 mod report;
 mod retry;
+mod system;
 
+use arbiter::{Arbiter, Lease, keeping};
 use credentials::Credentials;
 use driver::{Driver, Membership, Node, driver};
 use protocol::{
     Code, Failure, Timestamp,
-    encoding::Sha256,
     failure::Result,
-    report::{JoinOutcome, ReadyReport, Versions},
+    report::{JoinOutcome, ReadyReport},
     service::Service,
     step::Step,
 };
@@ -38,24 +40,24 @@ use std::time::Instant;
 /// # Errors
 /// That of the step that failed; it has been logged and reported.
 async fn join(
-    node: &Node,
+    mut node: Node,
     awaits: &[Service],
     credentials: &Credentials,
+    arbiter: Option<&Arbiter>,
     reporter: &mut Reporter,
 ) -> Result<Option<JoinOutcome>> {
-    let (service, settings) = (node.service, &node.settings);
-    if let Some((_, marker)) = markers::find(&settings.state_dir, service)? {
+    let service = node.service;
+    if let Some((_, marker)) = markers::find(&node.settings.state_dir, service)? {
         tracing::info!("nothing to do: {} exists", marker.display());
-        reporter.deliver(settings, service).await;
+        reporter.deliver(&node.settings, service).await;
         return Ok(None);
     }
     let start = Instant::now();
-    let driver = driver(node)?;
-    reporter.step(Step::Preflight, preflight::check(node, credentials), String::clone).await?;
-    let outcome = reporter.step(Step::Join, enter(&*driver, node), |outcome| words(*outcome)).await?;
-    let membership = reporter.step(Step::Ready, verified(&*driver, node), describe).await?;
+    let checked = prepared(&mut node, credentials, arbiter);
+    let (lease, _) = reporter.step(Step::Preflight, checked, |(_, said)| said.clone()).await?;
+    let (outcome, membership) = keeping(arbiter, lease, entered(&node, reporter)).await?;
     let join_ms = start.elapsed().as_millis() as u64;
-    let kept = reporter.keep(settings, service, |marker| ReadyReport {
+    let kept = reporter.keep(&node.settings, service, |marker| ReadyReport {
         run: marker.run.clone(),
         generation: marker.generation,
         service: service.name().to_owned(),
@@ -63,17 +65,35 @@ async fn join(
         join_ms,
         members: membership.members.clone(),
         service_version: membership.version.clone(),
-        boot_id: boot_id(),
+        boot_id: system::boot_id(),
         awaits: awaits.to_vec(),
-        versions: Versions::default(),
-        boot_order: Vec::new(),
+        versions: system::versions(),
+        boot_order: system::boot_order(),
     });
     if let Err(failure) = kept {
         tracing::warn!(code = failure.code.as_str(), "the report cannot be kept: {}", failure.cause);
     }
-    markers::write(&settings.state_dir, service, markers::Kind::of(node.way), Timestamp::now_utc())?;
-    reporter.deliver(settings, service).await;
+    markers::write(&node.settings.state_dir, service, markers::Kind::of(node.way), Timestamp::now_utc())?;
+    reporter.deliver(&node.settings, service).await;
     Ok(Some(outcome))
+}
+
+/// What must hold before anything is started: on this node, with the arbiter, at a member.
+async fn prepared(node: &mut Node, credentials: &Credentials, arbiter: Option<&Arbiter>) -> Result<(Lease, String)> {
+    preflight::check(node, credentials).await?;
+    let lease = match arbiter {
+        Some(arbiter) => arbiter.turn(node).await,
+        None => None,
+    };
+    Ok((lease, keeping(arbiter, lease, preflight::reach(node)).await?))
+}
+
+/// The way in, and a look from inside.
+async fn entered(node: &Node, reporter: &mut Reporter) -> Result<(JoinOutcome, Membership)> {
+    let driver = driver(node)?;
+    let outcome = reporter.step(Step::Join, enter(&*driver, node), |outcome| words(*outcome)).await?;
+    let membership = reporter.step(Step::Ready, verified(&*driver, node), describe).await?;
+    Ok((outcome, membership))
 }
 
 /// Prepare, wait for the service on this node, be taken in.
@@ -119,8 +139,4 @@ fn words(outcome: JoinOutcome) -> String {
 fn describe(membership: &Membership) -> String {
     let leader = membership.leader.as_deref().unwrap_or("unknown");
     format!("{} members ({}), leader {leader}", membership.members.len(), membership.members.join(", "))
-}
-
-fn boot_id() -> Option<Sha256> {
-    std::fs::read("/proc/sys/kernel/random/boot_id").ok().map(|bytes| Sha256::of(&bytes))
 }

@@ -16,11 +16,11 @@ use std::{
     path::Path,
 };
 
-/// Runs every check; says what it found.
+/// Runs every check on this node.
 ///
 /// # Errors
-/// `E-PREFLIGHT`, `E-NO-SPACE`, `E-TLS`, `E-CLUSTER-UNREACHABLE` with what to mend.
-pub async fn check(node: &Node, credentials: &Credentials) -> Result<String> {
+/// `E-PREFLIGHT`, `E-NO-SPACE` with what to mend.
+pub async fn check(node: &Node, credentials: &Credentials) -> Result<()> {
     let address = node.config.address();
     if let Some(warning) = credentials::judge(credentials, address, Timestamp::now_utc())? {
         tracing::warn!("{warning}");
@@ -33,22 +33,26 @@ pub async fn check(node: &Node, credentials: &Credentials) -> Result<String> {
     for folder in [&node.settings.state_dir, &node.settings.data_dir] {
         check_space(folder, node.settings.least_free)?;
     }
-    match node.way {
-        Way::Bootstrap => Ok("certificate, address and disk space are fine".to_owned()),
-        Way::Join => {
-            let attempts = node.settings.attempts();
-            let what = "reaching the leader";
-            let answers = retry(attempts, what, async || {
-                node.at_a_member(what, async |url| match node.client.reach(url.peer()).await {
-                    Ok(()) => Attempt::Done(url.clone()),
-                    Err(failure) => call_failed(failure),
-                })
-                .await
-            })
-            .await?;
-            Ok(format!("certificate, address and disk space are fine; {answers} answers"))
-        }
+    Ok(())
+}
+
+/// Finds a member that answers, where one is needed; says what was found.
+///
+/// # Errors
+/// `E-TLS`, `E-CLUSTER-UNREACHABLE` with what to mend.
+pub async fn reach(node: &Node) -> Result<String> {
+    if node.way == Way::Bootstrap {
+        return Ok("certificate, address and disk space are fine".to_owned());
     }
+    let what = "reaching the leader";
+    let answers = retry(node.settings.attempts(), what, async || {
+        node.at_a_member(what, async |url| match node.client.reach(url.peer()).await {
+            Ok(()) => Attempt::Done(url.clone()),
+            Err(failure) => call_failed(failure),
+        })
+        .await
+    });
+    Ok(format!("certificate, address and disk space are fine; {} answers", answers.await?))
 }
 
 /// A service bound to an address that this node does not have would never be healthy.

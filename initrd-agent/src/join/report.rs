@@ -8,11 +8,12 @@ use crate::http::{Client, Identity, Trust};
 use hyper::Method;
 use protocol::{
     Code, Failure, Timestamp,
+    arbiter::{Turn, TurnRequest},
     failure::{OrFail, Result},
     marker::InstallMarker,
     names::RunId,
     parse,
-    report::ReadyReport,
+    report::{HealthReport, ReadyReport},
     service::Service,
     step::Step,
     telemetry::{Event, EventKind, Telemetry, TelemetryAck},
@@ -29,6 +30,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The boot-server that installed this node.
+#[derive(Clone)]
 pub struct Link {
     client: Client,
     /// What the installer left.
@@ -74,6 +76,22 @@ impl Link {
 
     async fn ready(&self, report: &ReadyReport) -> Result<()> {
         self.post::<serde_json::Value>("node/ready", report).await.map(drop)
+    }
+
+    /// Asks for this node's turn.
+    ///
+    /// # Errors
+    /// Those of the call, the server's own among them.
+    pub async fn turn(&self, request: &TurnRequest) -> Result<Turn> {
+        self.post("node/turn", request).await
+    }
+
+    /// Tells how the services of this node are.
+    ///
+    /// # Errors
+    /// As [`Link::turn`].
+    pub async fn health(&self, report: &HealthReport) -> Result<()> {
+        self.post::<serde_json::Value>("node/health", report).await.map(drop)
     }
 
     async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T> {

@@ -86,7 +86,7 @@ pub async fn retry<T>(backoff: Backoff, what: &str, mut attempt: impl AsyncFnMut
 }
 
 /// A number in 0..1 from the standard library's per-process randomness.
-fn chance() -> f64 {
+pub fn chance() -> f64 {
     (RandomState::new().build_hasher().finish() >> 11) as f64 / (1u64 << 53) as f64
 }
 

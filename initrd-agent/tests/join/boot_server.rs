@@ -8,24 +8,27 @@ use crate::{
 use protocol::{
     encoding::Sha256,
     marker::{InstallMarker, MarkerState},
+    report::HealthReport,
     step::Step,
     telemetry::{EventKind, Telemetry},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 const QUICK: [&str; 2] = ["--retry-base", "20"];
+const MORE: [&str; 6] = ["--retry-base", "20", "--then", "flaredb", "--then", "iam"];
 
 /// A chainfire founder, the shortest way to a member, and the peer that plays its service.
 fn founder(ca: &Ca, server_port: u16) -> (Node, Peer) {
     let local = Peer::start(ca, |_| Reply::Json(200, json!({"status": "healthy", "members": []})));
     let mut node = Node::founder(ca, "n1");
     node.port = local.port;
+    node.config["flaredb_peers"] = json!(["127.0.0.1:2480"]);
     install_marker(ca, &node, server_port);
     (node, local)
 }
 
-fn install_marker(ca: &Ca, node: &Node, port: u16) {
+pub fn install_marker(ca: &Ca, node: &Node, port: u16) {
     let marker = InstallMarker {
         node: "n1".parse().unwrap(),
         generation: 7,
@@ -39,7 +42,19 @@ fn install_marker(ca: &Ca, node: &Node, port: u16) {
     fs::write(node.path("install.json"), serde_json::to_vec(&marker).unwrap()).unwrap();
 }
 
+/// Has every node found its cluster.
+fn founds(request: &Request) -> Reply {
+    if request.line.starts_with("POST /v1/node/turn") {
+        assert_eq!((&request.body["service"], &request.body["generation"]), (&json!("chainfire"), &json!(7)));
+        return Reply::Json(200, json!({"turn": "found", "peers": ["127.0.0.1:2380"]}));
+    }
+    Reply::Json(503, json!({}))
+}
+
 fn acknowledges(request: &Request) -> Reply {
+    if request.line.starts_with("POST /v1/node/turn") {
+        return founds(request);
+    }
     if request.line.starts_with("POST /v1/node/ready") {
         return Reply::Json(200, json!({}));
     }
@@ -68,6 +83,8 @@ fn assert_complete(reports: &[Telemetry], ready: &[Value]) {
     let last = ready.last().unwrap();
     assert_eq!((&last["run"], &last["generation"]), (&json!("run-1"), &json!(7)));
     assert_eq!((&last["service"], &last["outcome"]), (&json!("chainfire"), &json!("bootstrapped")));
+    assert_eq!((&last["awaits"], &last["boot_order"]), (&json!(["flaredb", "iam"]), &json!([])));
+    assert_eq!(last["versions"]["agent"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
@@ -75,16 +92,17 @@ fn every_step_and_the_readiness_reach_the_server_with_the_nodes_certificate() {
     let ca = Ca::new("centra");
     let server = Peer::start(&ca, acknowledges);
     let (node, _local) = founder(&ca, server.port);
-    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    assert_eq!(node.join("chainfire", &MORE).code, Some(0));
     assert_complete(&telemetry(&server), &server.bodies("POST /v1/node/ready"));
     assert!(!is_kept(&node));
 }
 
 #[test]
-fn a_node_joins_without_its_server_and_reports_when_the_unit_starts_next() {
+fn what_the_server_does_not_take_is_reported_when_the_unit_starts_next() {
     let ca = Ca::new("centra");
-    let (node, local) = founder(&ca, free_port());
-    let alone = node.join("chainfire", &QUICK);
+    let deaf = Peer::start(&ca, founds);
+    let (node, local) = founder(&ca, deaf.port);
+    let alone = node.join("chainfire", &MORE);
     assert_eq!(alone.code, Some(0));
     assert!(alone.says("WARN", "is kept") && is_kept(&node) && node.has_marker(".chainfire-initialized"));
 
@@ -95,23 +113,48 @@ fn a_node_joins_without_its_server_and_reports_when_the_unit_starts_next() {
     assert_complete(&telemetry(&server), &server.bodies("POST /v1/node/ready"));
     assert_eq!(local.bodies("").len(), polls, "the report alone is repeated");
     assert!(!is_kept(&node));
+    assert!(server.bodies("POST /v1/node/turn").is_empty(), "who is in needs no turn");
 }
 
 #[test]
-fn a_server_with_another_ca_gets_no_report_and_the_node_joins_all_the_same() {
+fn a_server_with_another_ca_is_not_listened_to_and_gets_no_report() {
     let ca = Ca::new("centra");
     let server = Peer::start(&Ca::new("rogue"), acknowledges);
     let (node, _local) = founder(&ca, server.port);
-    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    let waiting = node.join_for(Duration::from_secs(1), "chainfire", &QUICK);
+    assert_eq!(waiting.code, None, "it waits");
+    assert!(waiting.says("WARN", "waiting for the boot-server's word"));
+    assert!(!node.has_marker(".chainfire-initialized"));
+    // The way on where the boot-server is lost.
+    assert_eq!(node.join("chainfire", &["--retry-base", "20", "--no-arbiter"]).code, Some(0));
     assert!(server.bodies("").is_empty() && is_kept(&node));
+}
+
+#[test]
+fn the_health_check_tells_the_server_and_does_not_mind_its_absence() {
+    let ca = Ca::new("centra");
+    let server = Peer::start(&ca, acknowledges);
+    let (node, _local) = founder(&ca, server.port);
+    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    let check = node.health_check(&["--timeout", "1"]);
+    // The local service lists nobody, not even itself.
+    assert_eq!((check.code, &check.lines[0]["healthy"]), (Some(1), &json!(false)));
+    let report: HealthReport = serde_json::from_value(server.bodies("POST /v1/node/health")[0].clone()).unwrap();
+    assert_eq!((report.generation, report.healthy, report.services[0].healthy), (7, false, false));
+    assert!(report.services[0].failure.as_ref().unwrap().cause.contains("not in the member list"));
+    assert!(!report.versions.agent.is_empty() && !report.versions.kernel.is_empty());
+    install_marker(&ca, &node, free_port());
+    assert_eq!(node.health_check(&["--timeout", "1"]).lines[0]["services"][0]["service"], "chainfire");
 }
 
 #[test]
 fn a_failed_step_is_reported_with_its_code() {
     let ca = Ca::new("centra");
-    let server = Peer::start(&ca, acknowledges);
+    let server = Peer::start(&ca, |request| match request.line.starts_with("POST /v1/node/turn") {
+        true => Reply::Json(200, json!({"turn": "join", "members": [], "replaces": false, "lease_seconds": 60})),
+        false => acknowledges(request),
+    });
     let (mut node, _local) = founder(&ca, server.port);
-    node.config["bootstrap"] = json!(false);
     node.config["leader_url"] = json!(format!("https://127.0.0.1:{}", free_port()));
     assert_eq!(node.join("chainfire", &["--retry-base", "20", "--attempts", "1"]).code, Some(1));
     let reports = telemetry(&server);

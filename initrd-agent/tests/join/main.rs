@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
 
 mod admin_api;
+mod arbiter;
 mod boot_server;
 mod certificates;
 mod configuration;

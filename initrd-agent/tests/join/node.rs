@@ -94,6 +94,14 @@ impl Node {
         child.wait().unwrap().success()
     }
 
+    /// The agent is killed after a while, and what it said by then.
+    pub fn join_for(&self, while_: Duration, service: &str, options: &[&str]) -> Run {
+        let mut child = self.join_command(service, options).stdout(Stdio::piped()).spawn().unwrap();
+        thread::sleep(while_);
+        child.kill().unwrap();
+        self.judge(child.wait_with_output().unwrap())
+    }
+
     /// Another verb of the cluster.
     pub fn run_verb(&self, verb: &str, options: &[&str]) -> Run {
         self.run(self.agent(&[verb], options))
@@ -112,10 +120,8 @@ impl Node {
     }
 
     fn join_command(&self, service: &str, options: &[&str]) -> Command {
-        let marker = self.path("install.json").display().to_string();
         let mut all = options.to_vec();
-        let defaults =
-            [["--install-marker", &marker], ["--retry-base", "300"], ["--health-timeout", "60"], ["--least-free", "1"]];
+        let defaults = [["--retry-base", "300"], ["--health-timeout", "60"], ["--least-free", "1"]];
         for [name, value] in defaults.iter().filter(|[name, _]| !options.contains(name)) {
             all.extend([name, value]);
         }
@@ -129,12 +135,16 @@ impl Node {
         for (name, folder) in [("--secrets-dir", "secrets"), ("--state-dir", "state"), ("--data-dir", "data")] {
             command.arg(name).arg(self.path(folder));
         }
+        command.arg("--install-marker").arg(self.path("install.json"));
         command.args(["--port", &self.port.to_string()]).args(options);
         command
     }
 
     fn run(&self, mut command: Command) -> Run {
-        let Output { status, stdout, stderr } = command.output().unwrap();
+        self.judge(command.output().unwrap())
+    }
+
+    fn judge(&self, Output { status, stdout, stderr }: Output) -> Run {
         let text = String::from_utf8(stdout).unwrap();
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         let stderr = String::from_utf8_lossy(&stderr);

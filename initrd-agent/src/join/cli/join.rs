@@ -3,6 +3,7 @@
 use super::{BAD_CONFIGURATION, Common, block_on, exit_code, log_failure, service};
 use crate::join::{
     self as joining,
+    arbiter::Arbiter,
     driver::{Way, decide},
     log::Log,
     report::{Link, Reporter},
@@ -37,6 +38,9 @@ pub struct JoinArgs {
     /// How long the service on this node may take to become healthy
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     health_timeout: u64,
+    /// Enter by the configuration alone, though a boot-server installed this node: for when that is lost
+    #[arg(long)]
+    no_arbiter: bool,
     /// Least free space for the state and the data
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     least_free: u64,
@@ -93,12 +97,9 @@ async fn joined(
     settings.health_timeout = Duration::from_secs(args.health_timeout);
     settings.least_free = args.least_free << 20;
     let (node, credentials) = args.common.node(service, config, settings)?;
-    // A boot-server that cannot be spoken to is no reason not to join.
-    let link = Link::open(&args.common.install_marker, credentials.identity.clone()).unwrap_or_else(|failure| {
-        tracing::warn!(code = failure.code.as_str(), "joining without reports: {}", failure.cause);
-        None
-    });
-    joining::join(&node, awaits, &credentials, &mut Reporter::new(log, link)).await
+    let link = Link::open(&args.common.install_marker, credentials.identity.clone())?;
+    let arbiter = link.as_ref().filter(|_| !args.no_arbiter).and_then(|link| Arbiter::new(link, service));
+    joining::join(node, awaits, &credentials, arbiter.as_ref(), &mut Reporter::new(log, link)).await
 }
 
 fn decided(args: &JoinArgs) -> u8 {

@@ -70,6 +70,10 @@ impl<'a> Etcd<'a> {
     async fn announce(&self) -> Result<()> {
         let attempts = self.node.settings.attempts();
         let data = self.data()?;
+        // With data or etcd.env the listed member is this installation.
+        if self.node.replaces.is_some() && data == Data::None && !env_file(self.node).exists() {
+            self.replace().await?;
+        }
         let what = "announcing this node to the cluster";
         let expected = retry(attempts, what, async || {
             self.node.at_a_member(what, async |base| self.announce_at(&self.member(base), data).await).await
@@ -78,6 +82,31 @@ impl<'a> Etcd<'a> {
             Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)),
             None => Ok(()),
         }
+    }
+
+    /// Removes the earlier installation of this node, whose data is gone.
+    async fn replace(&self) -> Result<()> {
+        let what = "removing the earlier installation of this node";
+        retry(self.node.settings.attempts(), what, async || {
+            self.node.at_a_member(what, async |base| self.remove_stale(&self.member(base)).await).await
+        })
+        .await
+    }
+
+    async fn remove_stale(&self, api: &Api<'_>) -> Attempt<()> {
+        let members = match api.members().await {
+            Ok(members) => members,
+            Err(failure) => return look_failed(failure),
+        };
+        for member in plan::stale(&members, &self.us, &self.node.config) {
+            let (id, urls) = (member.id, &member.peer_urls);
+            tracing::info!("removing {id:x} {} at {urls:?}: an earlier installation of this node", member.name);
+            match self.remove_at(api, id).await {
+                Attempt::Done(()) => {}
+                failed => return failed,
+            }
+        }
+        Attempt::Done(())
     }
 
     /// One attempt; the member list where this node has not started yet.

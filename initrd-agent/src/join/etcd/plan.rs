@@ -114,6 +114,17 @@ pub fn standing(members: &[Member], us: &Identity, data: Data, data_dir: &Path) 
     }
 }
 
+/// The members that an earlier installation of this node has left: by its address or name, as a joiner or a founder.
+pub fn stale<'a>(members: &'a [Member], us: &Identity, config: &ClusterConfig) -> Vec<&'a Member> {
+    let founder = identity(config, Way::Bootstrap).ok();
+    let is_ours = |member: &&Member| {
+        [Some(us), founder.as_ref()].into_iter().flatten().any(|known| {
+            member.peer_urls.contains(&known.peer_url) || (!member.name.is_empty() && member.name == known.name)
+        })
+    };
+    members.iter().filter(is_ours).collect()
+}
+
 /// The failure for a data folder that is not this member's.
 pub fn leftover(data_dir: &Path, why: &str) -> Failure {
     Failure::new(
