@@ -25,7 +25,7 @@ verify_units() {
   jq -r 'keys[]' "$state/units.json" | while read -r unit; do
     jq -r --arg unit "$unit" '.[$unit]' "$state/units.json" >"$units/$unit"
   done
-  if [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -lt 254 ]; then
+  if [ "$(systemd-analyze --version | awk 'NR == 1 { print $2 }')" -lt 254 ]; then
     sed -i -E '/^Restart(Mode|Steps|MaxDelaySec)=/d' "$units"/*.service
   fi
   SYSTEMD_UNIT_PATH="$units:" systemd-analyze verify --recursive-errors=no --man=no "$units"/*

@@ -35,7 +35,11 @@ let
     let
       previous = lib.optional (index > 0) (unitOf (lib.elemAt services (index - 1)));
       later = lib.drop (index + 1) services;
-      next = map unitOf (lib.take 1 later) ++ lib.optional (later == [ ] && cfg.enableHealthCheck) "cluster-health-check.service";
+      next =
+        if later != [ ] then
+          [ (unitOf (lib.head later)) ]
+        else
+          lib.optional cfg.enableHealthCheck "cluster-health-check.service";
     in
     lib.nameValuePair service.unit {
       inherit (service) description requires;
@@ -221,7 +225,7 @@ in
         assertion =
           cfg.enableHealthCheck && lib.length services > 1
           -> lib.all (service: service.port == service.usualPort) services;
-        message = "services.first-boot-automation.enableHealthCheck: where there are several services, it looks at their usual ports only";
+        message = "services.first-boot-automation.enableHealthCheck: it looks at several services on their usual ports only";
       }
     ];
 

@@ -214,6 +214,25 @@ in
     ]
     && (open { openFirewall = false; }).allowedTCPPorts == [ ];
 
+  "the Raft ports are those that the other members are told" =
+    (node "control-plane" {
+      clusterConfig = founder // {
+        raft_addr = "[fd00::10]:12380";
+      };
+    }).networking.firewall.allowedTCPPorts == [
+      2379
+      12380
+    ]
+    &&
+      (centra "worker" {
+        enableChainfire = false;
+        enableFlareDB = true;
+        flaredbPort = 3479;
+      }).networking.firewall.allowedTCPPorts == [
+        3479
+        3480
+      ];
+
   "the ports are open for the cluster's networks alone where it names some" =
     let
       firewall = open {

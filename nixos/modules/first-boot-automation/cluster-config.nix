@@ -91,7 +91,7 @@ in
         }
       );
       default = null;
-      description = "What lib.mkNode makes the node's cluster-config.json of; nothing in the system depends on it but the firewall.";
+      description = "What lib.mkNode makes the node's cluster-config.json of. In the system only the firewall depends on it.";
     };
   };
 
@@ -103,7 +103,7 @@ in
       }
       {
         assertion = given.bootstrap && cfg.enableFlareDB -> given.flaredb_peers != [ ];
-        message = "services.first-boot-automation.clusterConfig.flaredb_peers: a founder with FlareDB needs all founders";
+        message = "services.first-boot-automation.clusterConfig.flaredb_peers: a founder needs all founders";
       }
     ];
   };

@@ -16,8 +16,11 @@ let
     ) "${family} saddr { ${lib.concatStringsSep ", " networks} } tcp dport { ${listed} } accept\n";
   iptablesRule =
     network:
+    let
+      iptables = if isV6 network then "ip6tables" else "iptables";
+    in
     lib.optionalString (config.networking.enableIPv6 || !isV6 network) ''
-      ${if isV6 network then "ip6tables" else "iptables"} -w -A nixos-fw -p tcp -s ${network} -m multiport --dports ${listed} -j nixos-fw-accept
+      ${iptables} -w -A nixos-fw -p tcp -s ${network} -m multiport --dports ${listed} -j nixos-fw-accept
     '';
   nftables = config.networking.nftables.enable;
 in

@@ -3,6 +3,12 @@
 let
   cfg = config.services.first-boot-automation;
   portOf = service: option: default: config.services.${service}.${option} or default;
+  # etcd's and Chainfire's.
+  raftPort =
+    if cfg.clusterConfig == null then
+      2380
+    else
+      lib.toInt (lib.last (lib.splitString ":" cfg.clusterConfig.raft_addr));
 in
 lib.filter (service: service.enable) [
   {
@@ -13,7 +19,7 @@ lib.filter (service: service.enable) [
     port = cfg.etcdPort;
     usualPort = 2379; # what the agent takes where it is told nothing
     # For the other members.
-    clusterPorts = [ 2380 ];
+    clusterPorts = [ raftPort ];
     requires = [ ];
   }
   {
@@ -24,7 +30,7 @@ lib.filter (service: service.enable) [
     port = cfg.chainfirePort;
     usualPort = 2379;
     clusterPorts = [
-      (portOf "chainfire" "raftPort" 2380)
+      raftPort
       (portOf "chainfire" "gossipPort" 2381)
     ];
     requires = [ ];
@@ -36,7 +42,7 @@ lib.filter (service: service.enable) [
     enable = cfg.enableFlareDB;
     port = cfg.flaredbPort;
     usualPort = 2479;
-    clusterPorts = [ (portOf "flaredb" "raftPort" 2480) ];
+    clusterPorts = [ (portOf "flaredb" "raftPort" (cfg.flaredbPort + 1)) ];
     requires = lib.optional cfg.enableChainfire "chainfire-cluster-join.service";
   }
   {
