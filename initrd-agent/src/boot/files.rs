@@ -2,15 +2,16 @@
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2, renameat},
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, renameat},
     sys::stat::{Mode, fchmod, mkdirat},
-    unistd::{fsync, write},
+    unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat, write},
 };
 use protocol::{
     Code, Failure, Timestamp,
     failure::OrFail,
     failure::Result,
     marker::{InstallMarker, MARKER_PATH},
+    names::NodeName,
     spec::FileSpec,
 };
 use std::{
@@ -48,6 +49,30 @@ pub fn write_all(root: &Path, files: &[FileSpec]) -> Result<()> {
 /// # Errors
 /// As [`write_all`].
 pub fn write_file(root: &Path, path: &str, mode: u32, content: &[u8]) -> Result<()> {
+    place(root, path, |folder| {
+        let how = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(folder, TEMPORARY, how, Mode::from_bits_truncate(0o600))?;
+        let mut rest = content;
+        while !rest.is_empty() {
+            let written = write(&file, rest)?;
+            rest = &rest[written..];
+        }
+        fchmod(&file, Mode::from_bits_truncate(mode))?;
+        fsync(&file)
+    })
+}
+
+/// Makes a symbolic link below `root`, in the place of whatever file has its name.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_link(root: &Path, path: &str, target: &str) -> Result<()> {
+    place(root, path, |folder| symlinkat(target, folder, TEMPORARY))
+}
+
+/// Makes the folders of `path` below `root`, has the last of them get something under the temporary name, and gives
+/// that its own.
+fn place(root: &Path, path: &str, make: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> Result<()> {
     let writing = |error: Errno| {
         let code = match error {
             Errno::ENOSPC | Errno::EDQUOT => Code::NoSpace,
@@ -68,18 +93,36 @@ pub fn write_file(root: &Path, path: &str, mode: u32, content: &[u8]) -> Result<
         so_far.push('/');
         folder = open_folder(&folder, part, private).map_err(writing)?;
     }
-    // A leftover of an attempt before this one is overwritten; a link is not followed.
-    let how = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = nix::fcntl::openat(&folder, TEMPORARY, how, Mode::from_bits_truncate(0o600)).map_err(writing)?;
-    let mut rest = content;
-    while !rest.is_empty() {
-        let written = write(&file, rest).map_err(writing)?;
-        rest = &rest[written..];
+    // A leftover of an attempt before this one.
+    match unlinkat(&folder, TEMPORARY, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(error) => return Err(writing(error)),
     }
-    fchmod(&file, Mode::from_bits_truncate(mode)).map_err(writing)?;
-    fsync(&file).map_err(writing)?;
+    make(&folder).map_err(writing)?;
     renameat(&folder, TEMPORARY, &folder, *name).map_err(writing)?;
     fsync(&folder).map_err(writing)
+}
+
+/// Writes a half of the node's own pair (`crt`, `key`) under the node's name, and links `node.crt` or `node.key` to it.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_own(root: &Path, node: &NodeName, half: &str, mode: u32, content: &[u8]) -> Result<()> {
+    let path = own_path(node, half);
+    write_file(root, &format!("/{path}"), mode, content)?;
+    let common = format!("{SECRETS}/node.{half}");
+    if path == common {
+        return Ok(());
+    }
+    let name = path.strip_prefix(SECRETS).unwrap_or(&path).trim_start_matches('/');
+    write_link(root, &format!("/{common}"), name)
+}
+
+/// Where a half of the node's own pair is, below the root.
+pub fn own_path(node: &NodeName, half: &str) -> String {
+    // ca.crt is the CA's.
+    let stem = if node.as_str() == "ca" { "node" } else { node.as_str() };
+    format!("{SECRETS}/{stem}.{half}")
 }
 
 /// The parts of an absolute path without `.` and `..`.
@@ -156,6 +199,28 @@ mod tests {
             assert_eq!(failure.code, Code::Input, "{path}: {failure}");
         }
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_nodes_pair_has_the_nodes_name_and_a_common_one() {
+        let root = tempfile::tempdir().unwrap();
+        let secrets = root.path().join(SECRETS);
+        let write = |node: &str, content: &[u8]| write_own(root.path(), &node.parse().unwrap(), "key", 0o600, content);
+        fs::create_dir_all(&secrets).unwrap();
+        fs::write(secrets.join("node.key"), "of an older agent").unwrap();
+        std::os::unix::fs::symlink("interrupted", secrets.join(TEMPORARY)).unwrap();
+        for content in [b"one", b"two"] {
+            write("node-01", content).unwrap();
+            assert_eq!(fs::read(secrets.join("node.key")).unwrap(), content);
+        }
+        assert_eq!(fs::read_link(secrets.join("node.key")).unwrap(), Path::new("node-01.key"));
+        assert_eq!(fs::metadata(secrets.join("node-01.key")).unwrap().permissions().mode() & 0o7777, 0o600);
+        // No link to itself, and none that hides the CA.
+        for name in ["node", "ca"] {
+            write(name, b"three").unwrap();
+            assert!(fs::symlink_metadata(secrets.join("node.key")).unwrap().is_file());
+            assert!(!secrets.join("ca.key").exists());
+        }
     }
 
     #[test]

@@ -172,7 +172,7 @@ async fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan:
     let opened = apply::apply(plan, &keys, root, &progress)?;
     let mounted = Mounted::mount(plan, opened, root)?;
     // From here on a power cut leads back to this disk: with its key the node is known again at once.
-    write_key(root, machine)?;
+    write_key(root, machine, manifest)?;
     let marker = marker(run, machine, manifest, MarkerState::Installing);
     files::write_marker(root, &marker)?;
     if let Some(mountpoint) = plan.readable_without_tools() {
@@ -206,7 +206,7 @@ fn resumed(machine: &Machine, manifest: &Verified, plan: &Plan, keys: &Keys) -> 
     };
     match trace_of_install::read_marker(root).filter(|marker| marker.node == manifest.node) {
         Some(marker) if marker.generation == manifest.generation && marker.state == MarkerState::Installing => {
-            write_key(root, machine)?;
+            write_key(root, machine, manifest)?;
             Ok(Some(mounted))
         }
         Some(marker) if marker.generation >= manifest.generation && marker.state == MarkerState::Installed => {
@@ -218,9 +218,8 @@ fn resumed(machine: &Machine, manifest: &Verified, plan: &Plan, keys: &Keys) -> 
     }
 }
 
-fn write_key(root: &Path, machine: &Machine) -> Result<()> {
-    let path = format!("/{}", trace_of_install::KEY_PATH);
-    files::write_file(root, &path, 0o400, machine.identity.key_pem().as_bytes())
+fn write_key(root: &Path, machine: &Machine, manifest: &Verified) -> Result<()> {
+    files::write_own(root, &manifest.node, "key", 0o600, machine.identity.key_pem().as_bytes())
 }
 
 fn marker(run: &Run, machine: &Machine, manifest: &Verified, state: MarkerState) -> InstallMarker {
@@ -246,11 +245,12 @@ async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Res
     for files in [&manifest.files, &own, &kept] {
         files::write_all(root, files)?;
     }
-    let count = manifest.files.len() + own.len();
+    files::write_own(root, &manifest.node, "crt", 0o644, machine.certificate.as_bytes())?;
+    let count = manifest.files.len() + own.len() + 1;
     Ok(((), format!("{count} files, {} secrets", kept.len())))
 }
 
-/// The marker of NixOS, and the node's certificate for the first boot.
+/// The marker of NixOS, and the CA of the node's certificate for the first boot.
 fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
     let unreadable = || "reading the node's certificate";
     let blocks: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(machine.certificate.as_bytes())
@@ -259,11 +259,7 @@ fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
     let ca = blocks.last().map(|ca| pem("CERTIFICATE", ca)).unwrap_or_default();
     let file =
         |path: &str, mode: &str, content: String| FileSpec { path: path.to_owned(), mode: mode.to_owned(), content };
-    Ok(vec![
-        file("/etc/NIXOS", "0644", String::new()),
-        file("/etc/nixos/secrets/node.crt", "0644", machine.certificate.clone()),
-        file("/etc/nixos/secrets/ca.crt", "0644", ca),
-    ])
+    Ok(vec![file("/etc/NIXOS", "0644", String::new()), file("/etc/nixos/secrets/ca.crt", "0644", ca)])
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

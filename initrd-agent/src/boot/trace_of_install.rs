@@ -1,5 +1,6 @@
 //! Finds what an earlier installation left on a disk, without writing to any.
 
+use super::files;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use protocol::{
     Code, Failure,
@@ -13,8 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the node's key lies on the target.
-pub const KEY_PATH: &str = "etc/nixos/secrets/node.key";
+/// Where earlier agents wrote the node's key.
+const OLD_KEY_PATH: &str = "etc/nixos/secrets/node.key";
 const PROBE_MOUNT: &str = "/run/centra/probe";
 /// Marker and key on a file system that can be read where the root cannot be, while the installation lasts.
 const ELSEWHERE: &str = "centra-install";
@@ -62,11 +63,13 @@ fn read(device: &Path) -> Option<Trace> {
     let mounted = |kind: &str, data: Option<&str>| mount(Some(device), PROBE_MOUNT, Some(kind), flags, data);
     mounted("ext4", Some("noload")).or_else(|_| mounted("vfat", None)).ok()?;
     let root = Path::new(PROBE_MOUNT);
-    let at = |marker: &str, key: &str| {
-        let marker = serde_json::from_str(&read_small(&root.join(marker))?).ok()?;
-        Some(Trace { marker, key: read_small(&root.join(key))? })
+    let at = |path: &str, keys: &dyn Fn(&InstallMarker) -> Vec<String>| {
+        let marker: InstallMarker = serde_json::from_str(&read_small(&root.join(path))?).ok()?;
+        let key = keys(&marker).iter().find_map(|key| read_small(&root.join(key)))?;
+        Some(Trace { marker, key })
     };
-    let trace = at(MARKER_PATH, KEY_PATH).or_else(|| at(ELSEWHERE_MARKER, ELSEWHERE_KEY));
+    let trace = at(MARKER_PATH, &|marker| vec![files::own_path(&marker.node, "key"), OLD_KEY_PATH.to_owned()])
+        .or_else(|| at(ELSEWHERE_MARKER, &|_| vec![ELSEWHERE_KEY.to_owned()]));
     let _ = umount2(PROBE_MOUNT, MntFlags::MNT_DETACH);
     trace
 }

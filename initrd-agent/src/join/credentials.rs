@@ -38,7 +38,7 @@ pub struct Credentials {
 }
 
 impl Paths {
-    /// Those of the configuration, else those that the installer writes.
+    /// Those of the configuration, else those that the installer writes: by the node's name, or `node`.
     pub fn of(config: &ClusterConfig, secrets_dir: &Path) -> Self {
         match &config.tls {
             Some(tls) => Self {
@@ -46,11 +46,13 @@ impl Paths {
                 certificate: (&tls.node_cert_path).into(),
                 key: (&tls.node_key_path).into(),
             },
-            None => Self {
-                ca: secrets_dir.join("ca.crt"),
-                certificate: secrets_dir.join("node.crt"),
-                key: secrets_dir.join("node.key"),
-            },
+            None => {
+                let pair =
+                    |stem: &str| (secrets_dir.join(format!("{stem}.crt")), secrets_dir.join(format!("{stem}.key")));
+                let named = Some(pair(&config.node_id)).filter(|(crt, key)| crt.exists() && key.exists());
+                let (certificate, key) = named.unwrap_or_else(|| pair("node"));
+                Self { ca: secrets_dir.join("ca.crt"), certificate, key }
+            }
         }
     }
 
@@ -172,6 +174,21 @@ mod tests {
 
     fn on_day(credentials: &Credentials, day: i64) -> Result<Option<String>> {
         judge(credentials, NODE, OffsetDateTime::UNIX_EPOCH + day.days())
+    }
+
+    #[test]
+    fn the_pair_of_the_nodes_name_goes_before_the_common_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let config: ClusterConfig = serde_json::from_value(serde_json::json!({
+            "node_id": "n1", "node_role": "worker", "bootstrap": false, "cluster_name": "c",
+            "leader_url": "https://n0:2379", "raft_addr": "10.0.0.1:2380"}))
+        .unwrap();
+        let key = || Paths::of(&config, folder.path()).key;
+        assert_eq!(key(), folder.path().join("node.key"));
+        for half in ["crt", "key"] {
+            std::fs::write(folder.path().join(format!("n1.{half}")), "").unwrap();
+        }
+        assert_eq!(key(), folder.path().join("n1.key"));
     }
 
     #[test]
