@@ -6,6 +6,8 @@
 
 mod service;
 
+pub(crate) use service::{client_host, client_port, cluster_of};
+
 use protocol::{Timestamp, cluster::ClusterConfig, cluster_address::Peer, names::NodeName, service::Service};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr};

@@ -1,6 +1,6 @@
 //! What the admin's command line reads and asks of clusters: `boot-server cluster ...`.
 
-use crate::{names::NodeName, service::Service};
+use crate::{Failure, cluster_address::HttpsUrl, names::NodeName, service::Service};
 use serde::{Deserialize, Serialize};
 
 /// One service of one cluster, as the arbiter remembers it.
@@ -41,4 +41,125 @@ pub struct ForgetRequest {
 pub struct Forgotten {
     /// Services of the cluster that are forgotten.
     pub services: u64,
+}
+
+/// `GET /v1/clusters/CLUSTER/members`: the members of each service, asked now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterMembers {
+    /// The cluster.
+    pub cluster: String,
+    /// Its services.
+    pub services: Vec<ServiceMembers>,
+}
+
+/// The members of one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceMembers {
+    /// The service.
+    pub service: Service,
+    /// By name; empty where nobody could tell.
+    pub members: Vec<MemberView>,
+    /// Why nobody could tell.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+/// A member, as the cluster lists it and as it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// As the service names it: hexadecimal for etcd.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// The node it is, where this boot-server installed it.
+    pub node: Option<NodeName>,
+    /// What the other members reach it by.
+    pub address: String,
+    /// Where it was asked.
+    pub client: Option<HttpsUrl>,
+    /// How it is.
+    pub status: MemberStatus,
+    /// What it is to the others.
+    pub role: MemberRole,
+    /// Release of the service.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Why it is not healthy.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+/// How a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberStatus {
+    /// It says so.
+    Healthy,
+    /// It answers, and is not.
+    Unhealthy,
+    /// It does not answer.
+    Unreachable,
+    /// It was added and has never started.
+    Unstarted,
+}
+
+/// What a member is to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberRole {
+    /// It leads.
+    Leader,
+    /// It follows.
+    Follower,
+    /// It has no vote yet.
+    Learner,
+    /// It does not say, or knows no leader.
+    Unknown,
+}
+
+impl std::fmt::Display for MemberStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            MemberStatus::Healthy => "healthy",
+            MemberStatus::Unhealthy => "unhealthy",
+            MemberStatus::Unreachable => "unreachable",
+            MemberStatus::Unstarted => "unstarted",
+        })
+    }
+}
+
+impl std::fmt::Display for MemberRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            MemberRole::Leader => "leader",
+            MemberRole::Follower => "follower",
+            MemberRole::Learner => "learner",
+            MemberRole::Unknown => "unknown",
+        })
+    }
+}
+
+/// `POST /v1/clusters/CLUSTER/verify`: what was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The cluster.
+    pub cluster: String,
+    /// Each check, in the order in which it was made.
+    pub checks: Vec<Check>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Of this service.
+    pub service: Service,
+    /// What has to hold: `there is one leader`.
+    pub what: String,
+    /// Whether it holds.
+    pub passed: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do, where it does not hold.
+    #[serde(default)]
+    pub remedy: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! How the admin's verbs reach the server: HTTPS, the CA known, a token.
 
-use crate::{config::Config, folder, http::body::FileBody};
+use crate::{config::Config, folder, http::body::FileBody, tls_client};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
@@ -15,8 +15,7 @@ use protocol::{
     failure::{OrFail, Result},
     parse,
 };
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider, pki_types::CertificateDer};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
@@ -68,7 +67,8 @@ impl Target {
         let ca = ca.ok_or_else(|| missing("its CA", "--ca FILE"))?;
         let certificate = CertificateDer::from_pem_slice(folder::read_text(&ca)?.as_bytes())
             .or_fail(Code::Config, || format!("reading {}", ca.display()))?;
-        Ok(Client { inner: connector(certificate)?, base, token: token.trim().to_owned() })
+        let inner = HyperClient::builder(TokioExecutor::new()).build(tls_client::connector(certificate, None)?);
+        Ok(Client { inner, base, token: token.trim().to_owned() })
     }
 
     /// The server whose folder this is; where its port was left open, the one that it says it took.
@@ -85,19 +85,6 @@ fn taken_port(dir: &std::path::Path) -> Result<u16> {
     let ports: std::collections::BTreeMap<String, u16> =
         parse::json("ports.json", folder::read_text(&dir.join("ports.json"))?.as_bytes())?;
     ports.get("https").copied().ok_or_else(|| Failure::new(Code::Config, "reading ports.json: it has no https"))
-}
-
-fn connector(ca: CertificateDer<'static>) -> Result<HyperClient<HttpsConnector<HttpConnector>, Sent>> {
-    let unusable = |error: rustls::Error| Failure::from_error(Code::Tls, "setting up TLS", &error);
-    let mut roots = RootCertStore::empty();
-    roots.add(ca).map_err(unusable)?;
-    let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
-    Ok(HyperClient::builder(TokioExecutor::new()).build(connector))
 }
 
 impl Client {

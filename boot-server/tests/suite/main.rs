@@ -7,6 +7,7 @@
 mod admin;
 mod artefacts;
 mod cache;
+mod cluster;
 mod command_line;
 mod durability;
 mod enrolment;

@@ -30,6 +30,8 @@ pub fn router() -> Router<Arc<Server>> {
         .route("/v1/closures/verify", post(closures::verify))
         .route("/v1/closures/gc", post(closures::gc))
         .route("/v1/clusters", get(clusters::list))
+        .route("/v1/clusters/{cluster}/members", get(clusters::members))
+        .route("/v1/clusters/{cluster}/verify", post(clusters::verify))
         .route("/v1/clusters/{cluster}/forget", post(clusters::forget))
         .route("/v1/events", get(events::list))
         .route("/v1/login", post(login::begin).delete(login::end))

@@ -2,6 +2,7 @@
 
 mod forget;
 mod list;
+mod look;
 
 use protocol::{Code, Failure, failure::Result};
 
@@ -19,6 +20,12 @@ pub struct Args {
 enum Verb {
     /// List clusters: their founders, who is ready, whose turn it is to join
     List(list::Args),
+    /// List the members of every service, as they answer now: status, role, version
+    Members(look::Args),
+    /// Say how each service stands and how many members more it may lose; ends with 1 where one is not whole
+    Health(look::Args),
+    /// Check members, roles, leader, quorum, and write and read a key; a line each, ends with 1 where one fails
+    Verify(look::Args),
     /// Have the founders of a cluster that was destroyed fixed anew
     Forget(forget::Args),
 }
@@ -27,6 +34,9 @@ enum Verb {
 pub async fn run(args: Args) -> Result<()> {
     match args.verb {
         Verb::List(args) => list::run(args).await,
+        Verb::Members(args) => look::members(args).await,
+        Verb::Health(args) => look::health(args).await,
+        Verb::Verify(args) => look::verify(args).await,
         Verb::Forget(args) => forget::run(args).await,
     }
 }

@@ -1,0 +1,62 @@
+//! The server's own questions to clusters.
+
+use super::{
+    caller::Caller,
+    discovery::{self, Endpoint},
+    survey, verify,
+};
+use crate::{
+    arbiter::cluster_of,
+    server::{Server, now},
+};
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    operations::{ClusterMembers, ServiceMembers, Verification},
+    service::Service,
+};
+use std::collections::BTreeMap;
+
+impl Server {
+    /// The members of every service of the cluster, as they are now.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND` for a cluster that nobody is a member of. What is wrong with a service is in the answer.
+    pub async fn cluster_members(&self, cluster: &str) -> Result<ClusterMembers> {
+        let caller = Caller::new(&self.ca, now())?;
+        let mut services = Vec::new();
+        for (service, endpoints) in self.endpoints_of(cluster).await? {
+            services.push(match survey::members(&caller, service, &endpoints).await {
+                Ok(members) => ServiceMembers { service, members, failure: None },
+                Err(failure) => ServiceMembers { service, members: vec![], failure: Some(failure) },
+            });
+        }
+        Ok(ClusterMembers { cluster: cluster.to_owned(), services })
+    }
+
+    /// Every check of every service of the cluster.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND` for a cluster that nobody is a member of.
+    pub async fn verify_cluster(&self, cluster: &str) -> Result<Verification> {
+        let caller = Caller::new(&self.ca, now())?;
+        let mut checks = Vec::new();
+        for (service, endpoints) in self.endpoints_of(cluster).await? {
+            checks.extend(verify::service(&caller, service, &endpoints, now()).await);
+        }
+        Ok(Verification { cluster: cluster.to_owned(), checks })
+    }
+
+    pub(crate) async fn endpoints_of(&self, cluster: &str) -> Result<BTreeMap<Service, Vec<Endpoint>>> {
+        let (nodes, memberships) = (self.state.nodes().await?, self.state.memberships().await?);
+        let endpoints = discovery::endpoints(cluster, &nodes, &memberships);
+        if endpoints.is_empty() {
+            let named = nodes.iter().any(|node| cluster_of(node).is_ok_and(|config| config.cluster_name == cluster));
+            let why = if named { "none of its nodes has reported a membership yet" } else { "no spec names it" };
+            let failure =
+                Failure::new(Code::NotFound, format!("looking for the members of cluster {cluster:?}: {why}"));
+            return Err(failure.with_remedy("boot-server cluster list; boot-server get nodes -o wide"));
+        }
+        Ok(endpoints)
+    }
+}

@@ -1,0 +1,109 @@
+//! `cluster members`, `health` and `verify`.
+
+use super::{
+    etcd::Etcds,
+    peer::{self, Cluster},
+    site::Site,
+};
+use crate::lab::Lab;
+use serde_json::json;
+use std::{
+    process::Output,
+    sync::{Arc, Mutex},
+};
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A verb, away from the runtime that serves the scripted peers.
+async fn verb(lab: &Arc<Lab>, words: &'static [&'static str]) -> Output {
+    let lab = lab.clone();
+    tokio::task::spawn_blocking(move || lab.verb(words)).await.unwrap()
+}
+
+#[tokio::test]
+async fn etcd_is_listed_verified_and_what_fails_is_named_with_what_to_do() {
+    let lab = Lab::open();
+    let mut etcds = Etcds::three(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    let members = lab.says(&["cluster", "members"]);
+    assert_eq!((members.matches("healthy").count(), members.matches("leader").count()), (3, 1), "{members}");
+    assert!(
+        lab.says(&["cluster", "health"]).contains("HEALTHY    3 of 3 voters healthy, 2 needed, 1 more may be lost")
+    );
+    let verified = lab.says(&["cluster", "verify", "prod"]);
+    assert!(verified.contains("PASS  etcd       a key is written, read back and deleted"), "{verified}");
+    assert!(!verified.contains("FAIL"), "{verified}");
+    assert_eq!(etcds.ctl(&["get", "--prefix", "centra"]).as_deref(), Some(""), "nothing is left behind");
+
+    etcds.kill(3);
+    let health = lab.verb(&["cluster", "health"]);
+    assert!(stdout(&health).contains("DEGRADED   2 of 3") && !health.status.success(), "{health:?}");
+    let verified = lab.verb(&["cluster", "verify"]);
+    let text = stdout(&verified);
+    assert_eq!((verified.status.code(), text.matches("FAIL").count()), (Some(1), 1), "{text}");
+    assert!(
+        text.contains("is healthy: E-CLUSTER-UNREACHABLE") && text.contains("what to do: is the node up"),
+        "{text}"
+    );
+
+    etcds.kill(2);
+    let json = stdout(&lab.verb(&["cluster", "verify", "-o", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let failed: Vec<&str> = json["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["passed"] == json!(false))
+        .map(|check| check["what"].as_str().unwrap())
+        .collect();
+    assert!(
+        failed.contains(&"there is a quorum") && failed.contains(&"a key is written, read back and deleted"),
+        "{failed:?}"
+    );
+}
+
+#[tokio::test]
+async fn chainfire_is_asked_over_mtls_and_two_leaders_or_a_stranger_are_told() {
+    let lab = Arc::new(Lab::open());
+    let site = Site::new();
+    let list = |n: u8, role: &str| {
+        json!({"id": format!("n{n}"), "raft_addr": format!("{}:{}", Site::ip(n), site.raft),
+        "status": "healthy", "role": role})
+    };
+    let cluster = Arc::new(Mutex::new(Cluster {
+        members: vec![list(1, "leader"), list(2, "follower")],
+        leader: "n1".to_owned(),
+        ..Cluster::default()
+    }));
+    let _peers = (peer::start(&lab, site, 1, cluster.clone()).await, peer::start(&lab, site, 2, cluster.clone()).await);
+    for n in 1..=2 {
+        site.ready(&lab, n, "chainfire").await;
+    }
+    let verified = verb(&lab, &["cluster", "verify"]).await;
+    assert!(verified.status.success(), "{verified:?}");
+    assert!(stdout(&verified).contains("PASS  chainfire  a key is written, read back and deleted"), "{verified:?}");
+    assert!(cluster.lock().unwrap().keys.is_empty());
+
+    cluster.lock().unwrap().leader = "nobody".to_owned();
+    assert!(
+        stdout(&verb(&lab, &["cluster", "verify"]).await)
+            .contains("FAIL  chainfire  there is one leader: nobody leads")
+    );
+    cluster.lock().unwrap().members.remove(1);
+    let text = stdout(&verb(&lab, &["cluster", "verify"]).await);
+    assert!(text.contains("n2 is a member: it reported that it is, and is not listed"), "{text}");
+    assert!(text.contains("what to do: boot-server cluster replace n2 --yes"), "{text}");
+}
+
+#[test]
+fn a_cluster_that_nobody_knows_is_said_so() {
+    let lab = Lab::open();
+    for words in [["cluster", "verify", "other"], ["cluster", "members", "other"]] {
+        let refused = lab.verb(&words);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("E-NOT-FOUND"), "{refused:?}");
+    }
+}

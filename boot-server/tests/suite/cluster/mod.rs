@@ -1,0 +1,7 @@
+//! Clusters of real etcd and of a scripted Chainfire, over mTLS.
+
+mod etcd;
+mod peer;
+mod site;
+
+mod looking;
