@@ -2,7 +2,7 @@
 //! healthy.
 
 use super::{
-    driver::{self, Call, Driver, Membership, Node, Way, at_one_of, may_go},
+    driver::{self, Call, Driver, Membership, Node, Way, at_one_of, may_go, raft_addr},
     files::write_atomically,
     peer::{call_failed, excerpt, is_passing},
     retry::{Attempt, retry},
@@ -11,12 +11,10 @@ use hyper::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use protocol::{
     Code, Failure,
-    cluster::ClusterConfig,
     cluster_address::{HttpsUrl, RaftAddress},
     failure::Result,
     parse,
     report::JoinOutcome,
-    service::Service,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -56,7 +54,7 @@ impl Member {
 impl<'a> AdminApi<'a> {
     /// This node's.
     pub fn new(node: &'a Node) -> Self {
-        Self { node, raft_addr: raft_addr(&node.config, node.service, node.settings.port) }
+        Self { node, raft_addr: raft_addr(node) }
     }
 
     async fn add_once(&self, base: &HttpsUrl) -> Attempt<JoinOutcome> {
@@ -251,20 +249,6 @@ impl Driver for AdminApi<'_> {
     }
 }
 
-/// Where the other members reach this node's service: `raft_addr` is Chainfire's. FlareDB's has the port of the
-/// founder's own entry in `flaredb_peers`, or the one after its client port.
-fn raft_addr(config: &ClusterConfig, service: Service, port: u16) -> RaftAddress {
-    let address = config.raft_addr.0;
-    if service != Service::Flaredb {
-        return config.raft_addr;
-    }
-    let is_own = |host: &str| {
-        host.parse() == Ok(address.ip()) || host == config.node_id || Some(host) == config.node_fqdn.as_deref()
-    };
-    let own = config.flaredb_peers.iter().find(|peer| is_own(&peer.host));
-    RaftAddress(SocketAddr::new(address.ip(), own.map_or(port.saturating_add(1), |peer| peer.port)))
-}
-
 /// Whoever has this node's name or address.
 fn stale<'a>(members: &'a [Member], id: &'a str, raft_addr: &'a str) -> impl Iterator<Item = &'a Member> {
     members.iter().filter(move |member| member.id == id || member.raft_addr == raft_addr)
@@ -370,19 +354,6 @@ mod tests {
         }
         let split = [member("a", "down", ""), member("b", "healthy", "")];
         assert!(membership(&split, "b", "b:1").unwrap_err().cause.contains("1 of 2"));
-    }
-
-    #[test]
-    fn flaredb_is_reached_on_its_own_raft_port() {
-        let config = |peers: Value| -> ClusterConfig {
-            let value = json!({"node_id": "node02", "node_role": "worker", "bootstrap": false, "cluster_name": "prod",
-                "leader_url": "https://node01:2379", "raft_addr": "10.0.0.2:2380", "flaredb_peers": peers});
-            parse::json("config", value.to_string().as_bytes()).unwrap()
-        };
-        let of = |peers, service| raft_addr(&config(peers), service, 2479).to_string();
-        assert_eq!(of(json!([]), Service::Chainfire), "10.0.0.2:2380");
-        assert_eq!(of(json!(["node01:2490"]), Service::Flaredb), "10.0.0.2:2480");
-        assert_eq!(of(json!(["node01:2490", "node02:2491"]), Service::Flaredb), "10.0.0.2:2491");
     }
 
     proptest! {

@@ -5,18 +5,24 @@ use super::{
     etcd::Etcd,
     iam::Iam,
     peer::PeerClient,
+    preflight::Capacity,
     retry::{Attempt, Backoff, Limit},
 };
 use protocol::{
     Code, Failure,
     cluster::ClusterConfig,
-    cluster_address::{HttpsUrl, Peer},
+    cluster_address::{HttpsUrl, Peer, RaftAddress},
     failure::Result,
     report::JoinOutcome,
     service::Service,
 };
 use serde::Serialize;
-use std::{net::IpAddr, path::PathBuf, pin::Pin, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    time::Duration,
+};
 
 /// What a join works with.
 pub struct Node {
@@ -61,6 +67,10 @@ pub struct Settings {
     pub health_timeout: Duration,
     /// Least free bytes below the folders.
     pub least_free: u64,
+    /// Least memory and processors.
+    pub least: Capacity,
+    /// What listens on the service's ports, once it runs.
+    pub process: String,
 }
 
 /// The way into the cluster.
@@ -160,6 +170,15 @@ impl Node {
         }
     }
 
+    /// What the service on this node listens on.
+    pub fn listens_on(&self) -> Vec<SocketAddr> {
+        let client = SocketAddr::new(self.config.address(), self.settings.port);
+        match self.service {
+            Service::Iam => vec![client],
+            Service::Etcd | Service::Chainfire | Service::Flaredb => vec![client, raft_addr(self).0],
+        }
+    }
+
     /// Whether a URL is this node's own.
     pub fn is_own(&self, url: &HttpsUrl) -> bool {
         let Peer { host, port } = url.peer();
@@ -203,6 +222,24 @@ impl Settings {
     pub fn waiting(&self) -> Backoff {
         Backoff { base: self.retry_base, cap: Duration::from_secs(5), limit: Limit::Within(self.health_timeout) }
     }
+}
+
+/// Where the other members reach this node's service: `raft_addr` is etcd's and Chainfire's. FlareDB's has the port of
+/// the founder's own entry in `flaredb_peers`, or the one after its client port.
+pub fn raft_addr(node: &Node) -> RaftAddress {
+    raft_addr_of(&node.config, node.service, node.settings.port)
+}
+
+fn raft_addr_of(config: &ClusterConfig, service: Service, port: u16) -> RaftAddress {
+    let address = config.raft_addr.0;
+    if service != Service::Flaredb {
+        return config.raft_addr;
+    }
+    let is_own = |host: &str| {
+        host.parse() == Ok(address.ip()) || host == config.node_id || Some(host) == config.node_fqdn.as_deref()
+    };
+    let own = config.flaredb_peers.iter().find(|peer| is_own(&peer.host));
+    RaftAddress(SocketAddr::new(address.ip(), own.map_or(port.saturating_add(1), |peer| peer.port)))
 }
 
 /// The way by the configuration alone.
@@ -260,6 +297,19 @@ mod tests {
         assert!(may_go(0, 0).unwrap_err().cause.contains("last member"));
         assert!(may_go(2, 1).unwrap_err().cause.contains("2 are needed"));
         assert_eq!((may_go(1, 1), may_go(2, 2), may_go(4, 3)), (Ok(()), Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn flaredb_is_reached_on_its_own_raft_port() {
+        let config = |peers: serde_json::Value| -> ClusterConfig {
+            let value = serde_json::json!({"node_id": "node02", "node_role": "worker", "bootstrap": false, "cluster_name": "prod",
+                "leader_url": "https://node01:2379", "raft_addr": "10.0.0.2:2380", "flaredb_peers": peers});
+            protocol::parse::json("config", value.to_string().as_bytes()).unwrap()
+        };
+        let of = |peers, service| raft_addr_of(&config(peers), service, 2479).to_string();
+        assert_eq!(of(serde_json::json!([]), Service::Chainfire), "10.0.0.2:2380");
+        assert_eq!(of(serde_json::json!(["node01:2490"]), Service::Flaredb), "10.0.0.2:2480");
+        assert_eq!(of(serde_json::json!(["node01:2490", "node02:2491"]), Service::Flaredb), "10.0.0.2:2491");
     }
 
     proptest! {

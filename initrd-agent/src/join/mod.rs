@@ -53,7 +53,7 @@ async fn join(
         return Ok(None);
     }
     let start = Instant::now();
-    let checked = prepared(&mut node, credentials, arbiter);
+    let checked = prepared(&mut node, credentials, reporter.installed_at(), arbiter);
     let (lease, _) = reporter.step(Step::Preflight, checked, |(_, said)| said.clone()).await?;
     let (outcome, membership) = keeping(arbiter, lease, entered(&node, reporter)).await?;
     let join_ms = start.elapsed().as_millis() as u64;
@@ -79,8 +79,13 @@ async fn join(
 }
 
 /// What must hold before anything is started: on this node, with the arbiter, at a member.
-async fn prepared(node: &mut Node, credentials: &Credentials, arbiter: Option<&Arbiter>) -> Result<(Lease, String)> {
-    preflight::check(node, credentials).await?;
+async fn prepared(
+    node: &mut Node,
+    credentials: &Credentials,
+    installed: Option<Timestamp>,
+    arbiter: Option<&Arbiter>,
+) -> Result<(Lease, String)> {
+    preflight::check(node, credentials, installed).await?;
     let lease = match arbiter {
         Some(arbiter) => arbiter.turn(node).await,
         None => None,

@@ -111,6 +111,11 @@ impl Reporter {
         Self { log, link, start: Instant::now(), telemetry, count: 0, reachable: true }
     }
 
+    /// When this node was installed, where a boot-server did it.
+    pub fn installed_at(&self) -> Option<Timestamp> {
+        self.link.as_ref().map(|link| link.marker.written)
+    }
+
     /// Runs one step and tells its start and its end; `detail` is what a person wants to know of the result. A
     /// failure is told to the server here, and printed once, at the edge.
     ///

@@ -13,3 +13,4 @@ mod etcd_process;
 mod iam;
 mod node;
 mod peer;
+mod preflight;

@@ -125,6 +125,12 @@ impl Node {
         for [name, value] in defaults.iter().filter(|[name, _]| !options.contains(name)) {
             all.extend([name, value]);
         }
+        // The peers of the tests play the services.
+        let program = std::env::current_exe().unwrap();
+        let program = program.file_name().unwrap().to_str().unwrap();
+        if service != "etcd" && !options.contains(&"--process") {
+            all.extend(["--process", program]);
+        }
         self.agent(&["join", service], &all)
     }
 

@@ -6,6 +6,7 @@ use crate::join::{
     arbiter::Arbiter,
     driver::{Way, decide},
     log::Log,
+    preflight::Capacity,
     report::{Link, Reporter},
 };
 use protocol::{cluster::ClusterConfig, failure::Result, report::JoinOutcome, service::Service};
@@ -44,6 +45,15 @@ pub struct JoinArgs {
     /// Least free space for the state and the data
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     least_free: u64,
+    /// Least memory
+    #[arg(long, value_name = "MIB", default_value_t = 384)]
+    least_memory: u64,
+    /// Least processors
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    least_cpus: u64,
+    /// What may listen on the service's ports: the name of its process (the service's name)
+    #[arg(long, value_name = "NAME")]
+    process: Option<String>,
 }
 
 /// Exit code for a command line that clap refuses: its own 2 would read as "already a member".
@@ -96,6 +106,10 @@ async fn joined(
     settings.attempts = args.attempts;
     settings.health_timeout = Duration::from_secs(args.health_timeout);
     settings.least_free = args.least_free << 20;
+    settings.least = Capacity { memory: args.least_memory, cpus: args.least_cpus };
+    if let Some(process) = &args.process {
+        settings.process.clone_from(process);
+    }
     let (node, credentials) = args.common.node(service, config, settings)?;
     let link = Link::open(&args.common.install_marker, credentials.identity.clone())?;
     let arbiter = link.as_ref().filter(|_| !args.no_arbiter).and_then(|link| Arbiter::new(link, service));

@@ -16,6 +16,7 @@ use super::{
     driver::{Node, Settings, decide, default_data_dir, default_start_command},
     markers,
     peer::PeerClient,
+    preflight::Capacity,
 };
 use protocol::{
     Code, Failure,
@@ -106,6 +107,8 @@ impl Common {
             retry_base: Duration::from_millis(self.retry_base),
             health_timeout: Duration::from_secs(120),
             least_free: 0,
+            least: Capacity { memory: 0, cpus: 0 },
+            process: service.name().to_owned(),
         }
     }
 

@@ -1,5 +1,11 @@
 //! What must hold before a service is started or anybody is asked: each finding with its own remedy.
 
+mod capacity;
+mod clock;
+mod ports;
+
+pub use capacity::Capacity;
+
 use super::{
     credentials::{self, Credentials},
     driver::{Node, Way},
@@ -16,24 +22,51 @@ use std::{
     path::Path,
 };
 
-/// Runs every check on this node.
+/// Runs every check on this node. `floor` is a time that is known to have passed.
 ///
 /// # Errors
-/// `E-PREFLIGHT`, `E-NO-SPACE` with what to mend.
-pub async fn check(node: &Node, credentials: &Credentials) -> Result<()> {
-    let address = node.config.address();
-    if let Some(warning) = credentials::judge(credentials, address, Timestamp::now_utc())? {
+/// `E-PREFLIGHT`, `E-NO-SPACE` with what to mend: everything that was found.
+pub async fn check(node: &Node, credentials: &Credentials, floor: Option<Timestamp>) -> Result<()> {
+    let (settings, address) = (&node.settings, node.config.address());
+    let (mut findings, mut warnings) = (Vec::new(), Vec::new());
+    let now = Timestamp::now_utc();
+    let mut note = |checked: Result<()>| findings.extend(checked.err());
+    note(clock::check(now, floor));
+    note(credentials::judge(credentials, address, now).map(|warning| warnings.extend(warning)));
+    for folder in [&settings.state_dir, &settings.data_dir] {
+        note(check_space(folder, settings.least_free));
+    }
+    warnings.extend(clock::unsynchronised());
+    let capacity = Capacity::found()?;
+    findings.extend(capacity.missing(settings.least));
+    warnings.extend(capacity.small_for(node.config.node_role));
+    findings.extend(ports::check(&node.listens_on(), &settings.process));
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
+    if !findings.is_empty() {
+        findings.extend(check_address(address).err());
+        return Err(together(findings));
+    }
     // "Online" can be a moment too early for a second address.
-    retry(node.settings.attempts(), "waiting for the address", async || {
+    retry(settings.attempts(), "waiting for the address", async || {
         check_address(address).map_or_else(Attempt::Again, Attempt::Done)
     })
-    .await?;
-    for folder in [&node.settings.state_dir, &node.settings.data_dir] {
-        check_space(folder, node.settings.least_free)?;
+    .await
+}
+
+/// One failure of all findings, each with its own remedy.
+fn together(mut findings: Vec<Failure>) -> Failure {
+    findings.dedup();
+    if findings.len() == 1 {
+        return findings.remove(0);
     }
-    Ok(())
+    let listed = |text: fn(&Failure) -> &String| {
+        let numbered = findings.iter().enumerate().map(|(index, finding)| format!("({}) {}", index + 1, text(finding)));
+        numbered.collect::<Vec<_>>().join("; ")
+    };
+    let cause = format!("checking this node: {} findings: {}", findings.len(), listed(|finding| &finding.cause));
+    Failure::new(Code::Preflight, cause).with_remedy(listed(|finding| &finding.remedy))
 }
 
 /// Finds a member that answers, where one is needed; says what was found.
@@ -42,7 +75,7 @@ pub async fn check(node: &Node, credentials: &Credentials) -> Result<()> {
 /// `E-TLS`, `E-CLUSTER-UNREACHABLE` with what to mend.
 pub async fn reach(node: &Node) -> Result<String> {
     if node.way == Way::Bootstrap {
-        return Ok("certificate, address and disk space are fine".to_owned());
+        return Ok("this node is fit".to_owned());
     }
     let what = "reaching the leader";
     let answers = retry(node.settings.attempts(), what, async || {
@@ -52,7 +85,7 @@ pub async fn reach(node: &Node) -> Result<String> {
         })
         .await
     });
-    Ok(format!("certificate, address and disk space are fine; {} answers", answers.await?))
+    Ok(format!("this node is fit; {} answers", answers.await?))
 }
 
 /// A service bound to an address that this node does not have would never be healthy.
@@ -86,6 +119,16 @@ mod tests {
         assert_eq!(check_address("127.0.0.1".parse().unwrap()), Ok(()));
         // TEST-NET-1 is nobody's.
         assert!(check_address("192.0.2.1".parse().unwrap()).unwrap_err().cause.contains("192.0.2.1"));
+    }
+
+    #[test]
+    fn all_findings_are_reported_at_once_each_with_its_remedy() {
+        let finding = |cause: &str, remedy: &str| Failure::new(Code::NoSpace, cause).with_remedy(remedy);
+        assert_eq!(together(vec![finding("a", "b")]), finding("a", "b"));
+        let both = together(vec![finding("disk full", "empty it"), finding("clock wrong", "set it")]);
+        assert_eq!(both.code, Code::Preflight);
+        assert!(both.cause.ends_with("2 findings: (1) disk full; (2) clock wrong"), "{both}");
+        assert_eq!(both.remedy, "(1) empty it; (2) set it");
     }
 
     #[test]
