@@ -1,4 +1,4 @@
-//! An etcd member outside the machines, with a certificate of the boot-server's CA.
+//! etcd seen from outside of the machines: a member there, and etcdctl.
 
 use crate::{
     child::Process,
@@ -9,13 +9,23 @@ use crate::{
     wait,
 };
 use anyhow::{Context, Result};
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// The member that founds the cluster `demo`.
 #[derive(Debug)]
 pub struct Etcd {
-    dir: PathBuf,
+    client: Client,
     _process: Process,
+}
+
+/// An admin of a cluster: `etcdctl` with a certificate of the boot-server's CA.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Certificates.
+    dir: PathBuf,
+    name: String,
+    /// Address of the member that is asked.
+    address: String,
 }
 
 impl Etcd {
@@ -24,13 +34,8 @@ impl Etcd {
     /// # Errors
     /// No certificate, or etcd does not start.
     pub fn start(network: &Network, server: &Server) -> Result<Self> {
-        let dir = server.dir.join("etcd");
-        let mut certificate = crate::command::command(
-            paths::binary("boot-server")?,
-            ["certificate", "--name", "outside", "--address", HOST],
-        );
-        certificate.arg("--dir").arg(&server.dir).arg("--out").arg(&dir);
-        run(&mut certificate).context("issuing a certificate for the outside member")?;
+        let client = Client::new(server, "outside", HOST)?;
+        let dir = &client.dir;
         let mut etcd = network.command("etcd", ["--name", "outside", "--initial-cluster-token", "demo"]);
         etcd.arg("--data-dir").arg(dir.join("data")).args(["--logger", "zap", "--log-level", "warn"]);
         for (option, port) in
@@ -47,12 +52,11 @@ impl Etcd {
             etcd.arg(format!("--{prefix}key-file={}", dir.join("outside.key").display()));
         }
         let mut process = Process::start("etcd", &mut etcd, &dir.join("etcd.log"))?;
-        let member = |process| Etcd { dir: dir.clone(), _process: process };
         wait::until("the outside etcd member", Duration::from_secs(20), || {
             process.must_run()?;
-            Ok(output(&mut etcdctl(network, &dir, &["endpoint", "health"])).ok())
+            Ok(client.ctl(network, &["endpoint", "health"]).ok())
         })?;
-        Ok(member(process))
+        Ok(Etcd { client, _process: process })
     }
 
     /// What `etcdctl` says through the outside member.
@@ -60,16 +64,69 @@ impl Etcd {
     /// # Errors
     /// It fails.
     pub fn ctl(&self, network: &Network, words: &[&str]) -> Result<String> {
-        output(&mut etcdctl(network, &self.dir, words))
+        self.client.ctl(network, words)
     }
 
-    /// Names of the members that have started and vote.
+    /// As [`Client::voters`].
+    ///
+    /// # Errors
+    /// `etcdctl` fails.
+    pub fn voters(&self, network: &Network) -> Result<Vec<String>> {
+        self.client.voters(network)
+    }
+}
+
+impl Client {
+    /// Gets a certificate of this name; it asks the member at an address.
+    ///
+    /// # Errors
+    /// No certificate.
+    pub fn new(server: &Server, name: &str, address: &str) -> Result<Self> {
+        let dir = server.dir.join("etcd");
+        let mut certificate =
+            crate::command::command(paths::binary("boot-server")?, ["certificate", "--name", name, "--address", HOST]);
+        certificate.arg("--dir").arg(&server.dir).arg("--out").arg(&dir);
+        run(&mut certificate).with_context(|| format!("issuing a certificate for {name}"))?;
+        Ok(Client { dir, name: name.to_owned(), address: address.to_owned() })
+    }
+
+    /// The same, asking another member.
+    #[must_use]
+    pub fn at(&self, address: &str) -> Self {
+        Client { address: address.to_owned(), ..self.clone() }
+    }
+
+    /// What `etcdctl` says.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn ctl(&self, network: &Network, words: &[&str]) -> Result<String> {
+        let mut ctl = network.command("etcdctl", words);
+        ctl.env("ETCDCTL_API", "3").arg(format!("--endpoints=https://{}:2379", self.address));
+        ctl.arg(format!("--cacert={}", self.dir.join("ca.crt").display()));
+        ctl.arg(format!("--cert={}", self.dir.join(format!("{}.crt", self.name)).display()));
+        ctl.arg(format!("--key={}", self.dir.join(format!("{}.key", self.name)).display()));
+        output(&mut ctl)
+    }
+
+    /// Names of the members that have started and vote, sorted.
     ///
     /// # Errors
     /// `etcdctl` fails.
     pub fn voters(&self, network: &Network) -> Result<Vec<String>> {
         let listed = self.ctl(network, &["member", "list"])?;
-        Ok(listed.lines().filter_map(voter).collect())
+        let mut voters: Vec<String> = listed.lines().filter_map(voter).collect();
+        voters.sort();
+        Ok(voters)
+    }
+
+    /// Waits until all members that the cluster lists are healthy.
+    ///
+    /// # Errors
+    /// They are not in time.
+    pub fn wait_healthy(&self, network: &Network, patience: Duration) -> Result<()> {
+        let healthy = || Ok(self.ctl(network, &["endpoint", "health", "--cluster"]).ok());
+        wait::until("all members of the cluster to be healthy", patience, healthy).map(drop)
     }
 }
 
@@ -78,15 +135,6 @@ fn voter(line: &str) -> Option<String> {
     let fields: Vec<&str> = line.split(", ").collect();
     let votes = fields.get(1) == Some(&"started") && fields.last() == Some(&"false");
     if votes { fields.get(2).map(|name| (*name).to_owned()) } else { None }
-}
-
-fn etcdctl(network: &Network, dir: &std::path::Path, words: &[&str]) -> Command {
-    let mut ctl = network.command("etcdctl", words);
-    ctl.env("ETCDCTL_API", "3").arg(format!("--endpoints=https://{HOST}:2379"));
-    ctl.arg(format!("--cacert={}", dir.join("ca.crt").display()));
-    ctl.arg(format!("--cert={}", dir.join("outside.crt").display()));
-    ctl.arg(format!("--key={}", dir.join("outside.key").display()));
-    ctl
 }
 
 #[cfg(test)]

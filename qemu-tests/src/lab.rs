@@ -11,6 +11,7 @@ use crate::{
     server::{Admission, Server},
 };
 use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -96,12 +97,12 @@ fn deploy_image(site: &Path, agent: &Path, system: &DemoSystem) -> Result<()> {
     run(&mut deploy).context("deploying the boot image")
 }
 
+/// Kernel and initrd, as the index of the image has them: tools in overlays are fetched only where a layout needs them.
 fn size_of_image(site: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for blob in fs::read_dir(site.join("images/blobs")).context("reading the image's blobs")? {
-        bytes += blob?.metadata()?.len();
-    }
-    Ok(bytes)
+    let index = fs::read(site.join("images/vm.json")).context("reading the image's index")?;
+    let index: Value = serde_json::from_slice(&index).context("reading the image's index")?;
+    let size = |name: &str| index["artefacts"][name]["size"].as_u64();
+    size("bzImage").zip(size("initrd")).map(|(kernel, initrd)| kernel + initrd).context("an image has both")
 }
 
 /// Folder of everything that runs; what a failed test leaves is looked at here.

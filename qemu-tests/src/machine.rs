@@ -151,6 +151,14 @@ impl Machine {
         qemu.args(["-device", &format!("virtio-net-pci,netdev=net0,mac={}{boot}", self.mac)]);
     }
 
+    /// Pulls the network cable out, or puts it in again.
+    ///
+    /// # Errors
+    /// The network is gone.
+    pub fn plug(&self, network: &Network, plugged: bool) -> Result<()> {
+        network.plug(&self.tap, plugged)
+    }
+
     /// Pulls the plug.
     pub fn cut_power(&mut self) {
         self.running = None;

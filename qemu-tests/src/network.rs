@@ -75,6 +75,14 @@ impl Network {
         Ok(tap)
     }
 
+    /// Pulls the cable of a tap out, or puts it in again.
+    ///
+    /// # Errors
+    /// There is no such tap.
+    pub fn plug(&self, tap: &str, plugged: bool) -> Result<()> {
+        self.ip(&["link", "set", tap, if plugged { "up" } else { "down" }])
+    }
+
     /// A command that will run in the namespace.
     pub fn command<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = command(program, args);

@@ -39,6 +39,33 @@ pub fn spec(name: &str, machine: &Machine, system: &DemoSystem) -> Value {
     })
 }
 
+/// Address of a node `node-01`, `node-02` ...: what the boot-server reserves for it.
+pub fn address(name: &str) -> String {
+    let number: u8 = name.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    format!("10.77.0.{}", 40 + u32::from(number))
+}
+
+/// As [`spec`], for a member of a cluster of such nodes: a founder, or one that joins the founders.
+pub fn member(name: &str, machine: &Machine, system: &DemoSystem, founders: &[&str]) -> Value {
+    let mut spec = spec(name, machine, system);
+    let peers: Vec<String> = founders.iter().map(|founder| format!("{founder}:2380")).collect();
+    let hosts: String = founders.iter().map(|founder| format!("{} {founder}\n", address(founder))).collect();
+    if let Some(files) = spec["files"].as_array_mut() {
+        files.push(json!({ "path": "/etc/hosts", "mode": "0644", "content": format!("127.0.0.1 localhost\n{hosts}") }));
+    }
+    spec["cluster"] = json!({
+        "node_id": name,
+        "node_role": "control-plane",
+        "bootstrap": founders.contains(&name),
+        "cluster_name": "trio",
+        "leader_url": format!("https://{}:2379", founders.first().unwrap_or(&name)),
+        "raft_addr": format!("{}:2380", address(name)),
+        "node_ip": address(name),
+        "initial_peers": peers,
+    });
+    spec
+}
+
 /// disko's devices: what firmware of this kind boots from, and one root.
 fn layout(firmware: Firmware) -> Value {
     let root = json!({

@@ -4,6 +4,7 @@ use super::{
     device_node::{kernel_name, name_for_tools, node_of, sector_size, sysfs_number, wait},
     exclusive, health,
     keys::Keys,
+    mount,
     opened::Opened,
     partition_table,
     place::Room,
@@ -16,7 +17,7 @@ use super::{
     wipe,
 };
 use crate::command;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, MsFlags, umount2};
 use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Disk};
 use std::{
     fs::{self, File, OpenOptions},
@@ -37,6 +38,7 @@ nix::ioctl_none!(reread_partitions, 0x12, 95);
 /// `E-TOOL`. What was opened is closed again then.
 pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> Result<Opened> {
     check_shell(plan)?;
+    mount::load_ahead(plan);
     let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
     let total = plan.actions.len();
     for (action, n) in plan.actions.iter().zip(1..) {
@@ -229,7 +231,8 @@ impl Run<'_> {
         let folder = Path::new(PRIVATE).join("within");
         let activity = || format!("mounting {device} to make subvolumes");
         fs::create_dir_all(&folder).or_fail(Code::DiskIo, activity)?;
-        mount(Some(&path), &folder, Some(format), MsFlags::empty(), Some(options)).or_fail(Code::DiskIo, activity)?;
+        nix::mount::mount(Some(&path), &folder, Some(format), MsFlags::empty(), Some(options))
+            .or_fail(Code::DiskIo, activity)?;
         let result = commands.iter().try_for_each(|command| self.run(command, Some(&folder)));
         let unmounted = umount2(&folder, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {device}"));
         result.and(unmounted)

@@ -10,7 +10,7 @@ use super::{
     },
     swap, tool,
 };
-use crate::command;
+use crate::{coldplug, command};
 use blkid::prober::Prober;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use protocol::{Code, Failure, failure::OrFail, failure::Result};
@@ -18,6 +18,25 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+/// Tables of names that vfat asks the kernel for while it is mounted.
+const VFAT_NAMES: [&str; 2] = ["nls_cp437", "nls_ascii"];
+
+/// Loads what mounting will ask the kernel for, while the file systems are still being made. Only where modules are the
+/// agent's to load: each that the kernel has to ask for costs a start of the agent.
+pub fn load_ahead(plan: &Plan) {
+    if fs::read_to_string("/proc/sys/kernel/modprobe").is_ok_and(|program| program.trim() != "/init") {
+        return;
+    }
+    let mut names: Vec<String> = plan.mounts.iter().map(|one| format!("fs-{}", one.format)).collect();
+    if plan.mounts.iter().any(|one| one.format == "vfat") {
+        names.extend(VFAT_NAMES.map(str::to_owned));
+    }
+    names.sort();
+    names.dedup();
+    // What does not load is asked for again by whoever needs it.
+    std::thread::spawn(move || drop(coldplug::load(&names)));
+}
 
 /// The mounted target. Unmounted and closed on drop, also after a failure, so that the next attempt finds free
 /// disks.

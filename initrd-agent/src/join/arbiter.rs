@@ -134,11 +134,11 @@ fn take(node: &mut Node, turn: Turn, generation: u64) -> Lease {
             None
         }
         Turn::Join { members, replaces, lease_seconds } => {
-            let listed = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            tracing::info!(replaces, lease_seconds, "it is this node's turn to join, by {listed}");
             node.way = Way::Join;
             let known = node.members.clone();
             node.members = others(node, members.into_iter().chain(known));
+            let listed = node.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::info!(replaces, lease_seconds, "it is this node's turn to join, by {listed}");
             node.replaces = replaces.then_some(generation);
             Some(Duration::from_secs(lease_seconds))
         }

@@ -15,8 +15,13 @@ want() { # TARGET UNIT...
     esac
   done
 }
-want multi-user.target etcd.service etcd-cluster-join.service console@ttyS0.service console@tty1.service \
+for unit in etcd etcd-cluster-join cluster-health-check; do
+  mkdir "$unit.service.d"
+  ln -s ../sandbox.conf "$unit.service.d/"
+done
+want multi-user.target etcd.service etcd-cluster-join.service cluster-health-check.service console@ttyS0.service console@tty1.service \
   /usr/lib/systemd/system/systemd-networkd.service
+want timers.target cluster-health-check.timer
 want network-online.target /usr/lib/systemd/system/systemd-networkd-wait-online.service
 ln -s /usr/lib/systemd/system/multi-user.target default.target
 

@@ -3,6 +3,7 @@
 //! Needs root, `qemu-tests/setup.sh` and a release build of the workspace.
 
 mod approval;
+mod cluster;
 mod cuts;
 mod disks;
 mod harness;
