@@ -4,12 +4,14 @@ use crate::{
     ca::{self, CsrKey, NODE_LIFE},
     enrolment::{self, Decision, constant_time_equal},
     lifecycle::Input,
-    manifest, random,
+    manifest,
+    operation::Kind,
+    random,
     server::{Server, now},
     state::{
         self, Write, audit,
         enrolments::{self, Enrolment, Standing},
-        nodes, runs,
+        nodes, operations, runs,
     },
 };
 use protocol::{
@@ -54,6 +56,7 @@ impl Server {
                 if key.hash() != known.key {
                     return Err(other_csr());
                 }
+                self.refuse_revoked(&key)?;
                 return self.enrolment_reply(&known);
             }
             None => self.new_key(&session, &request)?,
@@ -149,7 +152,17 @@ impl Server {
         if Sha256::of(&request.csr) != hello.csr {
             return Err(other_csr());
         }
-        ca::csr_key(&request.csr)
+        let key = ca::csr_key(&request.csr)?;
+        self.refuse_revoked(&key)?;
+        Ok(key)
+    }
+
+    fn refuse_revoked(&self, key: &CsrKey) -> Result<()> {
+        if !self.revoked.holds(&key.hash()) {
+            return Ok(());
+        }
+        Err(Failure::new(Code::EnrolRejected, "enrolling a machine: its key was revoked")
+            .with_remedy("the node was replaced or retired: wipe this machine's disks, so that it makes a new key"))
     }
 
     async fn record_enrolment(
@@ -270,8 +283,18 @@ impl Server {
             audit::note(&mut write, now(), actor, Some(name), format!("admitted a machine from {from}")).await?;
         }
         let certificate = self.certify(&mut write, &node, enrolment).await?;
+        if self.revoked.holds(&enrolment.key) {
+            return Err(Failure::new(
+                Code::EnrolRejected,
+                format!("approving a machine as {name}: its key was revoked"),
+            ));
+        }
         node.key = Some(enrolment.key);
         node.enrolment = Some(enrolment.id);
+        if operations::load(&mut write, name).await?.is_some_and(|operation| operation.kind == Kind::Replace) {
+            // The window is for one machine: it has come.
+            operations::end(&mut write, name).await?;
+        }
         nodes::save(&mut write, &node, now()).await?;
         enrolments::set(&mut write, enrolment.id, Standing::Approved, Some(name), Some(&certificate)).await?;
         enrolments::supersede_others(&mut write, name, enrolment.id).await?;
@@ -293,7 +316,7 @@ impl Server {
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
         let default = self.config.enrol.admission;
         self.with_entries(|entries| {
-            enrolment::decide(entries, &enrolment.key, &enrolment.claims, &enrolment.code, default)
+            enrolment::decide(entries, &enrolment.key, &enrolment.claims, &enrolment.code, default, now())
         })
     }
 

@@ -86,7 +86,7 @@ impl Server {
 
 impl nodes::Node {
     /// A node that nothing is known of yet.
-    fn new(name: NodeName) -> Self {
+    pub(crate) fn new(name: NodeName) -> Self {
         Self {
             name,
             spec: None,

@@ -46,6 +46,9 @@ pub struct Config {
     /// Clusters and their nodes' health.
     #[serde(default)]
     pub cluster: Cluster,
+    /// The power of machines.
+    #[serde(default)]
+    pub power: Power,
     /// The folder of the file; relative paths start here.
     #[serde(skip)]
     pub dir: PathBuf,
@@ -129,15 +132,48 @@ pub struct Menu {
 pub struct Cluster {
     /// A node that is ready is silent when nothing was heard of it for so many seconds; it speaks every minute.
     pub silent_after_seconds: NonZeroU32,
+    /// Program that moves the work away from a node before it is decommissioned: `HOOK NODE`.
+    pub drain: Option<PathBuf>,
+    /// Seconds that a hook of clusters may take.
+    pub hook_timeout_seconds: NonZeroU32,
 }
 
 impl Default for Cluster {
     fn default() -> Self {
-        Self { silent_after_seconds: NonZeroU32::new(180).unwrap_or(NonZeroU32::MIN) }
+        let seconds = |seconds| NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN);
+        Self { silent_after_seconds: seconds(180), drain: None, hook_timeout_seconds: seconds(600) }
+    }
+}
+
+/// `[power]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Power {
+    /// Program that powers machines: `HOOK on|off|cycle|network-boot NODE`.
+    pub command: Option<PathBuf>,
+    /// Seconds that it may take.
+    pub timeout_seconds: NonZeroU32,
+}
+
+impl Default for Power {
+    fn default() -> Self {
+        Self { command: None, timeout_seconds: NonZeroU32::new(60).unwrap_or(NonZeroU32::MIN) }
+    }
+}
+
+impl Power {
+    /// How long the hook may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.get().into())
     }
 }
 
 impl Cluster {
+    /// How long a hook may take.
+    pub fn hook_timeout(&self) -> Duration {
+        Duration::from_secs(self.hook_timeout_seconds.get().into())
+    }
+
     /// When silence begins.
     pub fn silent_after(&self) -> Duration {
         Duration::from_secs(self.silent_after_seconds.get().into())
@@ -156,6 +192,9 @@ impl Config {
         config.dir = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         for dir in [&mut config.images.dir, &mut config.cache.dir, &mut config.ipxe.dir] {
             *dir = config.dir.join(&*dir);
+        }
+        for hook in [&mut config.power.command, &mut config.cluster.drain].into_iter().flatten() {
+            *hook = config.dir.join(&*hook);
         }
         Ok(config)
     }

@@ -2,6 +2,7 @@
 
 use crate::lifecycle::Record;
 use protocol::{
+    Timestamp,
     claims::Claims,
     encoding::Sha256,
     names::NodeName,
@@ -19,6 +20,8 @@ pub struct Entry {
     pub claims: Option<Claims>,
     /// The key of that machine.
     pub key: Option<Sha256>,
+    /// Until then one machine with its claims needs no approval: it takes the node's place.
+    pub window: Option<Timestamp>,
     /// How a machine may become it, where the spec says so.
     pub admission: Option<Admission>,
     /// The role it boots with.
@@ -101,7 +104,14 @@ pub fn same_machine(a: &Claims, b: &Claims) -> bool {
 }
 
 /// What becomes of a machine with this key and these claims, which shows this code.
-pub fn decide(entries: &[Entry], key: &Sha256, claims: &Claims, code: &str, default: Admission) -> Decision {
+pub fn decide(
+    entries: &[Entry],
+    key: &Sha256,
+    claims: &Claims,
+    code: &str,
+    default: Admission,
+    now: Timestamp,
+) -> Decision {
     // The key was admitted before: the machine carries on where a power cut stopped it.
     if let Some(own) = entries.iter().find(|entry| entry.key == Some(*key)) {
         return Decision::Approve(own.name.clone());
@@ -125,6 +135,9 @@ pub fn decide(entries: &[Entry], key: &Sha256, claims: &Claims, code: &str, defa
             let admission = entry.and_then(|entry| entry.admission).unwrap_or(default);
             if entry.is_some_and(|entry| entry.record.used) {
                 return Decision::Conflict(name);
+            }
+            if entry.and_then(|entry| entry.window).is_some_and(|until| now < until) {
+                return Decision::Approve(name);
             }
             match admission {
                 Admission::OpenLab => Decision::Approve(name),
@@ -171,6 +184,7 @@ mod tests {
             name: name.parse().unwrap(),
             matches: Some(Match { macs: vec![mac(n)], ..Match::default() }),
             claims: None,
+            window: None,
             key: None,
             admission: None,
             profile: "vm".parse().unwrap(),
@@ -179,7 +193,7 @@ mod tests {
     }
 
     fn decided(entries: &[Entry], key_of: u8, claims_of: u8, default: Admission) -> Decision {
-        decide(entries, &key(key_of), &claims(claims_of), "AAAA-BBBB", default)
+        decide(entries, &key(key_of), &claims(claims_of), "AAAA-BBBB", default, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -223,6 +237,16 @@ mod tests {
         let entries = [Entry { key: Some(key(1)), record, ..entry("a", 1) }];
         assert!(matches!(decided(&entries, 2, 1, Admission::Approval), Decision::Wait { node: Some(_), .. }));
         assert!(matches!(decided(&entries, 1, 1, Admission::Approval), Decision::Approve(_)));
+    }
+
+    #[test]
+    fn an_open_window_admits_the_claims_of_its_node_alone_until_it_closes() {
+        let at = |seconds| Timestamp::from_unix_timestamp(seconds).ok();
+        let entries = |until| [Entry { window: at(until), ..entry("a", 1) }, entry("b", 2)];
+        assert_eq!(decided(&entries(1), 9, 1, Admission::Approval), Decision::Approve("a".parse().unwrap()));
+        assert!(matches!(decided(&entries(0), 9, 1, Admission::Approval), Decision::Wait { .. }));
+        assert!(matches!(decided(&entries(1), 9, 2, Admission::Approval), Decision::Wait { .. }));
+        assert!(matches!(decided(&entries(1), 9, 3, Admission::OpenLab), Decision::Wait { .. }));
     }
 
     #[test]

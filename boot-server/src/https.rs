@@ -28,6 +28,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 4096;
 const RENEWAL: Duration = Duration::from_secs(24 * 3600);
+/// A connection whose key was revoked is cut off then.
+const LAST_WORD: Duration = Duration::from_secs(2);
+const WIPED: &str = "/v1/node/wiped";
 /// Streams have been told to end; who has not by then is cut off.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
@@ -72,9 +75,10 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener) -> Result<()> {
         };
         let acceptor = TlsAcceptor::from(tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         let (routes, watcher) = (routes.clone(), graceful.watcher());
+        let server = server.clone();
         tokio::spawn(async move {
             let _permit = permit;
-            serve_connection(acceptor, stream, address, routes, watcher).await;
+            serve_connection(&server, acceptor, stream, address, routes, watcher).await;
         });
     }
     drop(listener);
@@ -89,6 +93,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener) -> Result<()> {
 type Routes = TowerToHyperService<axum::Router>;
 
 async fn serve_connection(
+    server: &Arc<Server>,
     acceptor: TlsAcceptor,
     stream: TcpStream,
     address: SocketAddr,
@@ -109,17 +114,38 @@ async fn serve_connection(
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let peer = Peer { address, key: certificate.and_then(|leaf| ca::spki_of(leaf)) };
+    let key = peer.key;
+    let asked = server.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        hyper::service::Service::call(&routes, request)
+        // The one report that may be repeated after it has revoked the key that it came with.
+        let refused = request.uri().path() != WIPED && peer.key.is_some_and(|key| asked.revoked.holds(&key));
+        let answer = (!refused).then(|| hyper::service::Service::call(&routes, request));
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => Ok(crate::api::revoked()),
+            }
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).keep_alive_interval(Duration::from_secs(30));
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%address, %error, "a connection broke off");
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                tracing::debug!(%address, %error, "a connection broke off");
+            }
+        }
+        () = revoked(server, key) => tracing::info!(%address, "closed the connection of a key that was revoked"),
     }
+}
+
+/// Ends some moments after the key was revoked: an answer that is under way gets out.
+async fn revoked(server: &Server, key: Option<Sha256>) {
+    server.revoked.wait_for(key).await;
+    tokio::time::sleep(LAST_WORD).await;
 }
 
 fn renew(server: &Server, current: &RwLock<Arc<ServerConfig>>) {

@@ -2,7 +2,7 @@
 
 use crate::{
     intake,
-    lifecycle::Input,
+    lifecycle::{Input, Record},
     manifest,
     server::{Server, now},
     state::{
@@ -17,7 +17,7 @@ use protocol::{
     encoding::Sha256,
     enrol::NONCE_BYTES,
     failure::{OrFail, Result},
-    manifest::{ManifestRequest, SecretBundle, SignedManifest},
+    manifest::{ManifestRequest, Purpose, SecretBundle, SignedManifest},
     names::NodeName,
     report::{InstalledReport, PlanDecision, PlanReport, ReadyReport},
     service::Service,
@@ -76,12 +76,14 @@ impl Server {
         runs::claim(&mut write, &request.run, &owner, None, now()).await?;
         if node.record != before {
             node.plan = node.plan.filter(|plan| plan.generation == node.record.generation);
-            let text = format!("run {} may install generation {}", request.run, node.record.generation);
+            let what = if node.record.purpose == Purpose::Wipe { "wipe in" } else { "install" };
+            let text = format!("run {} may {what} generation {}", request.run, node.record.generation);
             audit::note(&mut write, now(), "server", Some(name), text).await?;
             nodes::save(&mut write, &node, now()).await?;
         }
         let spec = spec_of(&node)?;
-        let manifest = manifest::compose(spec, node.record.generation, *key, request.nonce, now());
+        let Record { generation, purpose, .. } = node.record;
+        let manifest = manifest::compose(spec, generation, purpose, *key, request.nonce, now());
         let signed = self.signer.sign(&manifest)?;
         handed_out::record(&mut write, name, &spec.system.toplevel, now()).await?;
         state::commit(write).await?;
@@ -100,7 +102,8 @@ impl Server {
         let node = nodes::load(&mut write, name).await?;
         still_current(&node, key)?;
         node.record.may_install().map_err(|refusal| refusal.failure(name))?;
-        if node.record.state != NodeState::Installing || generation != node.record.generation {
+        let installs = node.record.state == NodeState::Installing && node.record.purpose == Purpose::Install;
+        if !installs || generation != node.record.generation {
             let cause = format!("handing out secrets for generation {generation} of node {name}: it is not under way");
             return Err(Failure::new(Code::WrongState, cause));
         }

@@ -7,6 +7,7 @@ use crate::policy::Boot;
 use protocol::{
     Code, Failure,
     admin::NodeState,
+    manifest::Purpose,
     names::{NodeName, RunId},
 };
 use serde::{Deserialize, Serialize};
@@ -29,11 +30,22 @@ pub struct Record {
     pub run_over: bool,
     /// Runs of this generation that ended without an installation.
     pub failed_runs: u32,
+    /// What the generation is for.
+    #[serde(default)]
+    pub purpose: Purpose,
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self { state: NodeState::Expected, generation: 0, used: false, run: None, run_over: false, failed_runs: 0 }
+        Self {
+            state: NodeState::Expected,
+            generation: 0,
+            used: false,
+            run: None,
+            run_over: false,
+            failed_runs: 0,
+            purpose: Purpose::Install,
+        }
     }
 }
 
@@ -44,6 +56,19 @@ pub enum Input {
     Applied,
     /// An operator wants the node installed anew: the next generation is open.
     Reinstall,
+    /// An operator has another machine take the node's place.
+    Replace,
+    /// An operator has the node leave: the next generation wipes its disks.
+    Wipe,
+    /// An operator has the node leave with its disks as they are.
+    Retire,
+    /// The agent reports that the disks are wiped.
+    Wiped {
+        /// The run that wiped.
+        run: RunId,
+        /// The generation it used up.
+        generation: u64,
+    },
     /// A machine with its claims asked for a boot script.
     Seen,
     /// A machine with its claims waits for approval.
@@ -90,6 +115,12 @@ pub enum Refusal {
     NotAdmitted(NodeState),
     /// The node is installed, and this is another machine or key.
     Taken,
+    /// The generation wipes the node's disks, and installs nothing.
+    ToBeWiped,
+    /// The generation does not wipe the node's disks.
+    NotToBeWiped,
+    /// The report is about another run than the one that follows the generation.
+    OtherRun,
 }
 
 impl Refusal {
@@ -108,6 +139,13 @@ impl Refusal {
             Refusal::NotAdmitted(state) => {
                 Failure::new(Code::WrongState, format!("node {node} is {state}: no machine has been admitted as it"))
             }
+            Refusal::ToBeWiped => {
+                Failure::new(Code::WrongState, format!("node {node} is being decommissioned: its disks are wiped"))
+            }
+            Refusal::NotToBeWiped => {
+                Failure::new(Code::WrongState, format!("node {node} is not to be wiped: nobody decommissions it"))
+            }
+            Refusal::OtherRun => Failure::new(Code::WrongState, format!("another run than that follows node {node}")),
             Refusal::Taken => {
                 Failure::new(Code::EnrolConflict, format!("node {node} is installed and has another machine's key"))
             }
@@ -144,7 +182,7 @@ impl Record {
     /// # Errors
     /// The [`Refusal`], with nothing changed.
     pub fn after(&self, input: &Input) -> Result<Record, Refusal> {
-        use NodeState::{Discovered, Expected, Failed, Installed, Joining, Pending, Ready};
+        use NodeState::{Discovered, Expected, Failed, Installed, Joining, Pending, Ready, Retired};
         let mut next = self.clone();
         match input {
             Input::Applied => {
@@ -154,7 +192,14 @@ impl Record {
                     next.failed_runs = 0;
                 }
             }
-            Input::Reinstall => return self.reinstalled(),
+            Input::Reinstall => return self.next_generation(Purpose::Install),
+            Input::Wipe => return self.next_generation(Purpose::Wipe),
+            Input::Replace => return self.replaced(),
+            Input::Retire => {
+                next.state = Retired;
+                next.used = true;
+            }
+            Input::Wiped { run, generation } => return self.wiped(run, *generation),
             Input::Seen if self.state == Expected => next.state = Discovered,
             Input::Asked if matches!(self.state, Expected | Discovered) => next.state = Pending,
             Input::Seen | Input::Asked => {}
@@ -168,7 +213,7 @@ impl Record {
                 }
             }
             Input::Installed { run, generation } => {
-                self.admitted_at(*generation)?;
+                self.installs(*generation)?;
                 if !self.used {
                     next.used = true;
                     next.state = Installed;
@@ -179,14 +224,14 @@ impl Record {
             Input::JoinFailed if self.used && matches!(self.state, Installed | Joining) => next.state = Failed,
             Input::Joining | Input::JoinFailed => {}
             Input::Member { generation } => {
-                self.admitted_at(*generation)?;
+                self.installs(*generation)?;
                 next.used = true;
                 if self.state != Ready {
                     next.state = Joining;
                 }
             }
             Input::Ready { generation } => {
-                self.admitted_at(*generation)?;
+                self.installs(*generation)?;
                 // A node that speaks from its own disk has been installed, whatever became of that report.
                 next.used = true;
                 next.state = Ready;
@@ -196,7 +241,7 @@ impl Record {
     }
 
     /// The machine that is the node goes on being it: its key is still admitted.
-    fn reinstalled(&self) -> Result<Record, Refusal> {
+    fn next_generation(&self, purpose: Purpose) -> Result<Record, Refusal> {
         use NodeState::{
             Approved, Conflict, Failed, Installed, Installing, Joining, Ready, Rejected, Retired, Revoked,
         };
@@ -205,7 +250,36 @@ impl Record {
         }
         let admitted = matches!(self.state, Approved | Installing | Installed | Joining | Ready | Failed);
         let state = if admitted { Approved } else { self.state };
-        Ok(Record { state, generation: self.generation + 1, ..Record::default() })
+        Ok(Record { state, generation: self.generation + 1, purpose, ..Record::default() })
+    }
+
+    /// Another machine is expected: nobody is admitted as the node any more.
+    fn replaced(&self) -> Result<Record, Refusal> {
+        if self.generation == 0 || self.state == NodeState::Retired {
+            return Err(Refusal::NotAdmitted(self.state));
+        }
+        Ok(Record { generation: self.generation + 1, ..Record::default() })
+    }
+
+    /// Said twice, it is the same.
+    fn wiped(&self, run: &RunId, generation: u64) -> Result<Record, Refusal> {
+        if self.purpose != Purpose::Wipe {
+            return Err(Refusal::NotToBeWiped);
+        }
+        if self.state == NodeState::Retired && self.generation == generation {
+            return Ok(self.clone());
+        }
+        self.admitted_at(generation)?;
+        if self.run.as_ref() != Some(run) {
+            return Err(Refusal::OtherRun);
+        }
+        Ok(Record { state: NodeState::Retired, used: true, ..self.clone() })
+    }
+
+    /// Whether a system of this generation may stand on the node's disk.
+    fn installs(&self, generation: u64) -> Result<(), Refusal> {
+        self.admitted_at(generation)?;
+        if self.purpose == Purpose::Wipe { Err(Refusal::ToBeWiped) } else { Ok(()) }
     }
 
     fn approved(&self) -> Result<Record, Refusal> {
@@ -254,10 +328,13 @@ impl Record {
 /// What the node boots, by its state alone.
 pub fn boot(node: &NodeName, profile: &NodeName, record: &Record) -> Boot {
     use NodeState::{Conflict, Rejected, Retired, Revoked};
+    if record.state == Retired {
+        return Boot::Wait { reason: format!("{node} is retired: it boots nothing") };
+    }
     if matches!(record.state, Rejected | Conflict | Revoked) {
         return Boot::Wait { reason: format!("{node} is {}: an admin must decide", record.state) };
     }
-    if record.used || record.state == Retired {
+    if record.used {
         return Boot::LocalDisk;
     }
     if record.quarantined() {

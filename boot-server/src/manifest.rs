@@ -86,7 +86,14 @@ impl std::fmt::Debug for ManifestKey {
 }
 
 /// What the node is to do.
-pub fn compose(spec: &NodeSpec, generation: u64, node_key: Sha256, nonce: Vec<u8>, now: Timestamp) -> Manifest {
+pub fn compose(
+    spec: &NodeSpec,
+    generation: u64,
+    purpose: Purpose,
+    node_key: Sha256,
+    nonce: Vec<u8>,
+    now: Timestamp,
+) -> Manifest {
     Manifest {
         node: spec.name.clone(),
         hostname: hostname(spec),
@@ -99,7 +106,7 @@ pub fn compose(spec: &NodeSpec, generation: u64, node_key: Sha256, nonce: Vec<u8
         disks: spec.disks.clone(),
         files: spec.files.clone(),
         boot: spec.boot.clone(),
-        purpose: Purpose::Install,
+        purpose,
     }
 }
 
@@ -163,7 +170,7 @@ mod tests {
     #[test]
     fn the_signature_covers_the_payload_and_its_kind() {
         let (key, now) = (key(), Timestamp::UNIX_EPOCH);
-        let signed = key.sign(&compose(&spec(), 1, Sha256::of(b"k"), vec![1; 32], now)).unwrap();
+        let signed = key.sign(&compose(&spec(), 1, Purpose::Install, Sha256::of(b"k"), vec![1; 32], now)).unwrap();
         let public = UnparsedPublicKey::new(&ED25519, key.public().0);
         assert!(public.verify(&statement(&signed.payload), &signed.signature).is_ok());
         assert!(public.verify(&signed.payload, &signed.signature).is_err());
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_in_the_manifest() {
-        let manifest = compose(&spec(), 1, Sha256::of(b"k"), vec![], Timestamp::UNIX_EPOCH);
+        let manifest = compose(&spec(), 1, Purpose::Wipe, Sha256::of(b"k"), vec![], Timestamp::UNIX_EPOCH);
         let text = serde_json::to_string(&manifest).unwrap();
         assert!(text.contains("hello") && !text.contains("hunter2") && !text.contains("cluster_name"), "{text}");
     }

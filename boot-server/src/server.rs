@@ -8,8 +8,10 @@ use crate::{
     health::Health,
     lifecycle,
     manifest::ManifestKey,
+    operation::Operation,
     policy::{Answer, Boot, Policy},
     presence::Presence,
+    revoked::Revoked,
     sessions::{AdminSessions, Hellos},
     state::{self, State, audit, nodes},
     vitals::Vitals,
@@ -48,6 +50,10 @@ pub struct Server {
     pub presence: Presence,
     /// How installed nodes are.
     pub vitals: Vitals,
+    /// Keys that may do nothing any more.
+    pub revoked: Revoked,
+    /// Held by the operation on a node that runs.
+    pub(crate) operating: tokio::sync::Mutex<()>,
     /// Admins who are logged in to the page.
     pub admins: AdminSessions,
     /// Rings when an enrolment or a node has changed.
@@ -98,6 +104,8 @@ impl Server {
         let state = State::open(&state_path(&dir)).await?;
         let server = Self {
             vitals: Vitals::of_the_past(state.health().await?),
+            revoked: Revoked::of(state.revoked_keys().await?),
+            operating: tokio::sync::Mutex::default(),
             state,
             ca: Ca::load(&dir)?,
             signer: ManifestKey::load(&dir)?,
@@ -122,9 +130,11 @@ impl Server {
     /// `E-SYSTEM`.
     pub async fn refresh(&self) -> Result<()> {
         let mut directory = Directory::default();
+        let operations: HashMap<NodeName, Operation> = self.state.operations().await?.into_iter().collect();
         for node in self.state.nodes().await? {
             let claims = self.claims_of(&node).await?;
-            directory.add(node, claims);
+            let window = operations.get(&node.name).and_then(|operation| operation.window);
+            directory.add(node, claims, window);
         }
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
         self.changed.ring();
@@ -138,9 +148,10 @@ impl Server {
     pub async fn refresh_node(&self, name: &NodeName) -> Result<()> {
         if let Some(node) = self.state.node(name.as_str()).await? {
             let claims = self.claims_of(&node).await?;
+            let window = self.state.operation(name).await?.and_then(|operation| operation.window);
             let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
             directory.entries.retain(|entry| entry.name != *name);
-            directory.add(node, claims);
+            directory.add(node, claims, window);
         }
         self.changed.ring();
         Ok(())
@@ -198,7 +209,7 @@ impl Server {
 }
 
 impl Directory {
-    fn add(&mut self, node: nodes::Node, claims: Option<Claims>) {
+    fn add(&mut self, node: nodes::Node, claims: Option<Claims>, window: Option<Timestamp>) {
         let spec = node.spec.as_ref();
         let address = spec.and_then(|spec| spec.cluster.as_ref()).and_then(|cluster| cluster.node_ip);
         if let (Some(spec), Some(IpAddr::V4(address))) = (spec, address) {
@@ -210,6 +221,7 @@ impl Directory {
             profile: spec.map_or_else(protocol::spec::default_profile, |spec| spec.profile.clone()),
             name: node.name,
             claims,
+            window,
             key: node.key,
             record: node.record,
         });

@@ -17,6 +17,7 @@ use protocol::{
     Code, Failure, Timestamp,
     admin::{NodeDetail, NodeState, NodeSummary},
     failure::Result,
+    manifest::Purpose,
     names::NodeName,
     report::InstalledReport,
     spec::NodeSpec,
@@ -204,6 +205,11 @@ impl Server {
         }
     }
 
+    fn has_window(&self, name: &NodeName) -> bool {
+        let open = |until| now() < until;
+        self.with_entries(|entries| entries.iter().any(|entry| entry.name == *name && entry.window.is_some_and(open)))
+    }
+
     fn missing(&self, subject: &Subject, waiting: Option<&Enrolment>) -> Vec<String> {
         if let Some(waiting) = waiting {
             return match (waiting.standing, self.decision(waiting)) {
@@ -219,6 +225,13 @@ impl Server {
         if let Some(plan) = waiting_plan(node) {
             let (name, plan) = (&node.name, short(&plan.id()));
             return vec![format!("an admin to approve the plan: boot-server approve {name} --plan {plan}")];
+        }
+        let waits = node.record.state != NodeState::Installing && !node.record.used;
+        if waits && node.record.purpose == Purpose::Wipe {
+            return vec!["its machine to boot from the network: its disks are wiped then".to_owned()];
+        }
+        if waits && self.has_window(&node.name) {
+            return vec!["its new machine to boot from the network, which needs no approval (replace)".to_owned()];
         }
         if node.record.quarantined() {
             return vec![format!("an admin: in quarantine after {} failed runs", node.record.failed_runs)];

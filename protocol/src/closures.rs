@@ -94,6 +94,8 @@ pub enum Line<T> {
         /// Steps in all.
         total: u64,
     },
+    /// A step that is done, for people.
+    Step(String),
     /// The result.
     Done(T),
     /// It ended without one.

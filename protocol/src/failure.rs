@@ -115,6 +115,8 @@ codes! {
     ClusterUnreachable, "E-CLUSTER-UNREACHABLE", "check the leader's address, its port and the network between";
     /// A member could not be added or promoted.
     ClusterJoin, "E-CLUSTER-JOIN", "look at the members and their health on the leader";
+    /// A service of the cluster would lose its quorum.
+    Quorum, "E-QUORUM", "bring members back first (boot-server cluster health); --force does it all the same, and may stop the service";
     /// The data folder on this node belongs to another cluster, or to a member that was removed.
     ClusterLeftover, "E-CLUSTER-LEFTOVER", "make sure nothing in it is needed, stop the service, empty the data folder that is named, then restart the join unit";
     /// The service on this node did not become healthy.

@@ -43,6 +43,18 @@ pub struct Forgotten {
     pub services: u64,
 }
 
+/// `POST /v1/nodes/NAME/remove`, `replace` and `decommission`; answered in lines ([`crate::closures::Line`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperateRequest {
+    /// Also where a service loses its quorum, or nobody of it can be asked.
+    #[serde(default)]
+    pub force: bool,
+    /// `decommission` leaves the disks as they are.
+    #[serde(default)]
+    pub keep_disks: bool,
+}
+
 /// `GET /v1/clusters/CLUSTER/members`: the members of each service, asked now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterMembers {

@@ -50,9 +50,11 @@ fn status(code: Code) -> StatusCode {
         | Code::EnrolConflict
         | Code::EnrolPending
         | Code::EnrolRejected
+        | Code::Quorum
         | Code::ClosureMissing => StatusCode::CONFLICT,
         Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Code::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ClusterUnreachable | Code::Tool | Code::Tls => StatusCode::BAD_GATEWAY,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -25,6 +25,25 @@ where
     T: Serialize + Send + 'static,
     F: Future<Output = protocol::failure::Result<T>> + Send + 'static,
 {
+    let (_, steps) = mpsc::unbounded_channel();
+    pump(work, steps)
+}
+
+/// Does the work, and tells each step as it is done.
+pub fn steps<T, F>(work: impl FnOnce(mpsc::UnboundedSender<String>) -> F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: Future<Output = protocol::failure::Result<T>> + Send + 'static,
+{
+    let (teller, steps) = mpsc::unbounded_channel();
+    pump(|_| work(teller), steps)
+}
+
+fn pump<T, F>(work: impl FnOnce(Told) -> F, mut steps: mpsc::UnboundedReceiver<String>) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: Future<Output = protocol::failure::Result<T>> + Send + 'static,
+{
     let (sender, receiver) = mpsc::channel(8);
     let (told, mut hears) = watch::channel((0, 0));
     let progress: Told = Box::new(move |done, total| {
@@ -36,6 +55,10 @@ where
         let mut pulse = tokio::time::interval(PULSE);
         let last = loop {
             tokio::select! {
+                biased;
+                Some(step) = steps.recv() => {
+                    let _ = sender.send(line::<T>(&Line::Step(step))).await;
+                }
                 ended = &mut work => break ended,
                 _ = pulse.tick() => {
                     let (done, total) = *hears.borrow_and_update();

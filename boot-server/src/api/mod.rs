@@ -37,6 +37,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/node/installed", post(node::installed::post))
         .route("/v1/node/ready", post(node::ready::post))
         .route("/v1/node/health", post(node::health::post))
+        .route("/v1/node/wiped", post(node::wiped::post))
         .route("/v1/node/turn", post(node::turn::post))
         .merge(cache::router())
         .merge(admin::router())
@@ -47,6 +48,13 @@ pub fn router(server: Arc<Server>) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(server)
+}
+
+/// What a key hears that was revoked, whatever it asks.
+pub fn revoked() -> axum::response::Response {
+    let failure = Failure::new(Code::Forbidden, "reading the request: the key of this certificate was revoked")
+        .with_remedy("the node was replaced or retired: this machine is it no more");
+    answer::failed(&failure)
 }
 
 async fn health(axum::extract::State(server): axum::extract::State<Arc<Server>>) -> axum::Json<crate::health::Report> {

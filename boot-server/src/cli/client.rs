@@ -164,6 +164,29 @@ impl Client {
         body: &impl Serialize,
         told: impl Fn(u64, u64),
     ) -> Result<T> {
+        let hear = |line| match line {
+            Line::Progress { done, total } => told(done, total),
+            Line::Step(_) | Line::Done(()) | Line::Failed(_) => {}
+        };
+        self.lines(path, body, hear).await
+    }
+
+    /// POST that is answered in lines; `told` hears each step as it is done.
+    pub async fn steps(&self, path: &str, body: &impl Serialize, told: impl Fn(&str)) -> Result<()> {
+        let hear = |line| {
+            if let Line::Step(step) = line {
+                told(&step);
+            }
+        };
+        self.lines(path, body, hear).await
+    }
+
+    async fn lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        hear: impl Fn(Line<()>),
+    ) -> Result<T> {
         let activity = format!("POST {}{path}", self.base);
         let body = serde_json::to_vec(body).or_fail(Code::Internal, || "writing the request")?;
         let answer = self.send(Method::POST, path, body.into(), None).await?;
@@ -180,7 +203,8 @@ impl Client {
             while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = buffer.drain(..=end).collect();
                 match parse::json(&activity, &line).map_err(|failure| Failure { code: Code::Protocol, ..failure })? {
-                    Line::Progress { done, total } => told(done, total),
+                    Line::Progress { done, total } => hear(Line::Progress { done, total }),
+                    Line::Step(step) => hear(Line::Step(step)),
                     Line::Done(result) => return Ok(result),
                     Line::Failed(failure) => return Err(failure),
                 }

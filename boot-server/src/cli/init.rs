@@ -189,6 +189,16 @@ dir = "ipxe"
 [cluster]
 # A node that is ready and was not heard for so long is noted as silent; nodes report their health every minute.
 silent_after_seconds = 180
+# A program that moves the work away from a node before it is decommissioned, called with the node's name, and with
+# facts of the node in CENTRA_... variables.
+# drain = "/etc/centra/drain"
+# hook_timeout_seconds = 600
+
+# [power]
+# A program that powers machines, called with off or network-boot and the node's name, and with facts of the node in
+# CENTRA_... variables. Without one the verbs say what is to be powered by hand.
+# command = "/etc/centra/power"
+# timeout_seconds = 60
 
 # [menu]
 # A menu on the console of a machine that no NodeSpec knows, for so many seconds.

@@ -21,13 +21,19 @@ fn boots_installer(record: &Record) -> bool {
 
 /// What machines do, and an admin who admits them.
 fn input_of_machine() -> impl Strategy<Value = Input> {
-    input().prop_filter("an operator's act", |input| !matches!(input, Input::Applied | Input::Reinstall))
+    input().prop_filter("an operator's act", |input| {
+        !matches!(input, Input::Applied | Input::Reinstall | Input::Replace | Input::Wipe | Input::Retire)
+    })
 }
 
 fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         Just(Input::Applied),
         Just(Input::Reinstall),
+        Just(Input::Replace),
+        Just(Input::Wipe),
+        Just(Input::Retire),
+        ((0u8..9), 0u64..3).prop_map(|(n, generation)| Input::Wiped { run: run(n), generation }),
         Just(Input::Seen),
         Just(Input::Asked),
         Just(Input::Approved),
@@ -145,7 +151,55 @@ fn a_failed_join_boots_the_disk() {
     assert_eq!(record.after(&Input::Joining).unwrap().state, NodeState::Joining);
 }
 
+#[test]
+fn a_replaced_node_expects_another_machine_for_its_next_generation() {
+    let mut inputs = to_installed();
+    inputs.push(Input::Ready { generation: 1 });
+    let open = walk(&inputs).after(&Input::Replace).unwrap();
+    assert_eq!((open.state, open.generation, open.used), (NodeState::Expected, 2, false));
+    // The old installation still speaks.
+    assert!(open.after(&Input::Ready { generation: 1 }).is_err());
+    assert_eq!(open.after(&Input::Approved).unwrap().may_install(), Ok(()));
+}
+
+#[test]
+fn a_decommissioned_node_is_wiped_in_a_generation_of_its_own_and_then_boots_nothing() {
+    let mut inputs = to_installed();
+    inputs.push(Input::Wipe);
+    let open = walk(&inputs);
+    assert!(boots_installer(&open) && open.purpose == Purpose::Wipe);
+    let wiped = |run, generation| Input::Wiped { run, generation };
+    assert_eq!(open.after(&wiped(run(2), 2)), Err(Refusal::OtherRun));
+    let began = open.after(&Input::Began(run(2))).unwrap();
+    assert_eq!(began.after(&Input::Installed { run: run(2), generation: 2 }), Err(Refusal::ToBeWiped));
+    assert_eq!(began.after(&wiped(run(2), 1)), Err(Refusal::OtherGeneration(2)));
+    let retired = began.after(&wiped(run(2), 2)).unwrap();
+    assert_eq!(retired.after(&wiped(run(2), 2)), Ok(retired.clone()));
+    assert!(matches!(boot(&name(), &name(), &retired), Boot::Wait { .. }));
+    assert_eq!(walk(&to_installed()).after(&wiped(run(1), 1)), Err(Refusal::NotToBeWiped));
+}
+
 proptest! {
+    #[test]
+    fn a_retired_node_stays_so_and_boots_nothing(inputs in prop::collection::vec(input(), 0..60)) {
+        let mut record = walk(&to_installed()).after(&Input::Retire).unwrap();
+        for input in &inputs {
+            record = record.after(input).unwrap_or(record);
+            prop_assert_eq!(record.state, NodeState::Retired);
+            let waits = matches!(boot(&name(), &name(), &record), Boot::Wait { .. });
+            prop_assert!(waits);
+        }
+    }
+
+    #[test]
+    fn only_an_operator_s_act_has_disks_wiped(inputs in prop::collection::vec(input_of_machine(), 0..60)) {
+        let mut record = walk(&[Input::Applied, Input::Approved]);
+        for input in &inputs {
+            record = record.after(input).unwrap_or(record);
+            prop_assert_eq!(record.purpose, Purpose::Install);
+        }
+    }
+
     #[test]
     fn a_used_generation_never_boots_the_installer_nor_gives_a_manifest(
         inputs in prop::collection::vec(input(), 0..80)

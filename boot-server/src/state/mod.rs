@@ -10,6 +10,7 @@ pub mod handed_out;
 pub mod health;
 pub mod journal;
 pub mod nodes;
+pub mod operations;
 pub mod runs;
 pub mod tokens;
 

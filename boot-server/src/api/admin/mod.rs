@@ -8,6 +8,7 @@ mod events;
 mod login;
 mod logs;
 mod nodes;
+mod operate;
 
 use crate::server::Server;
 use axum::{
@@ -25,6 +26,9 @@ pub fn router() -> Router<Arc<Server>> {
         .route("/v1/nodes/{name}/stream", get(logs::stream))
         .route("/v1/nodes/{name}/plan/approve", post(approve::plan))
         .route("/v1/nodes/{name}/reinstall", post(apply::reinstall))
+        .route("/v1/nodes/{name}/remove", post(operate::remove))
+        .route("/v1/nodes/{name}/replace", post(operate::replace))
+        .route("/v1/nodes/{name}/decommission", post(operate::decommission))
         .route("/v1/approve", post(approve::code))
         .route("/v1/closures", get(closures::list))
         .route("/v1/closures/verify", post(closures::verify))

@@ -7,3 +7,4 @@ pub mod plan;
 pub mod ready;
 pub mod secrets;
 pub mod turn;
+pub mod wiped;

@@ -3,6 +3,7 @@
 mod forget;
 mod list;
 mod look;
+mod operate;
 
 use protocol::{Code, Failure, failure::Result};
 
@@ -26,6 +27,12 @@ enum Verb {
     Health(look::Args),
     /// Check members, roles, leader, quorum, and write and read a key; a line each, ends with 1 where one fails
     Verify(look::Args),
+    /// Take a node out of the services of its cluster
+    Remove(operate::Remove),
+    /// Have another machine take a node's place: remove, revoke its key, open its next generation, boot from the network
+    Replace(operate::Replace),
+    /// Have a node leave for good: drain, remove, wipe its disks, power off, retire
+    Decommission(operate::Decommission),
     /// Have the founders of a cluster that was destroyed fixed anew
     Forget(forget::Args),
 }
@@ -37,6 +44,9 @@ pub async fn run(args: Args) -> Result<()> {
         Verb::Members(args) => look::members(args).await,
         Verb::Health(args) => look::health(args).await,
         Verb::Verify(args) => look::verify(args).await,
+        Verb::Remove(args) => operate::remove(args).await,
+        Verb::Replace(args) => operate::replace(args).await,
+        Verb::Decommission(args) => operate::decommission(args).await,
         Verb::Forget(args) => forget::run(args).await,
     }
 }

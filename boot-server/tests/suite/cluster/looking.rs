@@ -40,6 +40,7 @@ async fn etcd_is_listed_verified_and_what_fails_is_named_with_what_to_do() {
     assert_eq!(etcds.ctl(&["get", "--prefix", "centra"]).as_deref(), Some(""), "nothing is left behind");
 
     etcds.kill(3);
+    etcds.wait_until_healthy();
     let health = lab.verb(&["cluster", "health"]);
     assert!(stdout(&health).contains("DEGRADED   2 of 3") && !health.status.success(), "{health:?}");
     let verified = lab.verb(&["cluster", "verify"]);

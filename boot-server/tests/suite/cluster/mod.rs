@@ -5,3 +5,4 @@ mod peer;
 mod site;
 
 mod looking;
+mod operating;

@@ -1,0 +1,82 @@
+//! `boot-server cluster remove|replace|decommission`
+
+use crate::cli::{admin::path_of, client::Target, output};
+use protocol::{Code, Failure, failure::Result, operations::OperateRequest};
+
+/// What every operation on a node is told.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// The node
+    node: String,
+    /// Yes, this node
+    #[arg(long)]
+    yes: bool,
+    /// Also where a service would lose its quorum, or none of its members answers
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Take a node out of the services of its cluster
+///
+/// Its members are removed through other members, and its installation is given no turn to join again: it comes back by
+/// replace or reinstall. Refused where a service would lose its quorum.
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Have another machine take a node's place
+///
+/// Removes its members, revokes its key (the old machine is refused from then on), opens its next generation and has the
+/// machine boot from the network by the power hook. For 24 hours one machine with the claims of the node's spec and a new
+/// key needs no approval. Each step is printed when it is done; where one fails, mend it and run the verb again: it goes on
+/// there.
+#[derive(Debug, clap::Args)]
+pub struct Replace {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Have a node leave for good
+///
+/// Runs the drain hook, removes its members, and opens a generation that wipes the disks of its layout at its next network
+/// boot, except those whose wipe policy is keep or ignore. When its agent has reported that, the node is retired, its key
+/// is revoked, and it boots nothing any more. Where a step fails, mend it and run the verb again: it goes on there.
+#[derive(Debug, clap::Args)]
+pub struct Decommission {
+    #[command(flatten)]
+    common: Common,
+    /// Leave its disks as they are, and retire it at once
+    #[arg(long)]
+    keep_disks: bool,
+}
+
+/// Removes the node's members.
+pub async fn remove(args: Remove) -> Result<()> {
+    operate(args.common, "remove", "removing", "it would be no member of its cluster any more", false).await
+}
+
+/// Has the node replaced.
+pub async fn replace(args: Replace) -> Result<()> {
+    operate(args.common, "replace", "replacing", "its machine would be it no more, and its disks may be lost", false)
+        .await
+}
+
+/// Has the node leave.
+pub async fn decommission(args: Decommission) -> Result<()> {
+    let lost = if args.keep_disks { "it would be retired" } else { "what is on its disks would be lost" };
+    operate(args.common, "decommission", "decommissioning", lost, args.keep_disks).await
+}
+
+async fn operate(args: Common, verb: &str, doing: &str, lost: &str, keep_disks: bool) -> Result<()> {
+    if !args.yes {
+        let cause = format!("{doing} node {}: {lost}", args.node);
+        return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"));
+    }
+    let path = format!("{}/{verb}", path_of(&args.node)?);
+    let request = OperateRequest { force: args.force, keep_disks };
+    args.target.client()?.steps(&path, &request, |step| println!("{}", output::printable(step))).await
+}
