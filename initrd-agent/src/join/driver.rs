@@ -69,6 +69,8 @@ pub struct Settings {
     pub least_free: u64,
     /// Least memory and processors.
     pub least: Capacity,
+    /// Names the name servers.
+    pub resolv_conf: PathBuf,
     /// What listens on the service's ports, once it runs.
     pub process: String,
 }

@@ -1,6 +1,7 @@
 //! `initrd-agent health-check`: is each service of this node healthy, and this node a member?
 
 use super::{
+    discovery,
     driver::{Membership, Node, driver},
     report::Link,
     retry::{Attempt, retry},
@@ -55,5 +56,8 @@ pub async fn check(node: &Node) -> ServiceHealth {
 }
 
 async fn look(node: &Node) -> Result<Membership> {
-    driver(node)?.check().await
+    let driver = driver(node)?;
+    let membership = driver.check().await?;
+    discovery::remember(node, &*driver).await;
+    Ok(membership)
 }

@@ -90,7 +90,11 @@ async fn prepared(
         Some(arbiter) => arbiter.turn(node).await,
         None => None,
     };
-    Ok((lease, keeping(arbiter, lease, preflight::reach(node)).await?))
+    let said = match keeping(arbiter, lease, discovery::reach(node)).await? {
+        Some(member) => format!("this node is fit; {member} answers"),
+        None => "this node is fit".to_owned(),
+    };
+    Ok((lease, said))
 }
 
 /// The way in, and a look from inside.
@@ -98,6 +102,7 @@ async fn entered(node: &Node, reporter: &mut Reporter) -> Result<(JoinOutcome, M
     let driver = driver(node)?;
     let outcome = reporter.step(Step::Join, enter(&*driver, node), |outcome| words(*outcome)).await?;
     let membership = reporter.step(Step::Ready, verified(&*driver, node), describe).await?;
+    discovery::remember(node, &*driver).await;
     Ok((outcome, membership))
 }
 

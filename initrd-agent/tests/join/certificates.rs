@@ -44,7 +44,7 @@ impl Ca {
     pub fn leaf_until(&self, from: OffsetDateTime, until: OffsetDateTime) -> Leaf {
         let key = KeyPair::generate().unwrap();
         let mut params =
-            CertificateParams::new(vec!["127.0.0.1".to_owned(), OTHER.to_owned(), ELSEWHERE.to_owned()]).unwrap();
+            CertificateParams::new(["127.0.0.1", OTHER, ELSEWHERE, "localhost"].map(str::to_owned)).unwrap();
         (params.not_before, params.not_after) = (from, until);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

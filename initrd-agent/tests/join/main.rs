@@ -8,6 +8,7 @@ mod arbiter;
 mod boot_server;
 mod certificates;
 mod configuration;
+mod discovery;
 mod etcd;
 mod etcd_process;
 mod iam;

@@ -121,7 +121,13 @@ impl Node {
 
     fn join_command(&self, service: &str, options: &[&str]) -> Command {
         let mut all = options.to_vec();
-        let defaults = [["--retry-base", "300"], ["--health-timeout", "60"], ["--least-free", "1"]];
+        let resolv_conf = self.path("no-name-servers").display().to_string();
+        let defaults = [
+            ["--resolv-conf", &resolv_conf],
+            ["--retry-base", "300"],
+            ["--health-timeout", "60"],
+            ["--least-free", "1"],
+        ];
         for [name, value] in defaults.iter().filter(|[name, _]| !options.contains(name)) {
             all.extend([name, value]);
         }

@@ -10,7 +10,7 @@ use crate::join::{
     report::{Link, Reporter},
 };
 use protocol::{cluster::ClusterConfig, failure::Result, report::JoinOutcome, service::Service};
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// Exit code: the cluster had this node already. Units count it as success.
 const ALREADY_MEMBER: u8 = 2;
@@ -51,6 +51,9 @@ pub struct JoinArgs {
     /// Least processors
     #[arg(long, value_name = "N", default_value_t = 1)]
     least_cpus: u64,
+    /// Where the name servers are that are asked for SRV records; a port may stand after an address
+    #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
+    resolv_conf: PathBuf,
     /// What may listen on the service's ports: the name of its process (the service's name)
     #[arg(long, value_name = "NAME")]
     process: Option<String>,
@@ -107,6 +110,7 @@ async fn joined(
     settings.health_timeout = Duration::from_secs(args.health_timeout);
     settings.least_free = args.least_free << 20;
     settings.least = Capacity { memory: args.least_memory, cpus: args.least_cpus };
+    settings.resolv_conf.clone_from(&args.resolv_conf);
     if let Some(process) = &args.process {
         settings.process.clone_from(process);
     }

@@ -108,6 +108,7 @@ impl Common {
             health_timeout: Duration::from_secs(120),
             least_free: 0,
             least: Capacity { memory: 0, cpus: 0 },
+            resolv_conf: PathBuf::from("/etc/resolv.conf"),
             process: service.name().to_owned(),
         }
     }
@@ -123,6 +124,9 @@ impl Common {
         let mut node =
             Node { service, config, way, entered, members: Vec::new(), replaces: None, tls, client, settings };
         node.members = discovery::configured(&node);
+        if entered {
+            node.members = discovery::others(&node, node.members.clone().into_iter().chain(discovery::known(&node)));
+        }
         Ok((node, credentials))
     }
 }

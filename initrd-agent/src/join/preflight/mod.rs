@@ -8,8 +8,7 @@ pub use capacity::Capacity;
 
 use super::{
     credentials::{self, Credentials},
-    driver::{Node, Way},
-    peer::call_failed,
+    driver::Node,
     retry::{Attempt, retry},
 };
 use nix::sys::statvfs::statvfs;
@@ -67,25 +66,6 @@ fn together(mut findings: Vec<Failure>) -> Failure {
     };
     let cause = format!("checking this node: {} findings: {}", findings.len(), listed(|finding| &finding.cause));
     Failure::new(Code::Preflight, cause).with_remedy(listed(|finding| &finding.remedy))
-}
-
-/// Finds a member that answers, where one is needed; says what was found.
-///
-/// # Errors
-/// `E-TLS`, `E-CLUSTER-UNREACHABLE` with what to mend.
-pub async fn reach(node: &Node) -> Result<String> {
-    if node.way == Way::Bootstrap {
-        return Ok("this node is fit".to_owned());
-    }
-    let what = "reaching the leader";
-    let answers = retry(node.settings.attempts(), what, async || {
-        node.at_a_member(what, async |url| match node.client.reach(url.peer()).await {
-            Ok(()) => Attempt::Done(url.clone()),
-            Err(failure) => call_failed(failure),
-        })
-        .await
-    });
-    Ok(format!("this node is fit; {} answers", answers.await?))
 }
 
 /// A service bound to an address that this node does not have would never be healthy.
