@@ -28,7 +28,7 @@ unit: setup ## Unit, property and integration tests against the real binaries
 	cargo test --locked --workspace --exclude qemu-tests
 
 end-to-end: binaries ## Machines in QEMU: installs, refusals, power cuts
-	cargo test --locked --release -p qemu-tests --tests -- --test-threads=1
+	cargo test --locked --release -p qemu-tests --tests -- --test-threads=2
 
 bench: binaries ## Sizes and speed, beside the peers, in one run
 	bench/run.sh

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
 };
 
 /// Folders of sites that are kept.
@@ -124,18 +124,54 @@ pub struct Lab {
     dir: PathBuf,
     machines: u8,
     keep: bool,
-    /// Machines are emulated: one laboratory at a time is enough for two cores.
-    _turn: MutexGuard<'static, ()>,
+    _room: Room,
 }
 
+/// Machines are emulated, and one of them keeps a core busy: two laboratories at a time are enough for two cores, or
+/// one that has several machines.
+#[derive(Debug)]
+struct Room(u8);
+
+impl Room {
+    const ALL: u8 = 2;
+
+    /// Waits until there is so much room.
+    fn take(cores: u8) -> Self {
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = GIVEN_BACK.wait_while(taken, |taken| *taken + cores > Self::ALL);
+        *fits.unwrap_or_else(PoisonError::into_inner) += cores;
+        Room(cores)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        GIVEN_BACK.notify_all();
+    }
+}
+
+static TAKEN: Mutex<u8> = Mutex::new(0);
+static GIVEN_BACK: Condvar = Condvar::new();
+
 impl Lab {
-    /// A laboratory with a boot-server that runs.
+    /// A laboratory with a boot-server that runs, for one machine at a time.
     ///
     /// # Errors
     /// Something is missing on this host, or a program does not start.
     pub fn open(name: &str, admission: Admission) -> Result<Self> {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::open_in(Room::take(1), name, admission)
+    }
+
+    /// As [`Lab::open`], with nothing beside it: for several machines.
+    ///
+    /// # Errors
+    /// As [`Lab::open`].
+    pub fn open_alone(name: &str, admission: Admission) -> Result<Self> {
+        Self::open_in(Room::take(Room::ALL), name, admission)
+    }
+
+    fn open_in(room: Room, name: &str, admission: Admission) -> Result<Self> {
         let prepared = prepare()?;
         let dir = runs()?.join(name);
         let _ = fs::remove_dir_all(&dir);
@@ -144,7 +180,7 @@ impl Lab {
         run(command("cp", ["-a"]).arg(&prepared.site).arg(&site))?;
         let server = Server::configure(&site, admission, &prepared.system.binary_cache)?;
         let network = Arc::new(Network::create()?);
-        let mut lab = Lab { server, network, prepared, dir, machines: 0, keep: false, _turn: turn };
+        let mut lab = Lab { server, network, prepared, dir, machines: 0, keep: false, _room: room };
         lab.server.start(&lab.network)?;
         Ok(lab)
     }
@@ -192,7 +228,18 @@ impl Lab {
 /// # Panics
 /// The laboratory cannot be opened, or the test fails.
 pub fn test(name: &str, admission: Admission, body: impl FnOnce(&mut Lab) -> Result<()>) {
-    let opened = Lab::open(name, admission);
+    run_in(Lab::open(name, admission), name, body);
+}
+
+/// As [`test`], with nothing beside it: for several machines.
+///
+/// # Panics
+/// As [`test`].
+pub fn test_alone(name: &str, admission: Admission, body: impl FnOnce(&mut Lab) -> Result<()>) {
+    run_in(Lab::open_alone(name, admission), name, body);
+}
+
+fn run_in(opened: Result<Lab>, name: &str, body: impl FnOnce(&mut Lab) -> Result<()>) {
     let mut lab = opened.unwrap_or_else(|error| panic!("opening the laboratory of {name}: {error:#}"));
     if let Err(error) = body(&mut lab) {
         panic!("{name}: {error:#}\nthe boot-server's log ends with\n{}", lab.server.log_end());

@@ -13,6 +13,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// A system that can be installed.
@@ -68,6 +69,9 @@ pub enum Root<'a> {
 /// # Errors
 /// A tool is missing or fails; its own words are in the error.
 pub fn build(agent: &Path, root: Root) -> Result<DemoSystem> {
+    // The folder of inputs is shared.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let cache = paths::cache()?;
     let inputs = cache.join("inputs");
     let busybox = busybox()?;

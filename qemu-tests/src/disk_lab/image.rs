@@ -13,6 +13,7 @@ use std::{
     io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// What only a laboratory has to do with.
@@ -35,6 +36,9 @@ pub struct Image {
 /// # Errors
 /// A binary of the workspace or a tool of the host is missing.
 pub fn build(dir: &Path) -> Result<Image> {
+    // What is kept is shared.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let kernel = Kernel::of_this_host()?;
     let agent = dir.join("agent");
     // A debug build's symbols would be a third of the machine's memory.

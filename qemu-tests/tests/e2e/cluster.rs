@@ -20,7 +20,7 @@ const PARTITION: Duration = Duration::from_secs(10);
 
 #[test]
 fn three_machines_found_a_cluster_that_grows_while_its_leader_dies() {
-    lab::test("cluster", Admission::OpenLab, |lab| {
+    lab::test_alone("cluster", Admission::OpenLab, |lab| {
         let mut machines = Machines::default();
         machines.found(lab)?;
         machines.grow_while_the_leader_dies(lab)?;
