@@ -134,6 +134,8 @@ pub struct Cluster {
     pub silent_after_seconds: NonZeroU32,
     /// Program that moves the work away from a node before it is decommissioned: `HOOK NODE`.
     pub drain: Option<PathBuf>,
+    /// Program that backs up Chainfire and FlareDB: `HOOK SERVICE CLUSTER FOLDER`.
+    pub backup_hook: Option<PathBuf>,
     /// Seconds that a hook of clusters may take.
     pub hook_timeout_seconds: NonZeroU32,
 }
@@ -141,7 +143,7 @@ pub struct Cluster {
 impl Default for Cluster {
     fn default() -> Self {
         let seconds = |seconds| NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN);
-        Self { silent_after_seconds: seconds(180), drain: None, hook_timeout_seconds: seconds(600) }
+        Self { silent_after_seconds: seconds(180), drain: None, backup_hook: None, hook_timeout_seconds: seconds(600) }
     }
 }
 
@@ -193,7 +195,9 @@ impl Config {
         for dir in [&mut config.images.dir, &mut config.cache.dir, &mut config.ipxe.dir] {
             *dir = config.dir.join(&*dir);
         }
-        for hook in [&mut config.power.command, &mut config.cluster.drain].into_iter().flatten() {
+        let cluster = &mut config.cluster;
+        let hooks = [&mut config.power.command, &mut cluster.drain, &mut cluster.backup_hook];
+        for hook in hooks.into_iter().flatten() {
             *hook = config.dir.join(&*hook);
         }
         Ok(config)

@@ -30,6 +30,19 @@ pub fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
     file.sync_all().or_fail(Code::System, activity)
 }
 
+/// Copies a file to one that must not exist yet, as [`write_new`].
+///
+/// # Errors
+/// `E-SYSTEM` with the paths.
+pub fn copy_new(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let activity = || format!("copying {} to {}", from.display(), to.display());
+    let mut source = std::fs::File::open(from).or_fail(Code::System, activity)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(to).or_fail(Code::System, activity)?;
+    std::io::copy(&mut source, &mut file).or_fail(Code::System, activity)?;
+    file.sync_all().or_fail(Code::System, activity)
+}
+
 /// Replaces a file as a whole.
 ///
 /// # Errors

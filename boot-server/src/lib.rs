@@ -6,6 +6,7 @@ pub mod admission;
 pub mod api;
 pub mod apply;
 pub mod arbiter;
+pub mod backup;
 pub mod ca;
 pub mod cache;
 pub mod cli;

@@ -192,6 +192,8 @@ silent_after_seconds = 180
 # A program that moves the work away from a node before it is decommissioned, called with the node's name, and with
 # facts of the node in CENTRA_... variables.
 # drain = "/etc/centra/drain"
+# A program that writes a backup of Chainfire or FlareDB, called with the service, the cluster and a folder to write to.
+# backup_hook = "/etc/centra/backup"
 # hook_timeout_seconds = 600
 
 # [power]

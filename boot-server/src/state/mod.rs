@@ -65,6 +65,16 @@ impl State {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| wrong("beginning a write", &error))
     }
 
+    /// Writes the database as it is now to a new file, while it is in use.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn copy_to(&self, path: &Path) -> Result<()> {
+        let activity = format!("copying the state to {}", path.display());
+        let copied = sqlx::query("VACUUM INTO ?").bind(path.to_string_lossy().as_ref()).execute(&self.readers).await;
+        copied.map(drop).map_err(|error| wrong(&activity, &error))
+    }
+
     /// Closes the database after what is under way.
     pub async fn close(&self) {
         self.readers.close().await;

@@ -1,5 +1,6 @@
 //! `boot-server cluster ...`
 
+mod backup;
 mod forget;
 mod list;
 mod look;
@@ -33,6 +34,10 @@ enum Verb {
     Replace(operate::Replace),
     /// Have a node leave for good: drain, remove, wipe its disks, power off, retire
     Decommission(operate::Decommission),
+    /// Back up the server and what its clusters hold, on the server's host
+    Backup(backup::Backup),
+    /// Bring the server's own state back from a backup, and say what to type for etcd
+    Restore(backup::Restore),
     /// Have the founders of a cluster that was destroyed fixed anew
     Forget(forget::Args),
 }
@@ -47,6 +52,8 @@ pub async fn run(args: Args) -> Result<()> {
         Verb::Remove(args) => operate::remove(args).await,
         Verb::Replace(args) => operate::replace(args).await,
         Verb::Decommission(args) => operate::decommission(args).await,
+        Verb::Backup(args) => backup::backup(args).await,
+        Verb::Restore(args) => backup::restore(&args),
         Verb::Forget(args) => forget::run(args).await,
     }
 }

@@ -4,5 +4,6 @@ mod etcd;
 mod peer;
 mod site;
 
+mod backing_up;
 mod looking;
 mod operating;

@@ -1,0 +1,175 @@
+//! Takes a backup. It needs the server's folder and not the server: the CA's key is in it, so the members are asked
+//! from here.
+
+use super::{DATABASE, OPTIONAL_FILES, SERVER, SERVER_FILES, SUMS, commands, snapshot, sums};
+use crate::{
+    ca::Ca,
+    cluster::{
+        caller::Caller,
+        discovery::{self, Endpoint},
+    },
+    command,
+    config::Config,
+    server::{now, state_path},
+    state::State,
+};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+    service::Service,
+};
+use std::{
+    fs::{DirBuilder, File, Permissions},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// What goes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// What the clusters hold; else the server's own state alone.
+    pub clusters: bool,
+}
+
+/// Takes a backup of the server in `dir` into a new folder below `out`; the folder.
+///
+/// # Errors
+/// `E-CONFIG`, `E-SYSTEM`, `E-CLUSTER-UNREACHABLE`, `E-TOOL` of the hook; nothing stands under the final name then.
+pub async fn take(dir: &Path, out: &Path, parts: Parts, tell: impl Fn(&str)) -> Result<PathBuf> {
+    let config = Config::load(&dir.join("config.toml"))?;
+    let stamp = now().format(&time::macros::format_description!("[year][month][day]T[hour][minute][second]Z"));
+    let name = format!("centra-backup-{}", stamp.or_fail(Code::Internal, || "writing the time")?);
+    let (whole, partial) = (out.join(&name), out.join(format!(".{name}.partial")));
+    private_folder(out, true)?;
+    private_folder(&partial, false)?;
+    let taken = fill(dir, &config, &partial, parts, tell).await;
+    if let Err(failure) = taken {
+        // What is left of it is of no use, and has secrets in it.
+        drop(std::fs::remove_dir_all(&partial));
+        return Err(failure);
+    }
+    let activity = || format!("renaming {} to {}", partial.display(), whole.display());
+    std::fs::rename(&partial, &whole).or_fail(Code::System, activity)?;
+    sync(out)?;
+    Ok(whole)
+}
+
+async fn fill(dir: &Path, config: &Config, to: &Path, parts: Parts, tell: impl Fn(&str)) -> Result<()> {
+    let state = State::open(&state_path(dir)).await?;
+    let filled = async {
+        server_part(dir, &state, &to.join(SERVER)).await?;
+        tell("the server's own state");
+        if parts.clusters { cluster_part(dir, config, &state, to, &tell).await } else { Ok(()) }
+    };
+    let filled = filled.await;
+    state.close().await;
+    filled?;
+    for path in sums::files_below(to)? {
+        let path = to.join(path);
+        let activity = || format!("securing {}", path.display());
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).or_fail(Code::System, activity)?;
+        sync(&path)?;
+    }
+    crate::folder::write_new(&to.join(SUMS), 0o600, sums::write(to)?.as_bytes())?;
+    sync(to)
+}
+
+async fn server_part(dir: &Path, state: &State, to: &Path) -> Result<()> {
+    private_folder(to, false)?;
+    state.copy_to(&to.join(DATABASE)).await?;
+    let more = OPTIONAL_FILES.into_iter().filter(|name| dir.join(name).exists());
+    for name in SERVER_FILES.into_iter().chain(more) {
+        crate::folder::copy_new(&dir.join(name), &to.join(name), 0o600)?;
+    }
+    Ok(())
+}
+
+async fn cluster_part(dir: &Path, config: &Config, state: &State, to: &Path, tell: &impl Fn(&str)) -> Result<()> {
+    let caller = Caller::new(&Ca::load(dir)?, now())?;
+    let (nodes, memberships) = (state.nodes().await?, state.memberships().await?);
+    let mut clusters: Vec<String> =
+        nodes.iter().filter_map(|node| Some(node.spec.as_ref()?.cluster.as_ref()?.cluster_name.clone())).collect();
+    clusters.sort();
+    clusters.dedup();
+    for cluster in clusters {
+        for (service, endpoints) in discovery::endpoints(&cluster, &nodes, &memberships) {
+            match service {
+                Service::Etcd => etcd_part(&caller, state, &cluster, &endpoints, to, tell).await?,
+                Service::Chainfire | Service::Flaredb | Service::Iam => {
+                    hook_part(config, service, &cluster, &endpoints, to, tell).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn etcd_part(
+    caller: &Caller,
+    state: &State,
+    cluster: &str,
+    endpoints: &[Endpoint],
+    to: &Path,
+    tell: &impl Fn(&str),
+) -> Result<()> {
+    let file = format!("etcd-{cluster}.snapshot");
+    let mut last = Failure::new(Code::NotFound, format!("taking a snapshot of etcd of {cluster}: it has no members"));
+    for endpoint in endpoints {
+        let path = to.join(&file);
+        match snapshot::save(caller, &endpoint.client, &path).await {
+            Ok(size) => {
+                tell(&format!("etcd of {cluster}: a snapshot of {size} bytes from {}", endpoint.node));
+                let memory = state.clusters().await?;
+                let known = memory.into_iter().find(|(name, service, _)| name == cluster && *service == Service::Etcd);
+                let founders = known.map(|(_, _, memory)| memory.founders).unwrap_or_default();
+                let text = commands::etcd_restore(cluster, &founders, &file);
+                return crate::folder::write_new(&to.join(format!("etcd-{cluster}.restore")), 0o600, text.as_bytes());
+            }
+            Err(failure) => last = failure,
+        }
+        if path.exists() {
+            std::fs::remove_file(&path).or_fail(Code::System, || format!("removing {}", path.display()))?;
+        }
+    }
+    Err(last.with_remedy("mend the cluster first, or back up the server alone: --server-only"))
+}
+
+async fn hook_part(
+    config: &Config,
+    service: Service,
+    cluster: &str,
+    endpoints: &[Endpoint],
+    to: &Path,
+    tell: &impl Fn(&str),
+) -> Result<()> {
+    let Some(hook) = &config.cluster.backup_hook else {
+        tell(&format!("NOT in this backup: {service} of {cluster}, for no [cluster] backup_hook is configured"));
+        return Ok(());
+    };
+    let folder = to.join(format!("{service}-{cluster}"));
+    private_folder(&folder, false)?;
+    let members: Vec<String> = endpoints.iter().map(|endpoint| endpoint.client.to_string()).collect();
+    let facts = [
+        ("CENTRA_SERVICE", service.to_string()),
+        ("CENTRA_CLUSTER", cluster.to_owned()),
+        ("CENTRA_MEMBERS", members.join(" ")),
+    ];
+    let folder = folder.to_string_lossy();
+    command::run(hook, &[service.name(), cluster, &folder], &facts, config.cluster.hook_timeout()).await?;
+    tell(&format!("{service} of {cluster}, by the hook"));
+    Ok(())
+}
+
+/// A folder for its owner alone; it must be new unless `may_exist`.
+fn private_folder(path: &Path, may_exist: bool) -> Result<()> {
+    let activity = || format!("making the folder {}", path.display());
+    if may_exist && path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().mode(0o700).recursive(may_exist).create(path).or_fail(Code::System, activity)
+}
+
+fn sync(path: &Path) -> Result<()> {
+    let activity = || format!("syncing {}", path.display());
+    File::open(path).or_fail(Code::System, activity)?.sync_all().or_fail(Code::System, activity)
+}
