@@ -105,7 +105,7 @@ impl Server {
             let Some(member) = of(&name).filter(|_| name != *asker && report.service == service.name()) else {
                 continue;
             };
-            let rank = rank(self.health_of(&name).as_ref(), service, &member.node_id);
+            let rank = rank(self.health_of(&name).as_ref(), service, member);
             if let Ok(url) = format!("https://{}", Peer { host: client_host(member), port }).parse() {
                 ranked.push((rank, url));
             }
@@ -168,13 +168,16 @@ enum Rank {
     Unwell,
 }
 
-fn rank(health: Option<&NodeHealth>, service: Service, node_id: &str) -> Rank {
+fn rank(health: Option<&NodeHealth>, service: Service, member: &ClusterConfig) -> Rank {
     let Some(health) = health else { return Rank::Unheard };
     let own = health.report.as_ref().and_then(|report| report.services.iter().find(|own| own.service == service));
+    // A founder of etcd is called by the host of its entry among the founders.
+    let raft = member.raft_addr.0.ip().to_string();
+    let names = [Some(member.node_id.as_str()), member.node_fqdn.as_deref(), Some(&raft)];
     match (health.condition, own) {
         (Condition::Silent, _) => Rank::Unwell,
         (_, Some(own)) if !own.healthy => Rank::Unwell,
-        (_, Some(own)) if own.leader.as_deref() == Some(node_id) => Rank::Leader,
+        (_, Some(own)) if own.leader.is_some() && names.contains(&own.leader.as_deref()) => Rank::Leader,
         (_, Some(_)) => Rank::Healthy,
         (_, None) => Rank::Unheard,
     }

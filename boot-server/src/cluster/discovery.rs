@@ -5,7 +5,7 @@ use crate::{
     state::nodes::Node,
 };
 use protocol::{cluster::ClusterConfig, cluster_address::Peer, names::NodeName, report::ReadyReport, service::Service};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// A node that has reported a membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,12 +14,29 @@ pub struct Endpoint {
     pub node: NodeName,
     /// Its name in the cluster.
     pub node_id: String,
+    /// Its full name, where it has one.
+    pub fqdn: Option<String>,
     /// Where clients speak to it.
     pub client: Peer,
-    /// `https://` and its Raft address, by which etcd lists it.
-    pub peer_url: String,
-    /// The Raft address alone.
-    pub raft: String,
+    /// Its Raft address.
+    pub raft: SocketAddr,
+}
+
+impl Endpoint {
+    /// Whether a member with this name and address is the node. A founder is listed as its entry of `initial_peers` has
+    /// it, which may be a name, and a joiner by `node_id` and Raft address.
+    pub fn is(&self, name: &str, address: &str) -> bool {
+        let own_name = |text: &str| text == self.node_id || Some(text) == self.fqdn.as_deref();
+        let address = address.strip_prefix("https://").unwrap_or(address);
+        let by_address = match address.parse::<Peer>() {
+            Ok(peer) => {
+                let same_host = own_name(&peer.host) || peer.host.parse() == Ok(self.raft.ip());
+                same_host && peer.port == self.raft.port()
+            }
+            Err(_) => false,
+        };
+        by_address || own_name(name)
+    }
 }
 
 /// The members of each service of the cluster that answer calls; IAM has no members.
@@ -44,8 +61,34 @@ pub fn endpoint(name: &NodeName, config: &ClusterConfig, service: Service) -> En
     Endpoint {
         node: name.clone(),
         node_id: config.node_id.clone(),
+        fqdn: config.node_fqdn.clone(),
         client: Peer { host: client_host(config), port: client_port(config, service) },
-        peer_url: format!("https://{}", config.raft_addr),
-        raft: config.raft_addr.to_string(),
+        raft: config.raft_addr.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_member_is_known_by_address_or_name_and_no_other_is() {
+        let config = json!({"node_id": "node01", "node_role": "control-plane", "bootstrap": false, "cluster_name": "c",
+            "leader_url": "https://10.0.0.9:2379", "raft_addr": "10.0.0.1:2380", "node_fqdn": "node01.example.com"});
+        let config: ClusterConfig = serde_json::from_value(config).unwrap();
+        let node = endpoint(&"node01".parse().unwrap(), &config, Service::Etcd);
+        assert_eq!(node.client.to_string(), "node01.example.com:2379");
+        for (name, address) in [
+            ("10.0.0.1", "https://10.0.0.1:2380"),
+            ("node01.example.com", "https://node01.example.com:2380"),
+            ("node01", ""),
+            ("x", "10.0.0.1:2380"),
+        ] {
+            assert!(node.is(name, address), "{name} {address}");
+        }
+        for (name, address) in [("node02", "https://10.0.0.2:2380"), ("10.0.0.1", "https://10.0.0.1:2390"), ("", "")] {
+            assert!(!node.is(name, address), "{name} {address}");
+        }
     }
 }

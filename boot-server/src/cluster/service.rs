@@ -16,6 +16,7 @@ use protocol::{
     service::Service,
 };
 use std::collections::BTreeMap;
+use tokio::task::JoinSet;
 
 impl Server {
     /// The members of every service of the cluster, as they are now.
@@ -24,13 +25,18 @@ impl Server {
     /// `E-NOT-FOUND` for a cluster that nobody is a member of. What is wrong with a service is in the answer.
     pub async fn cluster_members(&self, cluster: &str) -> Result<ClusterMembers> {
         let caller = Caller::new(&self.ca, now())?;
-        let mut services = Vec::new();
+        let mut asked = JoinSet::new();
         for (service, endpoints) in self.endpoints_of(cluster).await? {
-            services.push(match survey::members(&caller, service, &endpoints).await {
-                Ok(members) => ServiceMembers { service, members, failure: None },
-                Err(failure) => ServiceMembers { service, members: vec![], failure: Some(failure) },
+            let caller = caller.clone();
+            asked.spawn(async move {
+                match survey::members(&caller, service, &endpoints).await {
+                    Ok(members) => ServiceMembers { service, members, failure: None },
+                    Err(failure) => ServiceMembers { service, members: vec![], failure: Some(failure) },
+                }
             });
         }
+        let mut services = asked.join_all().await;
+        services.sort_by_key(|asked| asked.service);
         Ok(ClusterMembers { cluster: cluster.to_owned(), services })
     }
 
@@ -40,10 +46,13 @@ impl Server {
     /// `E-NOT-FOUND` for a cluster that nobody is a member of.
     pub async fn verify_cluster(&self, cluster: &str) -> Result<Verification> {
         let caller = Caller::new(&self.ca, now())?;
-        let mut checks = Vec::new();
+        let mut asked = JoinSet::new();
         for (service, endpoints) in self.endpoints_of(cluster).await? {
-            checks.extend(verify::service(&caller, service, &endpoints, now()).await);
+            let caller = caller.clone();
+            asked.spawn(async move { verify::service(&caller, service, &endpoints, now()).await });
         }
+        let mut checks = asked.join_all().await.concat();
+        checks.sort_by_key(|check| check.service);
         Ok(Verification { cluster: cluster.to_owned(), checks })
     }
 

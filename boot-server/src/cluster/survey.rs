@@ -48,9 +48,9 @@ fn own_endpoint<'a>(member: &etcd::Member, endpoints: &'a [Endpoint]) -> Option<
     endpoints.iter().find(|endpoint| is_of(member, endpoint))
 }
 
-/// Whether the listed member is this node: by its peer URL, or by its name where etcd knows only that.
+/// Whether the listed member is this node.
 pub fn is_of(member: &etcd::Member, endpoint: &Endpoint) -> bool {
-    member.peer_urls.contains(&endpoint.peer_url) || member.name == endpoint.node_id
+    endpoint.is(&member.name, "") || member.peer_urls.iter().any(|url| endpoint.is("", url))
 }
 
 async fn etcd_member(caller: &Caller, member: etcd::Member, own: Option<Endpoint>) -> MemberView {
@@ -100,7 +100,7 @@ async fn admin_members(caller: &Caller, endpoints: &[Endpoint]) -> Result<Vec<Me
     let listed = first_answer(caller, endpoints, list).await?;
     let mut asked = JoinSet::new();
     for member in listed {
-        let of = |endpoint: &&Endpoint| endpoint.node_id == member.id || endpoint.raft == member.raft_addr;
+        let of = |endpoint: &&Endpoint| endpoint.is(&member.id, &member.raft_addr);
         let (caller, own) = (caller.clone(), endpoints.iter().find(of).cloned());
         asked.spawn(async move { admin_member(&caller, member, own).await });
     }

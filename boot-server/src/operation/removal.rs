@@ -164,10 +164,7 @@ fn best_other(members: &[MemberView], target: &Endpoint) -> Option<Peer> {
 }
 
 fn is_target(member: &MemberView, target: &Endpoint) -> bool {
-    member.node.as_ref() == Some(&target.node)
-        || member.name == target.node_id
-        || member.address == target.peer_url
-        || member.address == target.raft
+    member.node.as_ref() == Some(&target.node) || target.is(&member.name, &member.address)
 }
 
 async fn remove_one(

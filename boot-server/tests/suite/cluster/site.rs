@@ -43,7 +43,8 @@ impl Site {
         }
         spec["cluster"] = json!({"node_id": format!("n{n}"), "node_role": "control-plane", "bootstrap": n <= 3,
             "cluster_name": "prod", "leader_url": format!("https://{}:{}", Self::ip(1), self.client),
-            "raft_addr": format!("{}:{}", Self::ip(n), self.raft), "node_ip": Self::ip(n), "initial_peers": peers});
+            "raft_addr": format!("{}:{}", Self::ip(n), self.raft), "node_ip": Self::ip(n), "initial_peers": peers,
+            "services": {"flaredb": {"port": self.client}}});
         spec
     }
 
