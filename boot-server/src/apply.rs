@@ -4,7 +4,7 @@ use crate::{
     lifecycle::{Input, Record},
     server::{Server, now},
     spec_check,
-    state::{self, audit, clusters, nodes},
+    state::{self, audit, clusters, nodes, operations},
 };
 use protocol::{
     Code, Failure,
@@ -75,6 +75,8 @@ impl Server {
         (node.plan, node.installed, node.ready) = (None, None, None);
         clusters::forget_memberships(&mut write, name).await?;
         self.stop_watching(&mut write, name).await?;
+        // Whoever reinstalls a node has changed his mind about replacing or decommissioning it.
+        operations::end(&mut write, name).await?;
         let generation = node.record.generation;
         audit::note(&mut write, now(), actor, Some(name), format!("opened generation {generation}: reinstall")).await?;
         nodes::save(&mut write, &node, now()).await?;

@@ -55,6 +55,43 @@ pub struct OperateRequest {
     pub keep_disks: bool,
 }
 
+/// `POST /v1/nodes/NAME/power`: what the operator's hook does with the machine; answered in lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerRequest {
+    /// What to do.
+    pub power: Power,
+}
+
+/// What a machine's power is wanted to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// On.
+    On,
+    /// Off.
+    Off,
+    /// Off and on again.
+    Cycle,
+    /// Off and on again, booting from the network once.
+    NetworkBoot,
+}
+
+impl Power {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::On, Self::Off, Self::Cycle, Self::NetworkBoot];
+
+    /// As on the command line and to the hook.
+    pub fn name(self) -> &'static str {
+        match self {
+            Power::On => "on",
+            Power::Off => "off",
+            Power::Cycle => "cycle",
+            Power::NetworkBoot => "network-boot",
+        }
+    }
+}
+
 /// `GET /v1/clusters/CLUSTER/members`: the members of each service, asked now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterMembers {

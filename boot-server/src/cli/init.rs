@@ -197,8 +197,8 @@ silent_after_seconds = 180
 # hook_timeout_seconds = 600
 
 # [power]
-# A program that powers machines, called with off or network-boot and the node's name, and with facts of the node in
-# CENTRA_... variables. Without one the verbs say what is to be powered by hand.
+# A program that powers machines, called with on, off, cycle or network-boot and the node's name, and with facts of the
+# node in CENTRA_... variables. Without one the verbs say what is to be powered by hand.
 # command = "/etc/centra/power"
 # timeout_seconds = 60
 

@@ -8,6 +8,7 @@ mod cluster;
 mod init;
 mod logs;
 mod output;
+mod power;
 mod serve;
 mod specs;
 
@@ -50,8 +51,8 @@ enum Verb {
     Reinstall(admin::Reinstall),
     /// Fill, list, check and clean the binary cache
     Closure(closure::Args),
-    /// Look at clusters and operate them
     Cluster(cluster::Args),
+    Power(power::Args),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
 }
@@ -75,6 +76,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Reinstall(args) => runtime.block_on(admin::reinstall(args)),
         Verb::Closure(args) => runtime.block_on(closure::run(args)),
         Verb::Cluster(args) => runtime.block_on(cluster::run(args)),
+        Verb::Power(args) => runtime.block_on(power::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }
 }

@@ -1,6 +1,6 @@
 //! `decommission`: a node leaves for good; its disks are wiped by its own agent, which says so at the end.
 
-use super::{Kind, Operation, Stage, Teller, hooks::Power, resume};
+use super::{Kind, Operation, Stage, Teller, resume};
 use crate::{
     install::still_current,
     lifecycle::Input,
@@ -13,6 +13,7 @@ use protocol::{
     encoding::Sha256,
     failure::Result,
     names::NodeName,
+    operations::Power,
     report::WipedReport,
     spec::{Disks, WipePolicy},
 };
@@ -70,7 +71,7 @@ impl Server {
             teller.tell(format!("node {name} is retired: it boots nothing"));
             return Ok(());
         }
-        if operation.stage < Stage::Opened {
+        if operation.stage < Stage::Opened || node.record.quarantined() {
             let generation = self.open_wipe(name, operation).await?;
             teller.tell(format!("opened generation {generation}, which wipes its disks"));
         } else {

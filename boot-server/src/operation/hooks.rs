@@ -6,44 +6,42 @@ use crate::{
     server::{Server, now},
     state::{self, audit, nodes::Node},
 };
-use protocol::failure::Result;
+use protocol::{Code, Failure, failure::Result, names::NodeName, operations::Power};
 
-/// What the power hook is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
-    /// Off.
-    Off,
-    /// Power-cycle, and boot from the network once.
-    NetworkBoot,
-}
-
-impl Power {
-    fn word(self) -> &'static str {
-        match self {
-            Power::Off => "off",
-            Power::NetworkBoot => "network-boot",
-        }
-    }
-
-    fn by_hand(self) -> &'static str {
-        match self {
-            Power::Off => "power it off by hand",
-            Power::NetworkBoot => "power-cycle it by hand and let it boot from the network",
-        }
+fn by_hand(power: Power) -> &'static str {
+    match power {
+        Power::On => "power it on by hand",
+        Power::Off => "power it off by hand",
+        Power::Cycle => "power-cycle it by hand",
+        Power::NetworkBoot => "power-cycle it by hand and let it boot from the network",
     }
 }
 
 impl Server {
+    /// Has the machine of a node powered by the hook: an operator's verb of its own.
+    ///
+    /// # Errors
+    /// `E-CONFIG` where no hook is configured; `E-TOOL` of the hook.
+    pub async fn power_node(&self, name: &NodeName, power: Power, actor: &str, teller: &Teller) -> Result<()> {
+        let node = self.known_node(name).await?;
+        if self.config.power.command.is_none() {
+            let cause = format!("powering node {name}: no power hook is configured");
+            let remedy = format!("set [power] command in config.toml, or {}", by_hand(power));
+            return Err(Failure::new(Code::Config, cause).with_remedy(remedy));
+        }
+        self.power(power, &node, actor, teller).await
+    }
+
     /// Has the machine powered, or tells the operator to do it.
     pub(super) async fn power(&self, power: Power, node: &Node, actor: &str, teller: &Teller) -> Result<()> {
         let Some(hook) = &self.config.power.command else {
-            teller.tell(format!("no power hook is configured ([power] command): {}", power.by_hand()));
+            teller.tell(format!("no power hook is configured ([power] command): {}", by_hand(power)));
             return Ok(());
         };
-        let arguments = [power.word(), node.name.as_str()];
+        let arguments = [power.name(), node.name.as_str()];
         let said = command::run(hook, &arguments, &facts(node), self.config.power.timeout()).await?;
-        self.note_hook(&format!("power hook {}", power.word()), &said, node, actor).await?;
-        teller.tell(format!("power hook: {}", power.word()));
+        self.note_hook(&format!("power hook {}", power.name()), &said, node, actor).await?;
+        teller.tell(format!("power hook: {}", power.name()));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! `replace`: another machine, or the same one with empty disks and a new key, takes a node's place.
 
-use super::{Kind, Operation, Stage, Teller, WINDOW, hooks::Power, resume};
+use super::{Kind, Operation, Stage, Teller, WINDOW, resume};
 use crate::{
     lifecycle::Input,
     server::{Server, now},
@@ -10,7 +10,7 @@ use crate::{
         operations,
     },
 };
-use protocol::{encoding::Sha256, failure::Result, names::NodeName};
+use protocol::{encoding::Sha256, failure::Result, names::NodeName, operations::Power};
 
 impl Server {
     /// Removes the node's members, revokes its key, opens its next generation to a machine with its claims, and has

@@ -91,12 +91,16 @@ impl Machine {
     }
 
     pub fn node(&self, lab: &Lab, reply: &EnrolReply) -> Node {
+        let identity = self.identity(reply);
+        Node { caller: lab.caller(Some(identity), None), run: self.run.clone(), key: self.spki() }
+    }
+
+    pub fn identity(&self, reply: &EnrolReply) -> Identity {
         let pem = reply.certificate.as_ref().unwrap();
         let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
         assert_eq!(chain.len(), 2, "leaf and CA");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        let identity: Identity = (chain, key);
-        Node { caller: lab.caller(Some(identity), None), run: self.run.clone(), key: self.spki() }
+        (chain, key)
     }
 }
 

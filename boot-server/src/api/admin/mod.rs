@@ -26,6 +26,7 @@ pub fn router() -> Router<Arc<Server>> {
         .route("/v1/nodes/{name}/stream", get(logs::stream))
         .route("/v1/nodes/{name}/plan/approve", post(approve::plan))
         .route("/v1/nodes/{name}/reinstall", post(apply::reinstall))
+        .route("/v1/nodes/{name}/power", post(operate::power))
         .route("/v1/nodes/{name}/remove", post(operate::remove))
         .route("/v1/nodes/{name}/replace", post(operate::replace))
         .route("/v1/nodes/{name}/decommission", post(operate::decommission))

@@ -1,4 +1,4 @@
-//! POST /v1/nodes/NAME/remove, replace and decommission: answered in lines, a line for each step.
+//! POST /v1/nodes/NAME/power, remove, replace and decommission: answered in lines, a line for each step.
 
 use crate::{
     api::{
@@ -13,12 +13,29 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use protocol::{Code, Failure, names::NodeName, operations::OperateRequest};
+use protocol::{
+    Code, Failure,
+    names::NodeName,
+    operations::{OperateRequest, PowerRequest},
+};
 use std::sync::Arc;
 
 fn name_of(text: &str) -> Result<NodeName, Refused> {
     let unknown = |error| Refused(Failure::new(Code::NotFound, format!("looking for the node: {error}")));
     text.parse().map_err(unknown)
+}
+
+/// The hook powers its machine.
+pub async fn power(
+    State(server): State<Arc<Server>>,
+    Admin(actor): Admin,
+    Path(name): Path<String>,
+    Body(request): Body<PowerRequest>,
+) -> Result<Response, Refused> {
+    let node = name_of(&name)?;
+    Ok(lines::steps(
+        move |teller| async move { server.power_node(&node, request.power, &actor, &Teller(teller)).await },
+    ))
 }
 
 /// The node leaves the services of its cluster.

@@ -11,7 +11,8 @@ use protocol::{Code, Failure, failure::Result};
 /// Look at clusters and operate them
 ///
 /// A cluster is what the nodes' specs call cluster.cluster_name. The server fixes its founders once, gives joiners
-/// their turn one by one, and hears the health of every node.
+/// their turn one by one, and hears the health of every node. What is done to a cluster and to its members, backup and
+/// restore among it, is below this verb.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -20,7 +21,6 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// List clusters: their founders, who is ready, whose turn it is to join
     List(list::Args),
     /// List the members of every service, as they answer now: status, role, version
     Members(look::Args),
@@ -28,17 +28,11 @@ enum Verb {
     Health(look::Args),
     /// Check members, roles, leader, quorum, and write and read a key; a line each, ends with 1 where one fails
     Verify(look::Args),
-    /// Take a node out of the services of its cluster
     Remove(operate::Remove),
-    /// Have another machine take a node's place: remove, revoke its key, open its next generation, boot from the network
     Replace(operate::Replace),
-    /// Have a node leave for good: drain, remove, wipe its disks, power off, retire
     Decommission(operate::Decommission),
-    /// Back up the server and what its clusters hold, on the server's host
     Backup(backup::Backup),
-    /// Bring the server's own state back from a backup, and say what to type for etcd
     Restore(backup::Restore),
-    /// Have the founders of a cluster that was destroyed fixed anew
     Forget(forget::Args),
 }
 

@@ -6,7 +6,7 @@ use super::{
     site::Site,
 };
 use crate::{
-    lab::{Lab, path},
+    lab::{Identity, Lab, path},
     machine::Machine,
 };
 use hyper::StatusCode;
@@ -17,12 +17,16 @@ use protocol::{
     report::{PlanReport, WipedReport},
     service::Service,
 };
+use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
 use serde_json::json;
 use std::{
     os::unix::fs::PermissionsExt,
     process::Output,
     sync::{Arc, Mutex},
+    time::Duration,
 };
+use tokio::io::AsyncReadExt;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// A hook that notes how it was called, and fails while a file `broken` stands beside it.
 fn hook(lab: &Lab) -> std::path::PathBuf {
@@ -48,6 +52,17 @@ fn restart(lab: &mut Lab, admission: &str, more: &str) {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A connection with the node's certificate, after the handshake.
+async fn connected(lab: &Lab, (chain, key): Identity) -> TlsStream<tokio::net::TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(chain[1].clone()).unwrap();
+    let tls = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let tls = tls.unwrap().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", lab.port("https") as u16)).await.unwrap();
+    let name = "127.0.0.1".try_into().unwrap();
+    TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap()
 }
 
 async fn verb(lab: &Arc<Lab>, words: &'static [&'static str]) -> (bool, String) {
@@ -103,7 +118,10 @@ async fn a_revoked_key_is_refused_everywhere_and_does_not_come_back() {
     let lab = Lab::open();
     lab.apply("n1", &Site::mac(1));
     let machine = Machine::new(&Site::mac(1), "run-1");
-    let node = machine.admitted(&lab).await;
+    let greeted = machine.greet(&lab).await;
+    let reply = machine.ask(&lab, &greeted).await;
+    let node = machine.node(&lab, &reply);
+    let mut open = connected(&lab, machine.identity(&reply)).await;
     node.manifest(&lab).await;
     node.installed(1).await;
     lab.says(&["cluster", "replace", "n1", "--yes"]);
@@ -111,6 +129,9 @@ async fn a_revoked_key_is_refused_everywhere_and_does_not_come_back() {
         assert_eq!(node.caller.post(address, &json!({})).await.0, StatusCode::FORBIDDEN, "{address}");
     }
     assert_eq!(node.caller.get("/health").await.0, StatusCode::FORBIDDEN);
+    let mut byte = [0];
+    let closed = tokio::time::timeout(Duration::from_secs(10), open.read(&mut byte)).await;
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "its open connection is closed: {closed:?}");
     let greeted = machine.greet(&lab).await;
     let (_, failure) = lab.nobody().post("/v1/enrol", &machine.request(&greeted.session)).await;
     assert_eq!(failure["code"], "E-ENROL-REJECTED", "{failure}");
@@ -144,6 +165,8 @@ async fn a_node_is_drained_removed_wiped_and_retired() {
 
     let wiped = WipedReport { run: node.run.clone(), generation: 2 };
     assert_eq!(node.caller.post("/v1/node/wiped", &wiped).await.0, StatusCode::CONFLICT, "no run has begun");
+    let (_, told) = verb(&lab, &["power", "n2", "cycle"]).await;
+    assert_eq!(told, "power hook: cycle\n");
     let manifest = node.manifest(&lab).await;
     assert_eq!((manifest.purpose, manifest.generation), (Purpose::Wipe, 2));
     let plan = PlanReport {
