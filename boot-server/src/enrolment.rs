@@ -22,6 +22,8 @@ pub struct Entry {
     pub key: Option<Sha256>,
     /// Until then one machine with its claims needs no approval: it takes the node's place.
     pub window: Option<Timestamp>,
+    /// The cluster that it is a founder of.
+    pub founds: Option<String>,
     /// How a machine may become it, where the spec says so.
     pub admission: Option<Admission>,
     /// The role it boots with.
@@ -185,6 +187,7 @@ mod tests {
             matches: Some(Match { macs: vec![mac(n)], ..Match::default() }),
             claims: None,
             window: None,
+            founds: None,
             key: None,
             admission: None,
             profile: "vm".parse().unwrap(),

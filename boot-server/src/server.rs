@@ -215,7 +215,9 @@ impl Directory {
         if let (Some(spec), Some(IpAddr::V4(address))) = (spec, address) {
             self.reserved.extend(spec.matches.macs.iter().map(|mac| (mac.clone(), address)));
         }
+        let cluster = spec.and_then(|spec| spec.cluster.as_ref()).filter(|cluster| cluster.bootstrap);
         self.entries.push(Entry {
+            founds: cluster.map(|cluster| cluster.cluster_name.clone()),
             matches: spec.map(|spec| spec.matches.clone()),
             admission: spec.and_then(|spec| spec.admission),
             profile: spec.map_or_else(protocol::spec::default_profile, |spec| spec.profile.clone()),

@@ -34,7 +34,7 @@ impl Server {
         node.record.admitted_at(generation).map_err(|refusal| refusal.failure(name))?;
         let config = cluster_of(&node)?;
         let known = clusters::load(&mut write, &config.cluster_name, service).await?;
-        let founded_here = self.knows_a_founder(&config.cluster_name).await?;
+        let founded_here = self.knows_a_founder(&config.cluster_name);
         let ask = Ask { node: name, generation, config, service, founded_here };
         let (next, decision, notes) = known.ask(&ask, now()).map_err(|refusal| refused(refusal, &ask))?;
         if next != known {
@@ -85,10 +85,8 @@ impl Server {
         Ok(nodes.into_iter().filter(|node| healthy(&node.name)).map(|node| node.name.into()).collect())
     }
 
-    async fn knows_a_founder(&self, cluster: &str) -> Result<bool> {
-        let nodes = self.state.nodes().await?;
-        let founds = |config: &ClusterConfig| config.bootstrap && config.cluster_name == cluster;
-        Ok(nodes.iter().filter_map(|node| node.spec.as_ref()?.cluster.as_ref()).any(founds))
+    fn knows_a_founder(&self, cluster: &str) -> bool {
+        self.with_entries(|entries| entries.iter().any(|entry| entry.founds.as_deref() == Some(cluster)))
     }
 
     /// Client addresses of the members that were healthy when they were last heard, a leader first; of all members

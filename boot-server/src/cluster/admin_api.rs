@@ -62,7 +62,12 @@ impl AdminApi<'_> {
     /// # Errors
     /// As [`AdminApi::members`].
     pub async fn health(&self) -> Result<Health> {
-        self.get("/health").await
+        let answer = self.caller.call(Method::GET, self.peer, "/health", None).await?;
+        let activity = answer.activity.clone();
+        // A member that is unwell says so with a 5xx and the same body.
+        let tells = answer.body.get("status").is_some_and(Value::is_string);
+        let body = if tells { answer.body } else { answer.success()? };
+        serde_json::from_value(body).or_fail(Code::ClusterUnreachable, || activity)
     }
 
     /// Removes a member; one that is gone already is no failure.

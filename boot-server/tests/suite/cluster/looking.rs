@@ -97,6 +97,9 @@ async fn chainfire_is_asked_over_mtls_and_two_leaders_or_a_stranger_are_told() {
         stdout(&verb(&lab, &["cluster", "verify"]).await)
             .contains("FAIL  chainfire  there is one leader: nobody leads")
     );
+    cluster.lock().unwrap().unwell = Some("n2".to_owned());
+    let members = stdout(&verb(&lab, &["cluster", "members"]).await);
+    assert!(members.contains("n2      unhealthy  follower"), "{members}");
     cluster.lock().unwrap().members.remove(1);
     let text = stdout(&verb(&lab, &["cluster", "verify"]).await);
     assert!(text.contains("n2 is a member: it reported that it is, and is not listed"), "{text}");

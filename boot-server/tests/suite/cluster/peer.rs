@@ -27,6 +27,8 @@ pub struct Cluster {
     pub members: Vec<Value>,
     pub keys: BTreeMap<String, Value>,
     pub leader: String,
+    /// Who says with a 503 that it is unwell.
+    pub unwell: Option<String>,
 }
 
 /// One member; it dies with its handle.
@@ -72,10 +74,13 @@ pub async fn start(lab: &Lab, site: Site, n: u8, cluster: Arc<Mutex<Cluster>>) -
     }))
 }
 
-async fn health(State((cluster, own)): Shared) -> Json<Value> {
+async fn health(State((cluster, own)): Shared) -> (StatusCode, Json<Value>) {
     let cluster = cluster.lock().unwrap();
+    if cluster.unwell.as_ref() == Some(&own) {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "degraded", "raft": "follower"})));
+    }
     let raft = if cluster.leader == own { "leader" } else { "follower" };
-    Json(json!({"status": "healthy", "raft": raft, "cluster_size": cluster.members.len()}))
+    (StatusCode::OK, Json(json!({"status": "healthy", "raft": raft, "cluster_size": cluster.members.len()})))
 }
 
 async fn members(State((cluster, _)): Shared) -> Json<Value> {
