@@ -3,9 +3,10 @@
 #
 #   inputs   a folder made by the caller: busybox/bin/*, debs/*.deb, packages.json, linux/{bzImage,lib/modules}
 #   agent    the agent's binary
+#   peer     the program that plays Chainfire, FlareDB and IAM; the node is then one of these, and not of etcd
 #   stacked  whether stage 1 can open RAID, LUKS, LVM and btrfs; its kernel is then linux-stacked of the inputs
 #   mounts   what stage 1 mounts, as it is written in boot/stage-1.sh
-{ inputs, agent, stacked ? false, mounts ? [ ] }:
+{ inputs, agent, peer ? "", stacked ? false, mounts ? [ ] }:
 let
   busybox = builtins.path { path = inputs + "/busybox"; name = "busybox"; };
 
@@ -38,9 +39,9 @@ let
 
   linux = run "linux" ./builders/linux.sh { linux = inputs + (if stacked then "/linux-stacked" else "/linux"); };
 
-  initrdAgent = run "initrd-agent" ./builders/agent.sh { inherit agent; };
+  initrdAgent = run "initrd-agent" ./builders/agent.sh { inherit agent peer; };
 
-  etc = run "etc" ./builders/etc.sh { etc = ./etc; };
+  etc = run "etc" ./builders/etc.sh { inherit peer; etc = ./etc; };
 
   systemPath = run "system-path" ./builders/system-path.sh {
     parts = map (name: package.${name}) (withDepends system) ++ [ linux initrdAgent ];

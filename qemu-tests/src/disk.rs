@@ -45,6 +45,14 @@ impl Disk {
         summed.split_whitespace().next().map(str::to_owned).context("sha256sum says nothing")
     }
 
+    /// What wipefs finds on it: nothing on an empty disk.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn signatures(&self) -> Result<String> {
+        output(command("wipefs", ["--no-act", "--parsable"]).arg(&self.path))
+    }
+
     /// Where a partition begins, in bytes, by its GPT name.
     ///
     /// # Errors

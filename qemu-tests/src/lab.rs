@@ -45,7 +45,7 @@ pub fn prepare() -> Result<&'static Prepared> {
 impl Prepared {
     fn make() -> Result<Self> {
         let agent = paths::binary("initrd-agent")?;
-        let system = demo_system::build(&agent, demo_system::Root::Partition)?;
+        let system = demo_system::build(&agent, demo_system::Kind::Plain)?;
         let site = prepared_site(&agent, &system)?;
         let image_bytes = size_of_image(&site)?;
         Ok(Prepared { system, site, image_bytes })

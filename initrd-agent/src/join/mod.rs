@@ -147,6 +147,9 @@ fn words(outcome: JoinOutcome) -> String {
 }
 
 fn describe(membership: &Membership) -> String {
+    if membership.members.is_empty() {
+        return "it is set up and healthy".to_owned();
+    }
     let leader = membership.leader.as_deref().unwrap_or("unknown");
     format!("{} members ({}), leader {leader}", membership.members.len(), membership.members.join(", "))
 }

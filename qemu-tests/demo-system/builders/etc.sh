@@ -15,11 +15,17 @@ want() { # TARGET UNIT...
     esac
   done
 }
-for unit in etcd etcd-cluster-join cluster-health-check; do
+for unit in etcd etcd-cluster-join chainfire-cluster-join flaredb-cluster-join iam-initial-setup cluster-health-check; do
   mkdir "$unit.service.d"
   ln -s ../sandbox.conf "$unit.service.d/"
 done
-want multi-user.target etcd.service etcd-cluster-join.service cluster-health-check.service console@ttyS0.service console@tty1.service \
+if [ -n "$peer" ]; then
+  want multi-user.target chainfire.service flaredb.service iam.service chainfire-cluster-join.service \
+    flaredb-cluster-join.service iam-initial-setup.service verify-units.service
+else
+  want multi-user.target etcd.service etcd-cluster-join.service
+fi
+want multi-user.target cluster-health-check.service console@ttyS0.service console@tty1.service \
   /usr/lib/systemd/system/systemd-networkd.service
 want timers.target cluster-health-check.timer
 want network-online.target /usr/lib/systemd/system/systemd-networkd-wait-online.service

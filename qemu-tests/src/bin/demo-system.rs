@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use qemu_tests::demo_system::Root;
+use qemu_tests::demo_system::Kind;
 use std::path::PathBuf;
 
 /// Build the NixOS-shaped demo system.
@@ -20,8 +20,8 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let agent = args.agent.map_or_else(|| qemu_tests::paths::binary("initrd-agent"), Ok)?.canonicalize()?;
     let mounts: Vec<&str> = args.mounts.iter().map(String::as_str).collect();
-    let root = if mounts.is_empty() { Root::Partition } else { Root::Stacked(&mounts) };
-    let system = qemu_tests::demo_system::build(&agent, root)?;
+    let kind = if mounts.is_empty() { Kind::Plain } else { Kind::Stacked(&mounts) };
+    let system = qemu_tests::demo_system::build(&agent, kind)?;
     let shown = serde_json::json!({
         "toplevel": system.toplevel,
         "closurePaths": system.closure.len(),

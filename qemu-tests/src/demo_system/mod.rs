@@ -55,20 +55,23 @@ const WANTED: &[&str] = &[
 /// The packages of the tools that open a stack in stage 1.
 const STAGE_1: &[&str] = &["btrfs-progs", "cryptsetup-bin", "libgcc-s1", "lvm2", "mdadm"];
 
-/// Where stage 1 finds the file systems that are needed to boot.
+/// What kind of node the system is for.
 #[derive(Debug, Clone, Copy)]
-pub enum Root<'a> {
-    /// ext4 on the partition that disko names `disk-main-root`.
-    Partition,
-    /// On stacks of RAID, LUKS, LVM and btrfs: `MOUNTPOINT:DEVICE:OPTIONS`, as `boot/stage-1.sh` has it.
+pub enum Kind<'a> {
+    /// A member of etcd, its root ext4 on the partition that disko names `disk-main-root`.
+    Plain,
+    /// The same with file systems on stacks of RAID, LUKS, LVM and btrfs: `MOUNTPOINT:DEVICE:OPTIONS`, as
+    /// `boot/stage-1.sh` has it.
     Stacked(&'a [&'a str]),
+    /// Chainfire, FlareDB and IAM on one node, played by this program.
+    AllInOne(&'a Path),
 }
 
 /// Builds the demo system with this agent inside, or finds it built.
 ///
 /// # Errors
 /// A tool is missing or fails; its own words are in the error.
-pub fn build(agent: &Path, root: Root) -> Result<DemoSystem> {
+pub fn build(agent: &Path, kind: Kind) -> Result<DemoSystem> {
     // The folder of inputs is shared.
     static BUILDING: Mutex<()> = Mutex::new(());
     let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,16 +79,15 @@ pub fn build(agent: &Path, root: Root) -> Result<DemoSystem> {
     let inputs = cache.join("inputs");
     let busybox = busybox()?;
     let kernel = linux::Kernel::of_this_host()?;
-    let (link, options) = match root {
-        Root::Partition => {
-            kernel.copy_modules(&[], &inputs.join("linux"))?;
-            ("demo-system", Vec::new())
-        }
-        Root::Stacked(mounts) => {
-            kernel.copy_modules(linux::STACKED, &inputs.join("linux-stacked"))?;
+    let linux = if matches!(kind, Kind::Stacked(_)) { linux::STACKED } else { &[] };
+    kernel.copy_modules(linux, &inputs.join(if linux.is_empty() { "linux" } else { "linux-stacked" }))?;
+    let (link, options) = match kind {
+        Kind::Plain => ("demo-system", Vec::new()),
+        Kind::Stacked(mounts) => {
             let mounts: String = mounts.iter().map(|mount| format!("{mount:?} ")).collect();
             ("demo-system-stacked", vec![("stacked", "true".to_owned()), ("mounts", format!("[ {mounts}]"))])
         }
+        Kind::AllInOne(peer) => ("demo-system-all-in-one", vec![("peer", peer.display().to_string())]),
     };
 
     let store = nix::Store::open(&cache)?;

@@ -222,7 +222,11 @@ impl DiskLab {
             let names = left.as_array().map(Vec::as_slice).unwrap_or_default();
             Ok((!names.iter().any(|entry| entry["name"] == *id(index))).then_some(()))
         })?;
-        qmp.execute("blockdev-del", &json!({ "node-name": format!("{}-image", id(index)) })).map(drop)
+        // The device lets go of its image a moment after it is gone itself.
+        let image = json!({ "node-name": format!("{}-image", id(index)) });
+        wait::until(&format!("the image of disk {index} to be free"), PATIENCE, || {
+            Ok(qmp.execute("blockdev-del", &image).ok().map(drop))
+        })
     }
 
     /// Sets a property of a disk's device while the machine runs, such as `smart_critical_warning` of NVMe.

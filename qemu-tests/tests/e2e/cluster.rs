@@ -1,4 +1,4 @@
-//! Three machines found a cluster, and a fourth joins it.
+//! The life of a cluster: three machines found it, a fourth joins it, a founder is replaced, a node leaves.
 
 use crate::install::PATIENCE;
 use anyhow::{Context, Result, ensure};
@@ -19,12 +19,14 @@ const ALL: [&str; 4] = ["node-01", "node-02", "node-03", "node-04"];
 const PARTITION: Duration = Duration::from_secs(10);
 
 #[test]
-fn three_machines_found_a_cluster_that_grows_while_its_leader_dies() {
+fn three_machines_found_a_cluster_that_grows_heals_and_shrinks() {
     lab::test_alone("cluster", Admission::OpenLab, |lab| {
         let mut machines = Machines::default();
         machines.found(lab)?;
         machines.grow_while_the_leader_dies(lab)?;
-        machines.reboot(lab)
+        machines.reboot(lab)?;
+        machines.replace_a_founder(lab)?;
+        machines.decommission(lab)
     });
 }
 
@@ -122,6 +124,46 @@ impl Machines {
         })?;
         let after = self.client(lab)?.ctl(&lab.network, &["member", "list"])?;
         ensure!(before == after, "the members were\n{before}and are\n{after}");
+        Ok(())
+    }
+
+    /// A founder dies with its disk, and its machine comes back with an empty one.
+    fn replace_a_founder(&mut self, lab: &Lab) -> Result<()> {
+        let old = self.client(lab)?.ctl(&lab.network, &["member", "list"])?;
+        self.machines[2].cut_power();
+        self.machines[2].disks = vec![Disk::create(lab.dir(), "disk-node-03", 2048)?];
+        timed("a founder is replaced", || {
+            println!("{}", lab.server.ask(&lab.network, &["cluster", "replace", "node-03", "--yes"])?);
+            self.machines[2].power_on(&lab.network, BootFrom::Network)?;
+            lab.server.wait_state(&lab.network, "node-03", "ready", PATIENCE)?;
+            self.client(lab)?.wait_healthy(&lab.network, PATIENCE)
+        })?;
+        let client = self.client(lab)?;
+        let (voters, new) = (client.voters(&lab.network)?, client.ctl(&lab.network, &["member", "list"])?);
+        ensure!(voters == ALL, "the members are {voters:?}");
+        let id_of = |list: &str| {
+            list.lines()
+                .find(|line| line.contains("node-03"))
+                .map(|line| line.split(',').next().unwrap_or_default().to_owned())
+        };
+        ensure!(id_of(&old) != id_of(&new), "node-03 is the same member as before:\n{old}\n{new}");
+        Ok(())
+    }
+
+    /// A node leaves for good: no member any more, nothing of it on its disk, and its power is off.
+    fn decommission(&mut self, lab: &Lab) -> Result<()> {
+        timed("a node leaves for good", || {
+            println!("{}", lab.server.ask(&lab.network, &["cluster", "decommission", "node-04", "--yes"])?);
+            let machine = &mut self.machines[3];
+            machine.press_ctrl_alt_del()?;
+            lab.server.wait_state(&lab.network, "node-04", "retired", PATIENCE)?;
+            wait::until("node-04 to be off", PATIENCE, || Ok((!machine.is_on()).then_some(())))
+        })?;
+        let left = self.machines[3].disks[0].signatures()?;
+        ensure!(left.is_empty(), "still on the disk: {left}");
+        let voters = self.client(lab)?.voters(&lab.network)?;
+        ensure!(voters == FOUNDERS, "the members are {voters:?}");
+        println!("{}", lab.server.ask(&lab.network, &["cluster", "verify", "trio"])?);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Needs root, `qemu-tests/setup.sh` and a release build of the workspace.
 
+mod all_in_one;
 mod approval;
 mod cluster;
 mod cuts;

@@ -3,7 +3,7 @@
 use crate::install::PATIENCE;
 use anyhow::{Context, Result};
 use qemu_tests::{
-    demo_system::{self, Root},
+    demo_system::{self, Kind},
     disk::Disk,
     lab::{self, Lab},
     machine::{BootFrom, Firmware, Machine},
@@ -15,7 +15,7 @@ use std::fs;
 
 /// Installs a layout of ours onto disks named as the layout names them; stage 1 mounts `mounts`.
 fn install(lab: &mut Lab, layout: &str, names: &[&str], mounts: &[&str], secrets: &Value) -> Result<Machine> {
-    let system = demo_system::build(&paths::binary("initrd-agent")?, Root::Stacked(mounts))?;
+    let system = demo_system::build(&paths::binary("initrd-agent")?, Kind::Stacked(mounts))?;
     let file = paths::workspace().join(format!("qemu-tests/layouts/{layout}.json"));
     let devices: Value = serde_json::from_slice(&fs::read(&file).with_context(|| format!("reading {layout}"))?)?;
     let disks = names.iter().map(|name| Disk::create(lab.dir(), name, 1024)).collect::<Result<Vec<_>>>()?;
