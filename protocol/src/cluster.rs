@@ -11,10 +11,16 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 /// `/etc/nixos/secrets/cluster-config.json`, 0600.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(
+    extend("if" = {"required": ["bootstrap"], "properties": {"bootstrap": {"const": true}}}),
+    extend("then" = {"required": ["initial_peers"], "properties": {"initial_peers": {"minItems": 1}}})
+))]
 #[serde(deny_unknown_fields)]
 pub struct ClusterConfig {
     /// Unique in the cluster.
     #[serde(deserialize_with = "identifier")]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,253}$")))]
     pub node_id: String,
     /// What the node is for.
     pub node_role: NodeRole,
@@ -22,6 +28,7 @@ pub struct ClusterConfig {
     pub bootstrap: bool,
     /// Name of the cluster; etcd's cluster token.
     #[serde(deserialize_with = "identifier")]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,253}$")))]
     pub cluster_name: String,
     /// A member that takes joins: an https URL.
     pub leader_url: HttpsUrl,
@@ -34,7 +41,8 @@ pub struct ClusterConfig {
     #[serde(default)]
     pub flaredb_peers: Vec<Peer>,
     /// Primary address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "address", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub node_ip: Option<IpAddr>,
     /// Full name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,8 +107,16 @@ fn identifier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
     if fits { Ok(text) } else { Err(D::Error::custom(format!("{text:?} is not 1 to 253 of a-z A-Z 0-9 . _ -"))) }
 }
 
+/// The standard library's error does not say what was found.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let refused = |text: &str| D::Error::custom(format!("{text:?} is not an address such as 10.0.1.13 or fd00::13"));
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(|_| refused(&text))).transpose()
+}
+
 /// What a node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum NodeRole {
@@ -111,10 +127,12 @@ pub enum NodeRole {
 
 /// Where the certificates are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct TlsPaths {
     #[serde(default = "yes")]
+    #[cfg_attr(test, schemars(extend("const" = true)))]
     pub enabled: bool,
     pub ca_cert_path: String,
     pub node_cert_path: String,
@@ -168,7 +186,7 @@ mod tests {
             ("leader_url", |value| value["leader_url"] = json!("http://node01:2379")),
             ("node_role", |value| value["node_role"] = json!("boss")),
             ("node_id", |value| value["node_id"] = json!("a=b,c")),
-            ("node_ip", |value| value["node_ip"] = json!("10.0.0.256")),
+            ("at node_ip: \"10.0.0.256\" is not", |value| value["node_ip"] = json!("10.0.0.256")),
             ("initial_peers", |value| value["bootstrap"] = json!(true)),
             ("initial_peers[1]", |value| value["initial_peers"] = json!(["a:1", "b"])),
             ("leader", |value| value["leader"] = json!("x")),

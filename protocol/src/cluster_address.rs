@@ -26,11 +26,13 @@ macro_rules! through_text {
 
 /// `https://HOST[:PORT]` of a member: no path, no user, no query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = r"^https://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)(:0*[1-9][0-9]*)?/?$"), extend("format" = "uri")))]
 #[serde(try_from = "String", into = "String")]
 pub struct HttpsUrl(Peer);
 
 /// `HOST:PORT`, the host a DNS name, an IPv4 address or an IPv6 address in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*):0*[1-9][0-9]*$")))]
 #[serde(try_from = "String", into = "String")]
 pub struct Peer {
     /// Name or address, without brackets.
@@ -41,6 +43,7 @@ pub struct Peer {
 
 /// `IP:PORT` that other members reach a node on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(extend("pattern" = r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):0*[1-9][0-9]*$")))]
 #[serde(try_from = "String", into = "String")]
 pub struct RaftAddress(pub SocketAddr);
 

@@ -10,6 +10,8 @@ pub mod claims;
 pub mod closures;
 pub mod cluster;
 pub mod cluster_address;
+#[cfg(test)]
+mod cluster_schema;
 pub mod encoding;
 pub mod enrol;
 pub mod failure;
