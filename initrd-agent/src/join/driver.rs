@@ -191,27 +191,38 @@ impl Node {
     }
 }
 
-/// Tries members in order, until one has done it or says that it will never be done.
+/// Tries members in order, until one has done it or says that it will never be done. The failure has what each of them
+/// said.
 pub async fn at_one_of<T>(
     members: &[HttpsUrl],
     what: &str,
     attempt: impl AsyncFn(&HttpsUrl) -> Attempt<T>,
 ) -> Attempt<T> {
-    let mut last = None;
+    let (mut failures, mut again) = (Vec::new(), false);
     for member in members {
-        last = match attempt(member).await {
+        match attempt(member).await {
             Attempt::Again(failure) => {
-                tracing::debug!("{what} at {member}: {}", failure.cause);
-                Some(Attempt::Again(failure))
+                again = true;
+                failures.push(failure);
             }
             // Another member may have another certificate.
-            Attempt::Never(failure) if failure.code == Code::Tls => last.or(Some(Attempt::Never(failure))),
+            Attempt::Never(failure) if failure.code == Code::Tls => failures.push(failure),
             over => return over,
-        };
+        }
     }
-    last.unwrap_or_else(|| {
-        Attempt::Never(Failure::new(Code::ClusterUnreachable, format!("{what}: no other member is known")))
-    })
+    let causes: Vec<_> = failures.iter().map(|failure| failure.cause.as_str()).collect();
+    let cause = causes.join("; ");
+    match failures.into_iter().next() {
+        Some(first) if again => Attempt::Again(Failure { cause, ..first }),
+        Some(first) => Attempt::Never(Failure { cause, ..first }),
+        None => {
+            let cause = format!("{what}: no other member is known");
+            Attempt::Never(
+                Failure::new(Code::ClusterUnreachable, cause)
+                    .with_remedy("correct leader_url: it names this node itself; a member that takes joins is meant"),
+            )
+        }
+    }
 }
 
 impl Settings {
@@ -312,6 +323,27 @@ mod tests {
         assert_eq!(of(serde_json::json!([]), Service::Chainfire), "10.0.0.2:2380");
         assert_eq!(of(serde_json::json!(["node01:2490"]), Service::Flaredb), "10.0.0.2:2480");
         assert_eq!(of(serde_json::json!(["node01:2490", "node02:2491"]), Service::Flaredb), "10.0.0.2:2491");
+    }
+
+    #[tokio::test]
+    async fn members_are_asked_in_order_and_all_that_they_said_is_the_failure() {
+        let urls: Vec<HttpsUrl> = ["a", "b", "c"].map(|host| format!("https://{host}:1").parse().unwrap()).to_vec();
+        let failure = |url: &HttpsUrl, code| Failure::new(code, format!("asking {url}"));
+        let second = at_one_of(&urls, "asking", async |url| match url.peer().host.as_str() {
+            "b" => Attempt::Done(url.to_string()),
+            _ => Attempt::Never(failure(url, Code::Tls)),
+        });
+        assert_eq!(second.await.into_result().unwrap(), "https://b:1");
+        let passing = at_one_of(&urls, "asking", async |url| match url.peer().host.as_str() {
+            "b" => Attempt::<()>::Again(failure(url, Code::ClusterUnreachable)),
+            _ => Attempt::Never(failure(url, Code::Tls)),
+        });
+        let Attempt::Again(said) = passing.await else { panic!("one of them may answer later") };
+        assert_eq!(said.cause, "asking https://a:1; asking https://b:1; asking https://c:1");
+        let refused = at_one_of(&urls, "asking", async |url| Attempt::<()>::Never(failure(url, Code::ClusterJoin)));
+        assert_eq!(refused.await.into_result().unwrap_err().cause, "asking https://a:1", "a verdict is final");
+        let nobody = at_one_of(&[], "asking", async |_| Attempt::Done(())).await;
+        assert!(nobody.into_result().unwrap_err().cause.contains("no other member"));
     }
 
     proptest! {

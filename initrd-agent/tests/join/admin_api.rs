@@ -46,6 +46,7 @@ fn joiner(ca: &Ca, peer: &Peer) -> Node {
     node.port = peer.port;
     node.config["leader_url"] = json!(format!("https://{OTHER}:{}", peer.port));
     node.config["raft_addr"] = json!("127.0.0.1:2380");
+    node.config["flaredb_peers"] = json!(["n2:2380"]);
     node
 }
 
@@ -120,14 +121,14 @@ fn a_member_that_the_quorum_needs_stays() {
 
 #[test]
 fn both_documented_successes_join_with_the_id_and_the_address() {
-    for answer in [status::<200> as fn() -> Reply, status::<201>] {
+    for (service, answer) in ["chainfire", "flaredb"].into_iter().zip([status::<200> as fn() -> Reply, status::<201>]) {
         let ca = Ca::new("cluster");
         let peer = cluster(&ca, vec![answer]);
         let node = joiner(&ca, &peer);
-        assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
-        assert!(node.has_marker(".chainfire-joined"));
+        assert_eq!(node.join(service, &QUICK).code, Some(0));
+        assert!(node.has_marker(&format!(".{service}-joined")));
         assert_eq!(peer.bodies("POST /admin/member/add"), [json!({"id": "n2", "raft_addr": "127.0.0.1:2380"})]);
-        assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+        assert_eq!(node.join(service, &QUICK).code, Some(0));
         assert_eq!(peer.bodies("POST /admin/member/add").len(), 1, "a marker: nothing is asked again");
         assert_eq!(node.health_check(&[]).code, Some(0));
     }
@@ -135,13 +136,26 @@ fn both_documented_successes_join_with_the_id_and_the_address() {
 
 #[test]
 fn a_conflict_is_a_member_already_with_a_warning_and_a_marker() {
+    for service in ["chainfire", "flaredb"] {
+        let ca = Ca::new("cluster");
+        let peer = cluster(&ca, vec![status::<409>]);
+        let node = joiner(&ca, &peer);
+        let run = node.join(service, &QUICK);
+        assert_eq!(run.code, Some(2));
+        assert!(run.says("WARN", "member already"));
+        assert!(node.has_marker(&format!(".{service}-joined")));
+    }
+}
+
+#[test]
+fn a_founder_stands_in_for_a_leader_that_is_gone() {
     let ca = Ca::new("cluster");
-    let peer = cluster(&ca, vec![status::<409>]);
-    let node = joiner(&ca, &peer);
-    let run = node.join("chainfire", &QUICK);
-    assert_eq!(run.code, Some(2));
-    assert!(run.says("WARN", "member already"));
-    assert!(node.has_marker(".chainfire-joined"));
+    let peer = cluster(&ca, vec![status::<200>]);
+    let mut node = joiner(&ca, &peer);
+    node.config["leader_url"] = json!(format!("https://nobody.invalid:{}", peer.port));
+    node.config["initial_peers"] = json!([format!("{OTHER}:2380"), "n2:2380"]);
+    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    assert_eq!(peer.bodies("POST /admin/member/add").len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whom to ask: the members of the cluster, from wherever they are known.
 //!
-//! First those that the boot-server names and the configuration's `leader_url`; where none of them answers, those of
+//! First those that the boot-server names and those of the configuration; where none of them answers, those of
 //! DNS (SRV), then those that were known before. Nobody is believed for it: whoever answers proves itself by TLS.
 
 mod dns;
@@ -24,9 +24,16 @@ use std::{fs::File, io::Read, path::PathBuf};
 /// No list of members is larger.
 const MAX_LIST: u64 = 64 << 10;
 
-/// The members that the configuration names, but this node itself.
+/// The members that the configuration names, but this node itself: the leader, then the founders, who take their
+/// clients on the port of the leader.
 pub fn configured(node: &Node) -> Vec<HttpsUrl> {
-    others(node, [leader(node)])
+    let founders = match node.service {
+        Service::Etcd | Service::Chainfire => &node.config.initial_peers[..],
+        Service::Flaredb => &node.config.flaredb_peers,
+        Service::Iam => &[],
+    };
+    let client = |peer: &Peer| HttpsUrl::from(Peer { host: peer.host.clone(), port: node.client_port() });
+    others(node, [leader(node)].into_iter().chain(founders.iter().map(client)))
 }
 
 /// The members that were known when the membership was last seen.
