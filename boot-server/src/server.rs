@@ -50,6 +50,8 @@ pub struct Server {
     pub presence: Presence,
     /// How installed nodes are.
     pub vitals: Vitals,
+    /// When it began to listen.
+    pub(crate) begun: Timestamp,
     /// Keys that may do nothing any more.
     pub revoked: Revoked,
     /// Held by the operation on a node that runs.
@@ -104,6 +106,7 @@ impl Server {
         let state = State::open(&state_path(&dir)).await?;
         let server = Self {
             vitals: Vitals::of_the_past(state.health().await?),
+            begun: now(),
             revoked: Revoked::of(state.revoked_keys().await?),
             operating: tokio::sync::Mutex::default(),
             state,

@@ -55,9 +55,11 @@ impl Vitals {
 }
 
 impl Heard {
-    /// How the node is, where silence begins after `silent`.
-    pub fn condition(&self, now: Timestamp, silent: Duration) -> Condition {
-        if now - self.at >= silent {
+    /// How the node is, where silence begins after `silent`. What was not heard before the server began to listen, at
+    /// `begun`, is no silence, unless it was one already.
+    pub fn condition(&self, now: Timestamp, silent: Duration, begun: Timestamp) -> Condition {
+        let at = if self.noted == Condition::Silent { self.at } else { self.at.max(begun) };
+        if now - at >= silent {
             return Condition::Silent;
         }
         match &self.report {
@@ -68,9 +70,9 @@ impl Heard {
     }
 
     /// As an admin sees it.
-    pub fn shown(&self, now: Timestamp, silent: Duration) -> NodeHealth {
+    pub fn shown(&self, now: Timestamp, silent: Duration, begun: Timestamp) -> NodeHealth {
         NodeHealth {
-            condition: self.condition(now, silent),
+            condition: self.condition(now, silent, begun),
             heard_seconds: u64::try_from((now - self.at).whole_seconds()).unwrap_or(0),
             report: self.report.clone(),
         }
@@ -133,9 +135,17 @@ mod tests {
     #[test]
     fn silence_begins_after_three_minutes_whatever_was_said_before() {
         for healthy in [true, false] {
-            assert_ne!(heard(healthy).condition(at(179), SILENT), Condition::Silent);
-            assert_eq!(heard(healthy).condition(at(180), SILENT), Condition::Silent);
+            assert_ne!(heard(healthy).condition(at(179), SILENT, at(0)), Condition::Silent);
+            assert_eq!(heard(healthy).condition(at(180), SILENT, at(0)), Condition::Silent);
         }
+    }
+
+    #[test]
+    fn a_server_that_was_away_gives_its_nodes_time_to_speak_but_a_silent_one_stays_silent() {
+        assert_eq!(heard(true).condition(at(1179), SILENT, at(1000)), Condition::Healthy);
+        assert_eq!(heard(true).condition(at(1180), SILENT, at(1000)), Condition::Silent);
+        let silent = Heard { noted: Condition::Silent, ..heard(true) };
+        assert_eq!(silent.condition(at(1001), SILENT, at(1000)), Condition::Silent);
     }
 
     #[test]
@@ -159,7 +169,7 @@ mod tests {
             for (pause, healthy) in words {
                 now += pause;
                 let heard = Heard { at: at(now - pause), ..heard(healthy) };
-                let condition = heard.condition(at(now), SILENT);
+                let condition = heard.condition(at(now), SILENT, at(0));
                 let told = turning_point(noted, condition, &heard, at(now)).is_some();
                 let in_trouble = matches!(condition, Condition::Unhealthy | Condition::Silent);
                 prop_assert!(!(trouble ^ in_trouble) || told, "{noted} to {condition} was not noted");

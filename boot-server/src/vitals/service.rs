@@ -38,7 +38,7 @@ impl Server {
         let noted = known.as_ref().map_or(Condition::Unknown, |known| known.noted);
         let news = known.is_none_or(|known| !known.says(&report));
         let heard = Heard { at: now(), report: Some(report), noted };
-        let condition = heard.condition(now(), self.silent_after());
+        let condition = heard.condition(now(), self.silent_after(), now());
         self.vitals.keep(name, heard.clone());
         if news || condition != noted {
             self.note_health(name, heard, condition).await?;
@@ -67,7 +67,7 @@ impl Server {
 
     /// How the node is, as an admin sees it.
     pub fn health_of(&self, name: &NodeName) -> Option<NodeHealth> {
-        self.vitals.of(name).map(|heard| heard.shown(now(), self.silent_after()))
+        self.vitals.of(name).map(|heard| heard.shown(now(), self.silent_after(), self.begun))
     }
 
     /// Looks after the nodes that are ready and say nothing, until the server stops.
@@ -75,25 +75,22 @@ impl Server {
         let mut tick =
             tokio::time::interval(self.config.cluster.silent_after().min(std::time::Duration::from_secs(30)) / 3);
         let mut stopping = self.stopping.subscribe();
-        let begun = now();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = stopping.wait_for(|stop| *stop) => return,
             }
             for name in self.ready_nodes() {
-                if let Err(failure) = self.look_after(&name, begun).await {
+                if let Err(failure) = self.look_after(&name).await {
                     tracing::error!(%failure, node = name.as_str(), "noting the silence of a node");
                 }
             }
         }
     }
 
-    /// A node is silent only if this server was there to hear it.
-    async fn look_after(&self, name: &NodeName, begun: protocol::Timestamp) -> Result<()> {
+    async fn look_after(&self, name: &NodeName) -> Result<()> {
         let Some(heard) = self.vitals.of(name) else { return Ok(()) };
-        let listened = Heard { at: heard.at.max(begun), ..heard.clone() };
-        let condition = listened.condition(now(), self.silent_after());
+        let condition = heard.condition(now(), self.silent_after(), self.begun);
         if condition == heard.noted || condition != Condition::Silent {
             return Ok(());
         }
