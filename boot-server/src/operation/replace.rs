@@ -34,6 +34,8 @@ impl Server {
         } else {
             teller.tell("its next generation is open already");
         }
+        // The new machine may have asked before the verb was run.
+        self.settle_all().await?;
         let node = self.known_node(name).await?;
         self.power(Power::NetworkBoot, &node, actor, teller).await?;
         if let Some(until) = operation.window {

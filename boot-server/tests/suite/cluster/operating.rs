@@ -124,7 +124,11 @@ async fn a_revoked_key_is_refused_everywhere_and_does_not_come_back() {
     let mut open = connected(&lab, machine.identity(&reply)).await;
     node.manifest(&lab).await;
     node.installed(1).await;
+    let new = Machine::new(&Site::mac(1), "run-2");
+    let asked = new.greet(&lab).await;
+    assert_eq!(new.ask(&lab, &asked).await.state, EnrolState::Conflict);
     lab.says(&["cluster", "replace", "n1", "--yes"]);
+    assert_eq!(new.ask(&lab, &asked).await.state, EnrolState::Approved, "it asked before the verb was run");
     for address in ["/v1/node/ready", "/v1/node/turn", "/v1/telemetry", "/v1/enrol/hello"] {
         assert_eq!(node.caller.post(address, &json!({})).await.0, StatusCode::FORBIDDEN, "{address}");
     }
