@@ -47,10 +47,7 @@ impl Paths {
                 key: (&tls.node_key_path).into(),
             },
             None => {
-                let pair =
-                    |stem: &str| (secrets_dir.join(format!("{stem}.crt")), secrets_dir.join(format!("{stem}.key")));
-                let named = Some(pair(&config.node_id)).filter(|(crt, key)| crt.exists() && key.exists());
-                let (certificate, key) = named.unwrap_or_else(|| pair("node"));
+                let (certificate, key) = installed_pair(secrets_dir, &config.node_id);
                 Self { ca: secrets_dir.join("ca.crt"), certificate, key }
             }
         }
@@ -73,6 +70,13 @@ impl Paths {
             )
         })
     }
+}
+
+/// The certificate and key that the installer writes: by the node's name, or `node`.
+pub fn installed_pair(secrets_dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+    let pair = |stem: &str| (secrets_dir.join(format!("{stem}.crt")), secrets_dir.join(format!("{stem}.key")));
+    let named = Some(pair(name)).filter(|(crt, key)| crt.exists() && key.exists());
+    named.unwrap_or_else(|| pair("node"))
 }
 
 /// Whether the peers of the cluster will accept this node by them now; `Some` is a warning.

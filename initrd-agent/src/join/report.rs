@@ -3,8 +3,8 @@
 //! Nothing here can fail a join. What the boot-server has not acknowledged when the node is a member is kept
 //! in the state folder and delivered again when the unit starts next.
 
-use super::{driver::Settings, files::write_atomically, log::Log};
-use crate::http::{Client, Identity, Trust};
+use super::{credentials, driver::Settings, files::write_atomically, log::Log};
+use crate::http::{Client, Trust, pem};
 use hyper::Method;
 use protocol::{
     Code, Failure, Timestamp,
@@ -55,11 +55,12 @@ struct Pending {
 }
 
 impl Link {
-    /// Reads the installer's marker; `None` where this node was not installed by a boot-server.
+    /// Reads the installer's marker; `None` where this node was not installed by a boot-server. The node shows the
+    /// certificate that the installer left, whatever the cluster's configuration says: a wrong one is told of.
     ///
     /// # Errors
     /// Where the marker or the certificate cannot be used.
-    pub fn open(marker: &Path, identity: Identity) -> Result<Option<Self>> {
+    pub fn open(marker: &Path, secrets_dir: &Path) -> Result<Option<Self>> {
         let bytes = match fs::read(marker) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -67,6 +68,8 @@ impl Link {
         };
         let marker: InstallMarker = parse::json(&marker.display().to_string(), &bytes)?;
         let trust = Trust::Pinned(marker.ca_spki_sha256.clone());
+        let (certificate, key) = credentials::installed_pair(secrets_dir, marker.node.as_str());
+        let identity = pem::identity(&certificate, &key)?;
         Ok(Some(Self { client: Client::new(&trust, Some(identity), SystemTime::UNIX_EPOCH)?, marker }))
     }
 

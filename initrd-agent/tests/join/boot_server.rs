@@ -1,7 +1,7 @@
 //! The report to the boot-server: complete where it listens, kept and repeated where it does not.
 
 use crate::{
-    certificates::Ca,
+    certificates::{self, Ca},
     node::{Node, free_port},
     peer::{Peer, Reply, Request},
 };
@@ -170,4 +170,35 @@ fn a_failed_step_is_reported_with_its_code() {
         _ => None,
     });
     assert_eq!(failed, Some((Step::Preflight, protocol::Code::ClusterUnreachable)));
+}
+
+#[test]
+fn what_keeps_a_node_from_beginning_is_told_to_the_boot_server() {
+    let (ca, other) = (Ca::new("cluster"), Ca::new("another"));
+    let past = |hours: u64| protocol::Timestamp::now_utc() - Duration::from_secs(hours * 3600);
+    for (wrong, status, named, leaf) in [
+        ("a missing key", 3, "raft_addr", None),
+        ("a foreign certificate", 1, "did not issue", Some(other.leaf())),
+        ("an expired certificate", 1, "valid until", Some(ca.leaf_until(past(9), past(1)))),
+    ] {
+        let server = Peer::start(&ca, acknowledges);
+        let (mut node, _) = founder(&ca, server.port);
+        if let Some(leaf) = leaf {
+            certificates::write(&node.path("foreign"), &ca.pem, &leaf);
+            let path = |name: &str| node.path("foreign").join(name).display().to_string();
+            node.config["tls"] = json!({"ca_cert_path": path("ca.crt"), "node_cert_path": path("node.crt"),
+                "node_key_path": path("node.key")});
+        } else {
+            node.config.as_object_mut().unwrap().remove("raft_addr");
+        }
+        let run = node.join("chainfire", &QUICK);
+        assert_eq!(run.code, Some(status), "{wrong}");
+        assert!(run.failure().contains(named), "{wrong}: {}", run.failure());
+        let events = telemetry(&server).into_iter().flat_map(|telemetry| telemetry.events);
+        let failures = events.filter_map(|event| match event.kind {
+            EventKind::Failed { failure, .. } => Some(failure.cause),
+            _ => None,
+        });
+        assert!(failures.last().is_some_and(|cause| cause.contains(named)), "{wrong}");
+    }
 }

@@ -5,7 +5,6 @@ use crate::join::{
     driver::Settings,
     health::{self, Health},
     markers,
-    report::Link,
 };
 use protocol::{Code, Failure, cluster::ClusterConfig, failure::Result, service::Service};
 use std::{process::ExitCode, time::Duration};
@@ -51,15 +50,13 @@ async fn checked(args: &HealthArgs, config: ClusterConfig) -> Result<Health> {
         return Err(Failure::new(Code::NotFound, cause).with_remedy("join a service first, or name the services"));
     }
     let mut health = Health { healthy: true, node: config.node_id.clone(), services: Vec::new() };
-    let mut identity = None;
     for service in services {
         let settings = Settings { health_timeout: Duration::from_secs(args.timeout), ..args.common.settings(service) };
-        let (node, credentials) = args.common.node(service, config.clone(), settings)?;
+        let (node, _) = args.common.node(service, config.clone(), settings)?;
         health.services.push(health::check(&node).await);
-        identity = Some(credentials.identity);
     }
     health.healthy = health.services.iter().all(|service| service.healthy);
-    match identity.map_or(Ok(None), |identity| Link::open(&args.common.install_marker, identity)) {
+    match args.common.link() {
         Ok(Some(link)) => health.report(&link).await,
         Ok(None) => {}
         Err(failure) => eprintln!("reporting the health: {failure}"),

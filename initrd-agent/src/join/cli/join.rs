@@ -4,12 +4,13 @@ use super::{BAD_CONFIGURATION, Common, block_on, exit_code, log_failure, service
 use crate::join::{
     self as joining,
     arbiter::Arbiter,
-    driver::{Way, decide},
+    credentials::Credentials,
+    driver::{Node, Way, decide},
     log::Log,
     preflight::Capacity,
-    report::{Link, Reporter},
+    report::Reporter,
 };
-use protocol::{cluster::ClusterConfig, failure::Result, report::JoinOutcome, service::Service};
+use protocol::{cluster::ClusterConfig, failure::Result, report::JoinOutcome, service::Service, step::Step};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// Exit code: the cluster had this node already. Units count it as success.
@@ -71,10 +72,7 @@ pub fn join(args: &JoinArgs) -> ExitCode {
         return ExitCode::from(decided(args));
     }
     log.operation("configuration");
-    let outcome = wanted(args).and_then(|(service, awaits, config)| {
-        let work = joined(args, service, &awaits, config, log);
-        block_on(work)
-    });
+    let outcome = block_on(joined(args, log));
     ExitCode::from(match outcome {
         Ok(outcome) => status(outcome),
         Err(failure) => {
@@ -95,13 +93,24 @@ fn wanted(args: &JoinArgs) -> Result<(Service, Vec<Service>, ClusterConfig)> {
     Ok((entered, awaits, config))
 }
 
-async fn joined(
-    args: &JoinArgs,
-    service: Service,
-    awaits: &[Service],
-    config: ClusterConfig,
-    log: Log,
-) -> Result<Option<JoinOutcome>> {
+async fn joined(args: &JoinArgs, log: Log) -> Result<Option<JoinOutcome>> {
+    let prepared = prepared(args);
+    let (node, awaits, credentials) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            // The page shows it as well, where the boot-server can be told.
+            let mut reporter = Reporter::new(log, args.common.link().unwrap_or_default());
+            return reporter.step(Step::Preflight, async { Err(failure) }, |_| String::new()).await;
+        }
+    };
+    let link = args.common.link()?;
+    let arbiter = link.as_ref().filter(|_| !args.no_arbiter).and_then(|link| Arbiter::new(link, node.service));
+    joining::join(node, &awaits, &credentials, arbiter.as_ref(), &mut Reporter::new(log, link)).await
+}
+
+/// The node, the services that it enters afterwards, and what it shows to the others.
+fn prepared(args: &JoinArgs) -> Result<(Node, Vec<Service>, Credentials)> {
+    let (service, awaits, config) = wanted(args)?;
     let mut settings = args.common.settings(service);
     if let Some(command) = &args.start_command {
         settings.start_command = command.split_whitespace().map(str::to_owned).collect();
@@ -115,9 +124,7 @@ async fn joined(
         settings.process.clone_from(process);
     }
     let (node, credentials) = args.common.node(service, config, settings)?;
-    let link = Link::open(&args.common.install_marker, credentials.identity.clone())?;
-    let arbiter = link.as_ref().filter(|_| !args.no_arbiter).and_then(|link| Arbiter::new(link, service));
-    joining::join(node, awaits, &credentials, arbiter.as_ref(), &mut Reporter::new(log, link)).await
+    Ok((node, awaits, credentials))
 }
 
 fn decided(args: &JoinArgs) -> u8 {

@@ -17,6 +17,7 @@ use super::{
     markers,
     peer::PeerClient,
     preflight::Capacity,
+    report::Link,
 };
 use protocol::{
     Code, Failure,
@@ -111,6 +112,11 @@ impl Common {
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             process: service.name().to_owned(),
         }
+    }
+
+    /// The boot-server that installed this node, where one did.
+    fn link(&self) -> Result<Option<Link>> {
+        Link::open(&self.install_marker, &self.config.secrets_dir)
     }
 
     /// The node as its markers have it, or, where it is in no cluster yet, its configuration.
