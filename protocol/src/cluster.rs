@@ -93,6 +93,12 @@ impl ClusterConfig {
         Ok(())
     }
 
+    /// The client port of a service on every node, where `services.SERVICE.port` names it.
+    pub fn port_of(&self, service: Service) -> Option<u16> {
+        let port = self.services.get(service.name())?.get("port")?.as_u64()?;
+        u16::try_from(port).ok().filter(|port| *port != 0)
+    }
+
     /// The address that the other members know this node by.
     pub fn address(&self) -> IpAddr {
         self.node_ip.unwrap_or(self.raft_addr.0.ip())
@@ -208,6 +214,17 @@ mod tests {
         assert!(config.check_for(Service::Flaredb).unwrap_err().cause.contains("flaredb_peers"));
         assert_eq!(config.check_for(Service::Chainfire), Ok(()));
         assert_eq!(read(|_| ()).unwrap().check_for(Service::Flaredb), Ok(()));
+    }
+
+    #[test]
+    fn a_service_may_have_a_port_of_its_own() {
+        let port = |services: Value| read(|value| value["services"] = services).unwrap().port_of(Service::Chainfire);
+        assert_eq!(port(json!({"chainfire": {"port": 2389}})), Some(2389));
+        for none in
+            [json!({}), json!({"etcd": {"port": 1}}), json!({"chainfire": {"port": 70000}}), json!({"chainfire": 5})]
+        {
+            assert_eq!(port(none), None);
+        }
     }
 
     #[test]

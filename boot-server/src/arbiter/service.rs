@@ -207,9 +207,7 @@ pub(crate) fn client_host(config: &ClusterConfig) -> String {
 /// The port that clients reach the service by: `services.SERVICE.port` of the configuration, else that of
 /// `leader_url`, which is of etcd or Chainfire, else the service's own.
 pub(crate) fn client_port(config: &ClusterConfig, service: Service) -> u16 {
-    let given = config.services.get(service.name()).and_then(|value| value.get("port")).and_then(|port| port.as_u64());
-    let given = given.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
-    given.unwrap_or_else(|| match service {
+    config.port_of(service).unwrap_or_else(|| match service {
         Service::Etcd | Service::Chainfire => config.leader_url.peer().port,
         Service::Flaredb | Service::Iam => service.port(),
     })

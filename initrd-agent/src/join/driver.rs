@@ -166,10 +166,10 @@ impl Node {
 
     /// The port that the members of the service take their clients on.
     pub fn client_port(&self) -> u16 {
-        match self.service {
+        self.config.port_of(self.service).unwrap_or(match self.service {
             Service::Etcd | Service::Chainfire => self.config.leader_url.peer().port,
             Service::Flaredb | Service::Iam => self.settings.port,
-        }
+        })
     }
 
     /// What the service on this node listens on.

@@ -152,7 +152,8 @@ fn a_founder_stands_in_for_a_leader_that_is_gone() {
     let ca = Ca::new("cluster");
     let peer = cluster(&ca, vec![status::<200>]);
     let mut node = joiner(&ca, &peer);
-    node.config["leader_url"] = json!(format!("https://nobody.invalid:{}", peer.port));
+    node.config["leader_url"] = json!("https://nobody.invalid:2379");
+    node.config["services"] = json!({"chainfire": {"port": peer.port}});
     node.config["initial_peers"] = json!([format!("{OTHER}:2380"), "n2:2380"]);
     assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
     assert_eq!(peer.bodies("POST /admin/member/add").len(), 1);

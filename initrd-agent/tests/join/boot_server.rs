@@ -195,10 +195,10 @@ fn what_keeps_a_node_from_beginning_is_told_to_the_boot_server() {
         assert_eq!(run.code, Some(status), "{wrong}");
         assert!(run.failure().contains(named), "{wrong}: {}", run.failure());
         let events = telemetry(&server).into_iter().flat_map(|telemetry| telemetry.events);
-        let failures = events.filter_map(|event| match event.kind {
+        let mut failures = events.filter_map(|event| match event.kind {
             EventKind::Failed { failure, .. } => Some(failure.cause),
             _ => None,
         });
-        assert!(failures.last().is_some_and(|cause| cause.contains(named)), "{wrong}");
+        assert!(failures.next_back().is_some_and(|cause| cause.contains(named)), "{wrong}");
     }
 }

@@ -51,7 +51,8 @@ async fn checked(args: &HealthArgs, config: ClusterConfig) -> Result<Health> {
     }
     let mut health = Health { healthy: true, node: config.node_id.clone(), services: Vec::new() };
     for service in services {
-        let settings = Settings { health_timeout: Duration::from_secs(args.timeout), ..args.common.settings(service) };
+        let settings =
+            Settings { health_timeout: Duration::from_secs(args.timeout), ..args.common.settings(service, &config) };
         let (node, _) = args.common.node(service, config.clone(), settings)?;
         health.services.push(health::check(&node).await);
     }

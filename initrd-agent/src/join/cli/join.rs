@@ -111,7 +111,7 @@ async fn joined(args: &JoinArgs, log: Log) -> Result<Option<JoinOutcome>> {
 /// The node, the services that it enters afterwards, and what it shows to the others.
 fn prepared(args: &JoinArgs) -> Result<(Node, Vec<Service>, Credentials)> {
     let (service, awaits, config) = wanted(args)?;
-    let mut settings = args.common.settings(service);
+    let mut settings = args.common.settings(service, &config);
     if let Some(command) = &args.start_command {
         settings.start_command = command.split_whitespace().map(str::to_owned).collect();
     }

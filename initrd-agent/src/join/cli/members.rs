@@ -59,7 +59,9 @@ pub fn members(args: &MembersArgs) -> ExitCode {
 
 fn listed(args: &MembersArgs) -> Result<Vec<Member>> {
     let service = service(&args.service)?;
-    let (node, _) = args.common.node(service, args.common.config.read()?, args.common.settings(service))?;
+    let config = args.common.config.read()?;
+    let settings = args.common.settings(service, &config);
+    let (node, _) = args.common.node(service, config, settings)?;
     block_on(async { driver(&node)?.members().await })
 }
 
@@ -67,7 +69,9 @@ fn listed(args: &MembersArgs) -> Result<Vec<Member>> {
 pub fn leave(args: &LeaveArgs) -> ExitCode {
     Log::install(&args.service).operation("leave");
     let left = service(&args.service).and_then(|service| {
-        let (node, _) = args.common.node(service, args.common.config.read()?, args.common.settings(service))?;
+        let config = args.common.config.read()?;
+        let settings = args.common.settings(service, &config);
+        let (node, _) = args.common.node(service, config, settings)?;
         block_on(leaving::leave(&node))
     });
     match left {

@@ -97,12 +97,12 @@ impl ConfigArgs {
 }
 
 impl Common {
-    fn settings(&self, service: Service) -> Settings {
+    fn settings(&self, service: Service, config: &ClusterConfig) -> Settings {
         Settings {
             secrets_dir: self.config.secrets_dir.clone(),
             state_dir: self.state_dir.clone(),
             data_dir: self.data_dir.clone().unwrap_or_else(|| default_data_dir(service)),
-            port: self.port.unwrap_or(service.port()),
+            port: self.port.or(config.port_of(service)).unwrap_or(service.port()),
             start_command: default_start_command(service),
             attempts: 5,
             retry_base: Duration::from_millis(self.retry_base),

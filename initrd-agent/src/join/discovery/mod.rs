@@ -142,15 +142,9 @@ pub fn others(node: &Node, urls: impl IntoIterator<Item = HttpsUrl>) -> Vec<Http
     kept
 }
 
-/// `leader_url` is a member of etcd or Chainfire; the members of FlareDB are on the same hosts.
+/// A member of the service on the host of `leader_url`.
 fn leader(node: &Node) -> HttpsUrl {
-    match node.service {
-        Service::Etcd | Service::Chainfire => node.config.leader_url.clone(),
-        Service::Flaredb | Service::Iam => {
-            let host = node.config.leader_url.peer().host.clone();
-            HttpsUrl::from(Peer { host, port: node.client_port() })
-        }
-    }
+    HttpsUrl::from(Peer { host: node.config.leader_url.peer().host.clone(), port: node.client_port() })
 }
 
 fn list_path(node: &Node) -> PathBuf {
