@@ -41,13 +41,16 @@ impl Server {
     pub async fn summaries(&self) -> Result<Vec<NodeSummary>> {
         let runs: HashMap<String, Run> = self.state.last_runs().await?.into_iter().collect();
         let mut summaries = Vec::new();
+        let ends = self.state.certificate_ends().await?;
         for subject in self.subjects().await? {
             let run = match &subject {
                 Subject::Node(node, None) => runs.get(node.name.as_str()).cloned(),
                 Subject::Node(_, Some(enrolment)) => self.state.run(&enrolment.run).await?,
                 Subject::Machine(enrolment) => self.state.run(&enrolment.run).await?,
             };
-            summaries.push(self.summary(&subject, run));
+            let mut summary = self.summary(&subject, run);
+            summary.missing.extend(new_certificate(&subject, &ends, now()));
+            summaries.push(summary);
         }
         Ok(summaries)
     }
@@ -86,10 +89,12 @@ impl Server {
             (None, None) => Vec::new(),
         };
         let installed = node.and_then(|node| node.installed.as_ref());
+        let mut summary = self.summary(&subject, run.clone());
+        summary.missing.extend(new_certificate(&subject, &self.state.certificate_ends().await?, now()));
         Ok(NodeDetail {
             agent_peak_rss: self.peak_rss(installed, run.as_ref()),
             boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
-            summary: self.summary(&subject, run),
+            summary,
             spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
             claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
             inventory: enrolment.map(|enrolment| enrolment.inventory),
@@ -260,6 +265,18 @@ fn last_heard(run: Option<&Run>, waiting: Option<&Enrolment>, word: Option<&Word
         .max()
 }
 
+/// An installed node whose certificate has ended cannot say so itself: nobody takes its word any more.
+fn new_certificate(subject: &Subject, ends: &HashMap<String, Timestamp>, now: Timestamp) -> Option<String> {
+    let Subject::Node(node, _) = subject else { return None };
+    let ends = ends.get(&node.key?.hex()).filter(|_| node.record.used)?;
+    has_ended(*ends, now)
+}
+
+fn has_ended(ends: Timestamp, now: Timestamp) -> Option<String> {
+    let shown = ends.replace_nanosecond(0).unwrap_or(ends);
+    (ends <= now).then(|| format!("a new certificate, for its own ended {shown}: reinstall or replace the node"))
+}
+
 fn events_of(entries: Vec<protocol::admin::JournalEntry>) -> Vec<protocol::admin::ServerEvent> {
     let event = |entry| match entry {
         protocol::admin::JournalEntry::Event(event) => Some(event),
@@ -273,4 +290,16 @@ fn without_secrets(mut spec: NodeSpec) -> NodeSpec {
         file.content = "(secret)".to_owned();
     }
     spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_has_ended_is_asked_for_anew_with_its_end() {
+        let end = Timestamp::from_unix_timestamp(1_800_000_000).unwrap();
+        assert_eq!(has_ended(end, end - time::Duration::SECOND), None);
+        assert!(has_ended(end, end).is_some_and(|text| text.contains("2027-01-15 8:00:00")));
+    }
 }

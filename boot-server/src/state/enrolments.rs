@@ -9,6 +9,7 @@ use protocol::{
     inventory::Inventory,
     names::{NodeName, RunId},
 };
+use std::collections::HashMap;
 
 /// Where an enrolment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,6 +264,21 @@ pub async fn is_open(write: &mut Write, id: i64) -> Result<bool> {
         .await
         .map_err(|error| unread(&error))?;
     Ok(state.is_some_and(|state| state == "pending" || state == "conflict"))
+}
+
+impl State {
+    /// When the last certificate of each key ends, by the key's SPKI hash in hex.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub async fn certificate_ends(&self) -> Result<HashMap<String, Timestamp>> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT key_sha256, MAX(not_after) FROM certificates GROUP BY key_sha256")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| unread(&error))?;
+        Ok(rows.into_iter().map(|(key, ends)| (key, time_of(ends))).collect())
+    }
 }
 
 /// Notes a certificate that was handed out.
