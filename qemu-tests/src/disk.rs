@@ -45,6 +45,20 @@ impl Disk {
         summed.split_whitespace().next().map(str::to_owned).context("sha256sum says nothing")
     }
 
+    /// Runs a shell script in a file system of a machine that is off, by its partition's GPT name.
+    ///
+    /// # Errors
+    /// There is no such partition, or the script fails.
+    pub fn edit(&self, partition: &str, script: &str) -> Result<()> {
+        let start = self.partition(partition)?.with_context(|| format!("there is no partition {partition}"))?;
+        let folder = tempfile::tempdir()?;
+        let options = format!("loop,offset={start}");
+        // In a mount namespace of its own: nothing stays mounted, however it ends.
+        let mounted = "mount -o \"$1\" \"$2\" \"$3\" && cd \"$3\" && sh -euc \"$4\" && cd / && umount \"$3\"";
+        let mut edit = command("unshare", ["-m", "sh", "-c", mounted, "edit", &options]);
+        run(edit.arg(&self.path).arg(folder.path()).arg(script))
+    }
+
     /// What wipefs finds on it: nothing on an empty disk.
     ///
     /// # Errors
