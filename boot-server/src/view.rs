@@ -48,9 +48,7 @@ impl Server {
                 Subject::Node(_, Some(enrolment)) => self.state.run(&enrolment.run).await?,
                 Subject::Machine(enrolment) => self.state.run(&enrolment.run).await?,
             };
-            let mut summary = self.summary(&subject, run);
-            summary.missing.extend(new_certificate(&subject, &ends, now()));
-            summaries.push(summary);
+            summaries.push(self.summary(&subject, run, &ends));
         }
         Ok(summaries)
     }
@@ -89,12 +87,11 @@ impl Server {
             (None, None) => Vec::new(),
         };
         let installed = node.and_then(|node| node.installed.as_ref());
-        let mut summary = self.summary(&subject, run.clone());
-        summary.missing.extend(new_certificate(&subject, &self.state.certificate_ends().await?, now()));
+        let ends = self.state.certificate_ends().await?;
         Ok(NodeDetail {
             agent_peak_rss: self.peak_rss(installed, run.as_ref()),
             boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
-            summary,
+            summary: self.summary(&subject, run, &ends),
             spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
             claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
             inventory: enrolment.map(|enrolment| enrolment.inventory),
@@ -166,7 +163,7 @@ impl Server {
         node.key.is_none() && enrolment.standing == Standing::Pending && wanted().as_ref() == Some(&node.name)
     }
 
-    fn summary(&self, subject: &Subject, run: Option<Run>) -> NodeSummary {
+    fn summary(&self, subject: &Subject, run: Option<Run>, ends: &HashMap<String, Timestamp>) -> NodeSummary {
         let word = run.as_ref().and_then(|run| self.presence.of(&run.id));
         let waiting = match subject {
             Subject::Node(_, waiting) => waiting.as_deref(),
@@ -198,7 +195,7 @@ impl Server {
             step,
             progress: beat.filter(|beat| Some(beat.step) == step).and_then(|beat| beat.progress),
             code: waiting.filter(|waiting| waiting.standing == Standing::Pending).map(|waiting| waiting.code.clone()),
-            missing: self.missing(subject, waiting),
+            missing: self.missing(subject, waiting).into_iter().chain(new_certificate(subject, ends, now())).collect(),
             generation: record.map_or(0, |record| record.generation),
             silent_seconds: heard.map(|heard| u64::try_from((now() - heard).whole_seconds()).unwrap_or(0)),
             failure: run.as_ref().and_then(|run| run.failure.clone()).filter(|_| busy),

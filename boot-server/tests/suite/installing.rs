@@ -137,11 +137,7 @@ fn boot_script(lab: &Lab, mac: &str) -> String {
 #[tokio::test]
 async fn a_plan_is_held_until_an_admin_agrees_to_exactly_that_plan() {
     let lab = Lab::open();
-    let mut held = spec("n1", MAC);
-    held["disks"]["hold"] = json!(true);
-    lab.apply_spec(&held);
-    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
-    node.manifest(&lab).await;
+    let node = node_with_held_plan(&lab).await;
     let decided = async |line: &str| decision(&node, &[line]).await;
     assert_eq!(decided("wipe vda").await, PlanDecision::Hold);
     assert!(lab.says(&["describe", "node", "n1"]).contains("approve the plan"));
@@ -149,6 +145,16 @@ async fn a_plan_is_held_until_an_admin_agrees_to_exactly_that_plan() {
     assert_eq!(decided("wipe vda").await, PlanDecision::Proceed);
     assert_eq!(decided("wipe vdb").await, PlanDecision::Hold);
     assert_eq!(decided("wipe vda").await, PlanDecision::Hold, "an approval is for the plan that follows it");
+}
+
+/// A node that has its manifest, and whose plans an admin approves.
+async fn node_with_held_plan(lab: &Lab) -> Node {
+    let mut held = spec("n1", MAC);
+    held["disks"]["hold"] = json!(true);
+    lab.apply_spec(&held);
+    let node = Machine::new(MAC, "run-1").admitted(lab).await;
+    node.manifest(lab).await;
+    node
 }
 
 fn plan(node: &Node, lines: &[&str]) -> PlanReport {
@@ -163,11 +169,7 @@ async fn decision(node: &Node, lines: &[&str]) -> PlanDecision {
 #[tokio::test]
 async fn what_a_plan_destroys_is_told_and_agreed_to_by_name() {
     let lab = Lab::open();
-    let mut held = spec("n1", MAC);
-    held["disks"]["hold"] = json!(true);
-    lab.apply_spec(&held);
-    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
-    node.manifest(&lab).await;
+    let node = node_with_held_plan(&lab).await;
     let lost = "disk main = /dev/vda (8 GiB, serial X, wwn -), DESTROYS: vda1: ext4 \"\u{1b}[2Jdata\"";
     let lines = [lost, "  partition 1 disk-main-root 8 GiB", "  1. clear /dev/vda"];
     assert_eq!(decision(&node, &lines).await, PlanDecision::Hold);
@@ -191,11 +193,7 @@ async fn what_a_plan_destroys_is_told_and_agreed_to_by_name() {
 #[tokio::test]
 async fn a_plan_that_changed_under_the_admin_s_eyes_is_not_approved() {
     let lab = Lab::open();
-    let mut held = spec("n1", MAC);
-    held["disks"]["hold"] = json!(true);
-    lab.apply_spec(&held);
-    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
-    node.manifest(&lab).await;
+    let node = node_with_held_plan(&lab).await;
     decision(&node, &["wipe vda"]).await;
     let read = json!({"plan": lab.describe("n1")["held_plan"]});
     decision(&node, &["wipe vdb"]).await;
@@ -223,11 +221,7 @@ async fn a_plan_that_was_never_held_is_not_taken_for_an_approved_one() {
 #[tokio::test]
 async fn a_plan_is_approved_to_its_last_line_and_refused_where_nobody_could_read_it() {
     let lab = Lab::open();
-    let mut held = spec("n1", MAC);
-    held["disks"]["hold"] = json!(true);
-    lab.apply_spec(&held);
-    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
-    node.manifest(&lab).await;
+    let node = node_with_held_plan(&lab).await;
     let mut lines = vec!["mount"; 600];
     lines.push("wipe vda");
     decision(&node, &lines).await;

@@ -12,7 +12,8 @@ use super::{
         DiskPlan, Extent, Mode, Plan,
         action::{Action, Arg, Command, Device, Key, Open, Table},
     },
-    probe, swap, teardown,
+    probe, swap,
+    teardown::{reread_partitions, teardown},
     tool::{PRIVATE, check_shell, prepare_private, run_hook, tool},
     wipe,
 };
@@ -28,8 +29,6 @@ use std::{
 };
 
 const RESYNC_KIB_PER_SECOND: &str = "2000";
-
-nix::ioctl_none!(reread_partitions, 0x12, 95);
 
 /// Makes the layout. What was on its disks is gone, but for what the plan keeps. The result is open.
 ///
@@ -83,7 +82,7 @@ impl Run<'_> {
             Action::Clear(devices) => {
                 let disks = devices.iter().map(|one| Ok(&self.disk(one)?.disk)).collect::<Result<Vec<_>>>()?;
                 disks.iter().try_for_each(|disk| health::probe_write(disk))?;
-                teardown::teardown(&disks, self.plan.discard).map(drop)
+                teardown(&disks, self.plan.discard).map(drop)
             }
             Action::Table { device, table } => self.table(device, table),
             Action::Wipe(device) => wipe::wipe(&self.resolve(device)?),
