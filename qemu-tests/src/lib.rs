@@ -3,6 +3,7 @@
 //! Runs the binaries and links none of them; what they say is read as JSON.
 
 pub mod child;
+pub mod cluster_peer;
 pub mod command;
 pub mod demo_system;
 pub mod disk;

@@ -39,6 +39,7 @@ fn services_are_entered_in_order_once_the_configuration_is_right() {
         machine.wait_console(&["systemd finds nothing wrong with the units"], PATIENCE)?;
         let console = wait::read_log(&machine.console());
         is_in_order(console.get(before..).unwrap_or_default())?;
+        is_patient(console.get(before..).unwrap_or_default())?;
         is_kept_secret(lab, &console)
     });
 }
@@ -70,6 +71,19 @@ fn is_in_order(console: &str) -> Result<()> {
     ensure!(ready("chainfire")? < begun("flaredb")?, "FlareDB was begun before Chainfire was entered");
     ensure!(ready("flaredb")? < begun("iam")?, "IAM was begun before FlareDB was entered");
     ensure!(console.contains("\"healthy\":true"), "the health check did not find all healthy");
+    Ok(())
+}
+
+/// The faults of iam.service, as the agent met them.
+fn is_patient(console: &str) -> Result<()> {
+    for (activity, fault) in [
+        ("creating the administrator: ", "POST /api/users: 503 "),
+        ("creating the administrator: ", "reading the answer: "),
+        ("making the initial token: ", "POST /api/tokens: 502 "),
+    ] {
+        let said = console.lines().any(|line| line.contains(activity) && line.contains(fault));
+        ensure!(said, "the agent did not try again after {activity}{fault}");
+    }
     Ok(())
 }
 
