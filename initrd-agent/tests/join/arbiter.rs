@@ -5,7 +5,10 @@ use crate::{
     certificates::{Ca, OTHER},
     etcd_process::Etcd,
     node::{Node, free_port},
-    peer::{Peer, Reply, Request},
+};
+use qemu_tests::cluster_peer::{
+    Peer, Reply,
+    documented::{Documented, Service, member},
 };
 use serde_json::{Value, json};
 use std::{
@@ -20,7 +23,7 @@ const QUICK: [&str; 4] = ["--retry-base", "20", "--call-timeout", "2000"];
 /// Answers the requests for a turn with these, the last one for ever; takes every report.
 fn server(ca: &Ca, turns: Vec<Value>) -> Peer {
     let count = AtomicUsize::new(0);
-    Peer::start(ca, move |request| match request.line.split(' ').nth(1).unwrap() {
+    ca.peer(move |request| match request.path() {
         "/v1/node/turn" => Reply::Json(200, turns[count.fetch_add(1, Ordering::SeqCst).min(turns.len() - 1)].clone()),
         "/v1/telemetry" => Reply::Json(200, json!({"events_through": 99, "lines_through": 999})),
         _ => Reply::Json(200, json!({})),
@@ -39,22 +42,15 @@ fn join(members: &[String], replaces: bool, lease_seconds: u64) -> Value {
     json!({"turn": "join", "members": members, "replaces": replaces, "lease_seconds": lease_seconds})
 }
 
-/// A member n1 of a cluster that has taken in whoever asks, and lists an older n2 until it is removed.
-fn chainfire(ca: &Ca, add_takes: Duration) -> Peer {
-    Peer::start(ca, move |request: &Request| {
-        let member =
-            |id: &str, port: u16| json!({"id": id, "raft_addr": format!("127.0.0.1:{port}"), "status": "healthy"});
-        match request.line.split(' ').nth(1).unwrap() {
-            "/health" => Reply::Json(200, json!({"status": "healthy"})),
-            "/admin/member/add" => {
-                thread::sleep(add_takes);
-                Reply::Json(201, json!({}))
-            }
-            "/admin/member/n2" if request.line.starts_with("DELETE") => Reply::Json(204, json!({})),
-            "/admin/cluster/members" => Reply::Json(200, json!({"members": [member("n1", 1), member("n2", 2380)]})),
-            "/admin/cluster/leader" => Reply::Json(200, json!({"id": "n1"})),
-            _ => Reply::Json(404, json!({})),
+/// A cluster of n1 and these, which takes its time to add another.
+fn chainfire(ca: &Ca, others: Vec<Value>, add_takes: Duration) -> Peer {
+    let members = [vec![member("n1", "127.0.0.1:1", "leader")], others].concat();
+    let service = Documented::new(Service::Chainfire, members);
+    ca.peer(move |request| {
+        if request.path() == "/admin/member/add" {
+            thread::sleep(add_takes);
         }
+        service.answer(request)
     })
 }
 
@@ -71,7 +67,7 @@ fn node(ca: &Ca, cluster: &Peer, server_port: u16) -> Node {
 #[test]
 fn a_node_waits_for_its_turn_and_joins_by_the_members_that_it_is_given() {
     let ca = Ca::new("centra");
-    let cluster = chainfire(&ca, Duration::ZERO);
+    let cluster = chainfire(&ca, Vec::new(), Duration::ZERO);
     let members = [format!("https://{OTHER}:{}", free_port()), format!("https://{OTHER}:{}", cluster.port)];
     let turns = vec![wait("n5 joins now"), wait("n5 joins now"), wait("n6 joins now"), join(&members, false, 60)];
     let server = server(&ca, turns);
@@ -90,7 +86,7 @@ fn a_node_waits_for_its_turn_and_joins_by_the_members_that_it_is_given() {
 #[test]
 fn the_turn_is_asked_for_again_while_the_node_joins() {
     let ca = Ca::new("centra");
-    let cluster = chainfire(&ca, Duration::from_millis(1500));
+    let cluster = chainfire(&ca, Vec::new(), Duration::from_millis(1500));
     let members = [format!("https://{OTHER}:{}", cluster.port)];
     let server = server(&ca, vec![join(&members, false, 1), wait("somebody else joins now"), join(&members, false, 1)]);
     let node = node(&ca, &cluster, server.port);
@@ -103,7 +99,7 @@ fn the_turn_is_asked_for_again_while_the_node_joins() {
 #[test]
 fn an_earlier_installation_is_removed_once() {
     let ca = Ca::new("centra");
-    let cluster = chainfire(&ca, Duration::ZERO);
+    let cluster = chainfire(&ca, vec![member("n2", "127.0.0.1:9", "follower")], Duration::ZERO);
     let members = [format!("https://{OTHER}:{}", cluster.port)];
     let server = server(&ca, vec![join(&members, true, 60)]);
     let node = node(&ca, &cluster, server.port);
@@ -113,14 +109,14 @@ fn an_earlier_installation_is_removed_once() {
     assert!(at("DELETE /admin/member/n2") < at("POST /admin/member/add"));
     // The unit was killed before it wrote the marker: what is listed now is this installation.
     node.remove_marker(".chainfire-joined");
-    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    assert_eq!(node.join("chainfire", &QUICK).code, Some(2));
     assert_eq!(cluster.requests("DELETE").len(), 1);
 }
 
 #[test]
 fn a_server_that_is_down_is_waited_for() {
     let ca = Ca::new("centra");
-    let cluster = chainfire(&ca, Duration::ZERO);
+    let cluster = chainfire(&ca, Vec::new(), Duration::ZERO);
     let members = [format!("https://{OTHER}:{}", cluster.port)];
     let port = free_port();
     let node = node(&ca, &cluster, port);

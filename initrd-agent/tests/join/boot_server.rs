@@ -3,7 +3,6 @@
 use crate::{
     certificates::{self, Ca},
     node::{Node, free_port},
-    peer::{Peer, Reply, Request},
 };
 use protocol::{
     encoding::Sha256,
@@ -11,6 +10,10 @@ use protocol::{
     report::HealthReport,
     step::Step,
     telemetry::{EventKind, Telemetry},
+};
+use qemu_tests::cluster_peer::{
+    Peer, Reply, Request,
+    documented::{Documented, Service},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, time::Duration};
@@ -20,7 +23,7 @@ const MORE: [&str; 6] = ["--retry-base", "20", "--then", "flaredb", "--then", "i
 
 /// A chainfire founder, the shortest way to a member, and the peer that plays its service.
 fn founder(ca: &Ca, server_port: u16) -> (Node, Peer) {
-    let local = Peer::start(ca, |_| Reply::Json(200, json!({"status": "healthy", "members": []})));
+    let local = ca.plays(Documented::new(Service::Chainfire, Vec::new()));
     let mut node = Node::founder(ca, "n1");
     node.port = local.port;
     node.config["flaredb_peers"] = json!(["127.0.0.1:2480"]);
@@ -97,7 +100,7 @@ fn assert_complete(reports: &[Telemetry], ready: &[Value]) {
 #[test]
 fn every_step_and_the_readiness_reach_the_server_with_the_nodes_certificate() {
     let ca = Ca::new("centra");
-    let server = Peer::start(&ca, acknowledges);
+    let server = ca.peer(acknowledges);
     let (node, _local) = founder(&ca, server.port);
     assert_eq!(node.join("chainfire", &MORE).code, Some(0));
     assert_complete(&telemetry(&server), &server.bodies("POST /v1/node/ready"));
@@ -107,13 +110,13 @@ fn every_step_and_the_readiness_reach_the_server_with_the_nodes_certificate() {
 #[test]
 fn what_the_server_does_not_take_is_reported_when_the_unit_starts_next() {
     let ca = Ca::new("centra");
-    let deaf = Peer::start(&ca, founds);
+    let deaf = ca.peer(founds);
     let (node, local) = founder(&ca, deaf.port);
     let alone = node.join("chainfire", &MORE);
     assert_eq!(alone.code, Some(0));
     assert!(alone.says("WARN", "is kept") && is_kept(&node) && node.has_marker(".chainfire-initialized"));
 
-    let server = Peer::start(&ca, acknowledges);
+    let server = ca.peer(acknowledges);
     install_marker(&ca, &node, server.port);
     let polls = local.bodies("").len();
     assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
@@ -126,7 +129,7 @@ fn what_the_server_does_not_take_is_reported_when_the_unit_starts_next() {
 #[test]
 fn a_server_with_another_ca_is_not_listened_to_and_gets_no_report() {
     let ca = Ca::new("centra");
-    let server = Peer::start(&Ca::new("rogue"), acknowledges);
+    let server = Ca::new("rogue").peer(acknowledges);
     let (node, _local) = founder(&ca, server.port);
     let waiting = node.join_for(Duration::from_secs(1), "chainfire", &QUICK);
     assert_eq!(waiting.code, None, "it waits");
@@ -140,7 +143,7 @@ fn a_server_with_another_ca_is_not_listened_to_and_gets_no_report() {
 #[test]
 fn the_health_check_tells_the_server_and_does_not_mind_its_absence() {
     let ca = Ca::new("centra");
-    let server = Peer::start(&ca, acknowledges);
+    let server = ca.peer(acknowledges);
     let (node, _local) = founder(&ca, server.port);
     assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
     let check = node.health_check(&["--timeout", "1"]);
@@ -157,7 +160,7 @@ fn the_health_check_tells_the_server_and_does_not_mind_its_absence() {
 #[test]
 fn a_failed_step_is_reported_with_its_code() {
     let ca = Ca::new("centra");
-    let server = Peer::start(&ca, |request| match request.line.starts_with("POST /v1/node/turn") {
+    let server = ca.peer(|request| match request.line.starts_with("POST /v1/node/turn") {
         true => Reply::Json(200, json!({"turn": "join", "members": [], "replaces": false, "lease_seconds": 60})),
         false => acknowledges(request),
     });
@@ -181,7 +184,7 @@ fn what_keeps_a_node_from_beginning_is_told_to_the_boot_server() {
         ("a foreign certificate", 1, "did not issue", Some(other.leaf())),
         ("an expired certificate", 1, "valid until", Some(ca.leaf_until(past(9), past(1)))),
     ] {
-        let server = Peer::start(&ca, acknowledges);
+        let server = ca.peer(acknowledges);
         let (mut node, _) = founder(&ca, server.port);
         if let Some(leaf) = leaf {
             certificates::write(&node.path("foreign"), &ca.pem, &leaf);

@@ -1,5 +1,6 @@
-//! A certificate authority for one test.
+//! A certificate authority for one test, and the peers that it lets in.
 
+use qemu_tests::cluster_peer::{self, Peer, Reply, Request, documented::Documented};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{fs, path::Path};
@@ -54,6 +55,18 @@ impl Ca {
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
             key_pem: key.serialize_pem(),
         }
+    }
+
+    /// Answers whoever has a certificate of this CA.
+    pub fn peer(&self, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Peer {
+        let leaf = self.leaf();
+        let tls = cluster_peer::tls(self.der.clone(), vec![leaf.der, self.der.clone()], leaf.key).unwrap();
+        Peer::start(tls, handler).unwrap()
+    }
+
+    /// A peer that plays this service.
+    pub fn plays(&self, service: Documented) -> Peer {
+        self.peer(move |request| service.answer(request))
     }
 }
 

@@ -3,7 +3,10 @@
 use crate::{
     certificates::{Ca, OTHER},
     node::{Node, free_port},
-    peer::{Peer, Reply, Request},
+};
+use qemu_tests::cluster_peer::{
+    Peer,
+    documented::{Documented, Service, member},
 };
 use serde_json::json;
 use std::{fs, net::UdpSocket, thread};
@@ -12,18 +15,7 @@ use std::{fs, net::UdpSocket, thread};
 const QUICK: [&str; 4] = ["--retry-base", "20", "--attempts", "1"];
 
 fn cluster(ca: &Ca) -> Peer {
-    Peer::start(ca, |request: &Request| match request.line.split(' ').nth(1).unwrap() {
-        "/health" => Reply::Json(200, json!({"status": "healthy"})),
-        "/admin/member/add" => Reply::Json(201, json!({})),
-        "/admin/cluster/leader" => Reply::Json(200, json!({})),
-        "/admin/cluster/members" => Reply::Json(
-            200,
-            json!({"members": [
-                {"id": "n1", "raft_addr": format!("{OTHER}:1"), "status": "healthy"},
-                {"id": "n2", "raft_addr": "127.0.0.1:2380", "status": "healthy"}]}),
-        ),
-        _ => Reply::Json(404, json!({})),
-    })
+    ca.plays(Documented::new(Service::Chainfire, vec![member("n1", format!("{OTHER}:1"), "leader")]))
 }
 
 fn joiner(ca: &Ca, cluster: &Peer) -> Node {

@@ -1,9 +1,9 @@
 //! The initial set-up, against a peer that answers as IAM does.
 
-use crate::{
-    certificates::Ca,
-    node::Node,
-    peer::{Peer, Reply, Request},
+use crate::{certificates::Ca, node::Node};
+use qemu_tests::cluster_peer::{
+    Peer, Reply,
+    documented::{Documented, Service},
 };
 use serde_json::{Value, json};
 use std::{
@@ -13,23 +13,25 @@ use std::{
 };
 
 const QUICK: [&str; 4] = ["--retry-base", "20", "--call-timeout", "400"];
+/// In what the peer answers by a script, which repeats the request; in no log.
 const PASSWORD: &str = "correct horse battery staple";
 
-/// An IAM that connects to its database at the third look, and answers the requests for a user with these.
-fn iam(ca: &Ca, users: Vec<fn() -> Reply>) -> Peer {
-    let (looks, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    Peer::start(ca, move |request: &Request| match request.line.split(' ').nth(1).unwrap() {
-        "/health" => {
-            let database = if looks.fetch_add(1, Ordering::SeqCst) < 2 { "connecting" } else { "connected" };
-            Reply::Json(200, json!({"status": "healthy", "database": database, "version": "1.0.0"}))
+/// An IAM that connects to its database at the third look.
+fn iam(ca: &Ca, faults: &str) -> Peer {
+    let (looks, service) = (AtomicUsize::new(0), documented(faults));
+    ca.peer(move |request| match request.path() {
+        "/health" if looks.fetch_add(1, Ordering::SeqCst) < 2 => {
+            Reply::Json(200, json!({"status": "healthy", "database": "connecting", "version": "1.0.0"}))
         }
-        "/api/users" => users[count.fetch_add(1, Ordering::SeqCst).min(users.len() - 1)](),
-        "/api/tokens" => Reply::Json(201, json!({"token": "t0ken"})),
-        _ => Reply::Json(404, json!({})),
+        _ => service.answer(request),
     })
 }
 
-fn node(ca: &Ca, peer: &Peer, credentials: Option<Value>) -> Node {
+pub fn documented(faults: &str) -> Documented {
+    Documented::new(Service::Iam, Vec::new()).with_faults(faults.parse().unwrap())
+}
+
+pub fn node(ca: &Ca, peer: &Peer, credentials: Option<Value>) -> Node {
     let mut node = Node::founder(ca, "n1");
     node.port = peer.port;
     if let Some(credentials) = credentials {
@@ -40,19 +42,14 @@ fn node(ca: &Ca, peer: &Peer, credentials: Option<Value>) -> Node {
     node
 }
 
-fn administrator() -> Option<Value> {
+pub fn administrator() -> Option<Value> {
     Some(json!({"username": "admin", "password": PASSWORD, "token": "from-the-installer"}))
-}
-
-/// Echoes what no log may show.
-fn broken() -> Reply {
-    Reply::Json(503, json!({"error": PASSWORD}))
 }
 
 #[test]
 fn the_administrator_is_created_once_with_a_token_for_the_node_and_no_secret_is_logged() {
     let ca = Ca::new("cluster");
-    let peer = iam(&ca, vec![broken, || Reply::Half, || Reply::Json(201, json!({"password": PASSWORD}))]);
+    let peer = iam(&ca, "503,half,201");
     let node = node(&ca, &peer, administrator());
     let run = node.join("iam", &QUICK);
     assert_eq!(run.code, Some(0));
@@ -60,11 +57,11 @@ fn the_administrator_is_created_once_with_a_token_for_the_node_and_no_secret_is_
     assert_eq!((users.len(), users[2].token.as_deref()), (3, Some("from-the-installer")));
     assert_eq!((&users[2].body["username"], &users[2].body["password"]), (&json!("admin"), &json!(PASSWORD)));
     let token = node.path("secrets/iam-token");
-    assert_eq!(fs::read_to_string(&token).unwrap(), "t0ken\n");
+    assert_eq!(fs::read_to_string(&token).unwrap(), "token-0\n");
     assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(node.has_marker(".iam-initialized"));
     let log = format!("{run:?}");
-    assert!(!log.contains(PASSWORD) && !log.contains("t0ken") && !log.contains("from-the-installer"));
+    assert!(!log.contains(PASSWORD) && !log.contains("token-0") && !log.contains("from-the-installer"));
 
     assert_eq!(node.join("iam", &QUICK).code, Some(0));
     assert_eq!(peer.requests("POST").len(), 4, "a marker: nothing is asked again");
@@ -78,7 +75,7 @@ fn the_administrator_is_created_once_with_a_token_for_the_node_and_no_secret_is_
 #[test]
 fn an_administrator_that_exists_was_created_by_another_founder() {
     let ca = Ca::new("cluster");
-    let peer = iam(&ca, vec![|| Reply::Json(409, json!({}))]);
+    let peer = iam(&ca, "409");
     let node = node(&ca, &peer, administrator());
     assert_eq!(node.join("iam", &QUICK).code, Some(2));
     assert!(node.has_marker(".iam-initialized"));
@@ -87,7 +84,7 @@ fn an_administrator_that_exists_was_created_by_another_founder() {
 #[test]
 fn credentials_that_others_can_read_or_that_are_missing_are_refused_with_the_path() {
     let ca = Ca::new("cluster");
-    let peer = iam(&ca, vec![broken]);
+    let peer = iam(&ca, "503");
     let mut node = node(&ca, &peer, None);
     let missing = node.join("iam", &QUICK);
     assert_eq!(missing.code, Some(3));

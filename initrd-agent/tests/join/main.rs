@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
 
 mod admin_api;
+mod answers;
 mod arbiter;
 mod boot_server;
 mod certificates;
@@ -13,5 +14,4 @@ mod etcd;
 mod etcd_process;
 mod iam;
 mod node;
-mod peer;
 mod preflight;

@@ -4,15 +4,15 @@ use crate::{
     boot_server::{install_marker, installed_at},
     certificates::Ca,
     node::{Node, free_port},
-    peer::{Peer, Reply},
 };
+use qemu_tests::cluster_peer::Reply;
 use serde_json::json;
 use std::net::TcpListener;
 
 #[test]
 fn all_findings_are_reported_at_once_and_nobody_is_asked() {
     let ca = Ca::new("cluster");
-    let leader = Peer::start(&ca, |_| Reply::Json(200, json!({})));
+    let leader = ca.peer(|_| Reply::Json(200, json!({})));
     let node = Node::joiner(&ca, "m2", leader.port);
     // Somebody else has etcd's ports: this process.
     let _client = TcpListener::bind(("127.0.0.1", node.port)).unwrap();
