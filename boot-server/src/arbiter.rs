@@ -1,14 +1,19 @@
 //! Who founds a cluster, and whose turn it is to join: a pure decision, kept per cluster and service.
 //!
-//! The founding set is fixed by the first founder that asks, and only an operator's `cluster forget` fixes it anew.
+//! The founding set is fixed by the first founder that asks, and only an operator's `cluster forget` or `cluster
+//! restore` fixes it anew.
 //! Once a founder has reported ready nobody founds again with another generation than the one it founded with: a
 //! reinstalled founder joins. Joiners have their turn one by one, by a lease that expires.
 
 mod service;
+mod snapshot;
 
 pub(crate) use service::{client_host, client_port, cluster_of};
+pub use snapshot::found_from;
 
-use protocol::{Timestamp, cluster::ClusterConfig, cluster_address::Peer, names::NodeName, service::Service};
+use protocol::{
+    Timestamp, arbiter::Snapshot, cluster::ClusterConfig, cluster_address::Peer, names::NodeName, service::Service,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr};
 use time::Duration;
@@ -29,6 +34,9 @@ pub struct Cluster {
     pub seats: BTreeMap<NodeName, Seat>,
     /// Whose turn it is.
     pub lease: Option<Lease>,
+    /// What the founders begin with.
+    #[serde(default)]
+    pub snapshot: Option<Snapshot>,
 }
 
 /// What is remembered of a node.
@@ -147,7 +155,8 @@ impl Cluster {
             notes.push(format!("fixed the founders of {}: {}", named(ask), list.join(", ")));
         }
         if seat.founded != Some(ask.generation) {
-            notes.push(format!("founds {} (generation {})", named(ask), ask.generation));
+            let with = if self.snapshot.is_some() { " from its snapshot" } else { "" };
+            notes.push(format!("founds {}{with} (generation {})", named(ask), ask.generation));
         }
         (seat.generation, seat.founded, seat.removed) = (ask.generation, Some(ask.generation), None);
         next.seats.insert(ask.node.clone(), seat);

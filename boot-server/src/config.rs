@@ -136,6 +136,8 @@ pub struct Cluster {
     pub drain: Option<PathBuf>,
     /// Program that backs up Chainfire and FlareDB: `HOOK SERVICE CLUSTER FOLDER`.
     pub backup_hook: Option<PathBuf>,
+    /// Program that brings back what `backup_hook` wrote: `HOOK SERVICE CLUSTER FOLDER`.
+    pub restore_hook: Option<PathBuf>,
     /// Seconds that a hook of clusters may take.
     pub hook_timeout_seconds: NonZeroU32,
 }
@@ -143,7 +145,13 @@ pub struct Cluster {
 impl Default for Cluster {
     fn default() -> Self {
         let seconds = |seconds| NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN);
-        Self { silent_after_seconds: seconds(180), drain: None, backup_hook: None, hook_timeout_seconds: seconds(600) }
+        Self {
+            silent_after_seconds: seconds(180),
+            drain: None,
+            backup_hook: None,
+            restore_hook: None,
+            hook_timeout_seconds: seconds(600),
+        }
     }
 }
 
@@ -196,7 +204,8 @@ impl Config {
             *dir = config.dir.join(&*dir);
         }
         let cluster = &mut config.cluster;
-        let hooks = [&mut config.power.command, &mut cluster.drain, &mut cluster.backup_hook];
+        let hooks =
+            [&mut config.power.command, &mut cluster.drain, &mut cluster.backup_hook, &mut cluster.restore_hook];
         for hook in hooks.into_iter().flatten() {
             *hook = config.dir.join(&*hook);
         }

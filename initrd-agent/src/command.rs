@@ -4,6 +4,8 @@ use protocol::{Code, Failure, failure::Result};
 use std::{
     ffi::OsStr,
     io::Write,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -25,6 +27,13 @@ pub struct Output {
 /// `E-TOOL` where it cannot be started, or ends otherwise than with status 0.
 pub fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<Output> {
     run_command(prepare(program, arguments), None)
+}
+
+/// Whether one of the folders of `path`, as `$PATH` has them, has this program.
+pub fn is_on_path(program: &str, path: &OsStr) -> bool {
+    let runs =
+        |file: PathBuf| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    std::env::split_paths(path).any(|folder| runs(folder.join(program)))
 }
 
 /// A command to be given an environment before [`run_command`].

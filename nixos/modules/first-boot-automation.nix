@@ -51,7 +51,10 @@ let
       ]
       ++ previous;
       before = next;
-      path = lib.optional (service.name == "etcd") config.systemd.package; # the joiner starts etcd
+      path = lib.optionals (service.name == "etcd") [
+        config.systemd.package # the joiner starts etcd
+        cfg.etcdPackage # and restores a snapshot where its cluster was lost
+      ];
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig =
         sandbox
@@ -86,7 +89,7 @@ let
           RestartSec = cfg.restartSeconds;
           # A node may wait for its turn as long as it takes.
           TimeoutStartSec = "infinity";
-          StateDirectory = "first-boot-automation";
+          StateDirectory = [ "first-boot-automation" ] ++ lib.optional (service.name == "etcd") "etcd";
           # Who listens on the service's port is read from the descriptors of other processes.
           CapabilityBoundingSet = sandbox.CapabilityBoundingSet ++ [ "CAP_SYS_PTRACE" ];
           # Whether the clock is synchronised is asked with calls that could set it, had the unit CAP_SYS_TIME.

@@ -2,6 +2,7 @@
 
 use crate::{
     cluster_address::{HttpsUrl, Peer},
+    encoding::Sha256,
     service::Service,
 };
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,14 @@ pub enum Turn {
         /// `host:port` of every founder, this node among them.
         peers: Vec<Peer>,
     },
+    /// As `Found`, on the data that an operator restores: the cluster was lost. A word of its own, so that an agent
+    /// that does not know it waits and founds no empty cluster.
+    Restore {
+        /// As in `Found`.
+        peers: Vec<Peer>,
+        /// Fetched by `GET /v1/node/snapshot`.
+        snapshot: Snapshot,
+    },
     /// Have a member take this node in.
     Join {
         /// Client addresses of members that were healthy when they were last heard, the best first.
@@ -42,4 +51,13 @@ pub enum Turn {
         /// Seconds until then.
         retry_seconds: u64,
     },
+}
+
+/// What a cluster held when it was backed up, as one file: of etcd, what `etcdctl snapshot save` writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Of the whole file.
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
 }

@@ -39,6 +39,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/node/health", post(node::health::post))
         .route("/v1/node/wiped", post(node::wiped::post))
         .route("/v1/node/turn", post(node::turn::post))
+        .route("/v1/node/snapshot", get(node::snapshot::get))
         .merge(cache::router())
         .merge(admin::router())
         .merge(crate::ui::router())

@@ -46,7 +46,10 @@ impl Server {
             self.changed.ring();
         }
         Ok(match decision {
-            Decision::Found => Turn::Found { peers: next.founders },
+            Decision::Found => match next.snapshot {
+                None => Turn::Found { peers: next.founders },
+                Some(snapshot) => Turn::Restore { peers: next.founders, snapshot },
+            },
             Decision::Wait { reason, retry } => Turn::Wait { reason, retry_seconds: retry },
             Decision::Join { replaces } => Turn::Join {
                 members: self.members_for(name, config, service).await?,

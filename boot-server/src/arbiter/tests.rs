@@ -46,6 +46,19 @@ fn the_first_founder_fixes_the_list_for_all() {
 }
 
 #[test]
+fn founders_of_a_restored_cluster_found_it_anew_with_the_snapshot_until_it_lives() {
+    let snapshot = Some(protocol::arbiter::Snapshot { sha256: protocol::encoding::Sha256::of(b"x"), size: 1 });
+    let cluster = Cluster { snapshot: snapshot.clone(), ..Cluster::default() };
+    let (node, config) = (name(0), config(0));
+    let ask = Ask { node: &node, generation: 7, config: &config, service: Service::Etcd, founded_here: true };
+    let (cluster, decision, notes) = cluster.ask(&ask, at(0)).unwrap();
+    assert_eq!((&decision, &cluster.snapshot), (&Decision::Found, &snapshot));
+    assert!(notes.contains(&"founds etcd of c from its snapshot (generation 7)".to_owned()), "{notes:?}");
+    let cluster = asked(&cluster, 1, 4, 0).0.ready(&name(1), 4, &[]).0.ready(&name(0), 7, &[]).0;
+    assert!(matches!(asked(&cluster, 0, 8, 0).1, Decision::Join { .. }), "a founder that is lost later joins");
+}
+
+#[test]
 fn joiners_wait_for_a_majority_of_the_founders() {
     let (cluster, early) = asked(&Cluster::default(), 4, 1, 0);
     assert!(matches!(early, Decision::Wait { .. }));

@@ -21,7 +21,7 @@ use std::{
 pub struct Restored {
     /// Where what stood there before is now.
     pub aside: Option<PathBuf>,
-    /// What has to be typed on the founders of each etcd, from the backup.
+    /// The clusters of whose etcd the backup has a snapshot.
     pub etcd: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub fn restore(from: &Path, dir: &Path, force: bool) -> Result<Restored> {
         let public = matches!(*name, "config.toml" | "ca.crt" | "trust.json");
         folder::copy_new(&server.join(name), &dir.join(name), if public { 0o644 } else { 0o600 })?;
     }
-    Ok(Restored { aside, etcd: etcd_commands(from)? })
+    Ok(Restored { aside, etcd: etcd_clusters(from)? })
 }
 
 /// What of a server stands in the folder.
@@ -101,8 +101,8 @@ fn refuse_running(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn etcd_commands(from: &Path) -> Result<Vec<String>> {
+fn etcd_clusters(from: &Path) -> Result<Vec<String>> {
     let files = sums::files_below(from)?;
-    let texts = files.iter().filter(|path| path.extension().is_some_and(|end| end == "restore"));
-    texts.map(|path| folder::read_text(&from.join(path))).collect()
+    let cluster = |path: &PathBuf| Some(path.to_str()?.strip_prefix("etcd-")?.strip_suffix(".snapshot")?.to_owned());
+    Ok(files.iter().filter_map(cluster).collect())
 }

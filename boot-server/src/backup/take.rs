@@ -1,14 +1,13 @@
 //! Takes a backup. It needs the server's folder and not the server: the CA's key is in it, so the members are asked
 //! from here.
 
-use super::{DATABASE, OPTIONAL_FILES, SERVER, SERVER_FILES, SUMS, commands, snapshot, sums};
+use super::{DATABASE, OPTIONAL_FILES, SERVER, SERVER_FILES, SUMS, snapshot, sums};
 use crate::{
     ca::Ca,
     cluster::{
         caller::Caller,
         discovery::{self, Endpoint},
     },
-    command,
     config::Config,
     server::{now, state_path},
     state::State,
@@ -94,7 +93,7 @@ async fn cluster_part(dir: &Path, config: &Config, state: &State, to: &Path, tel
     for cluster in clusters {
         for (service, endpoints) in discovery::endpoints(&cluster, &nodes, &memberships) {
             match service {
-                Service::Etcd => etcd_part(&caller, state, &cluster, &endpoints, to, tell).await?,
+                Service::Etcd => etcd_part(&caller, &cluster, &endpoints, to, tell).await?,
                 Service::Chainfire | Service::Flaredb | Service::Iam => {
                     hook_part(config, service, &cluster, &endpoints, to, tell).await?;
                 }
@@ -106,24 +105,19 @@ async fn cluster_part(dir: &Path, config: &Config, state: &State, to: &Path, tel
 
 async fn etcd_part(
     caller: &Caller,
-    state: &State,
     cluster: &str,
     endpoints: &[Endpoint],
     to: &Path,
     tell: &impl Fn(&str),
 ) -> Result<()> {
-    let file = format!("etcd-{cluster}.snapshot");
+    let file = super::snapshot_name(cluster);
     let mut last = Failure::new(Code::NotFound, format!("taking a snapshot of etcd of {cluster}: it has no members"));
     for endpoint in endpoints {
         let path = to.join(&file);
         match snapshot::save(caller, &endpoint.client, &path).await {
             Ok(size) => {
                 tell(&format!("etcd of {cluster}: a snapshot of {size} bytes from {}", endpoint.node));
-                let memory = state.clusters().await?;
-                let known = memory.into_iter().find(|(name, service, _)| name == cluster && *service == Service::Etcd);
-                let founders = known.map(|(_, _, memory)| memory.founders).unwrap_or_default();
-                let text = commands::etcd_restore(cluster, &founders, &file);
-                return crate::folder::write_new(&to.join(format!("etcd-{cluster}.restore")), 0o600, text.as_bytes());
+                return Ok(());
             }
             Err(failure) => last = failure,
         }
@@ -146,16 +140,9 @@ async fn hook_part(
         tell(&format!("NOT in this backup: {service} of {cluster}, for no [cluster] backup_hook is configured"));
         return Ok(());
     };
-    let folder = to.join(format!("{service}-{cluster}"));
+    let folder = to.join(super::folder_name(service, cluster));
     private_folder(&folder, false)?;
-    let members: Vec<String> = endpoints.iter().map(|endpoint| endpoint.client.to_string()).collect();
-    let facts = [
-        ("CENTRA_SERVICE", service.to_string()),
-        ("CENTRA_CLUSTER", cluster.to_owned()),
-        ("CENTRA_MEMBERS", members.join(" ")),
-    ];
-    let folder = folder.to_string_lossy();
-    command::run(hook, &[service.name(), cluster, &folder], &facts, config.cluster.hook_timeout()).await?;
+    super::hook(hook, config, service, cluster, endpoints, &folder).await?;
     tell(&format!("{service} of {cluster}, by the hook"));
     Ok(())
 }

@@ -194,6 +194,8 @@ silent_after_seconds = 180
 # drain = "/etc/centra/drain"
 # A program that writes a backup of Chainfire or FlareDB, called with the service, the cluster and a folder to write to.
 # backup_hook = "/etc/centra/backup"
+# A program that brings it back, called in the same way.
+# restore_hook = "/etc/centra/restore"
 # hook_timeout_seconds = 600
 
 # [power]

@@ -27,12 +27,13 @@ use hyper_util::service::TowerToHyperService;
 use images::Images;
 use protocol::{
     Code, Failure,
+    encoding::Sha256,
     failure::{OrFail, Result},
     names::NodeName,
 };
 use reply::Refusal;
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::{net::TcpListener, runtime::Handle, task::JoinError};
 
 /// `[http]` of config.toml.
@@ -184,6 +185,11 @@ pub async fn serve_closure(cache: &Cache, headers: &HeaderMap, hash: &str) -> Re
 /// An artefact of a deployed image by its hash, for the HTTPS port.
 pub async fn serve_artefact(images: PathBuf, headers: HeaderMap, hash: String) -> Response {
     reply::streamed(on_disk(move || images::artefact(&images, &headers, &hash)).await)
+}
+
+/// An open file that was found by its hash, for the HTTPS port.
+pub fn serve_file(headers: &HeaderMap, file: File, size: u64, sha256: &Sha256) -> Response {
+    reply::streamed(reply::file(headers, file, size, &format!("\"{sha256}\""), "application/octet-stream"))
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {

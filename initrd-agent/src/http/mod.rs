@@ -1,9 +1,11 @@
 //! The one HTTP client: to the boot-server with a pinned CA, to caches, to the cluster.
 
+mod download;
 pub mod pem;
 mod pin;
 mod proxy;
 
+pub use download::{Broken, download};
 pub use proxy::Proxies;
 
 use bytes::Bytes;

@@ -5,17 +5,24 @@
 
 use super::{
     discovery::others,
-    driver::{Node, Way},
+    driver::{Fetched, Node, Way},
+    etcd,
     report::Link,
-    retry::{Backoff, Limit, chance},
+    retry::{Attempt, Backoff, Limit, chance, retry},
 };
+use crate::http::{Broken, download};
 use protocol::{
-    Failure,
-    arbiter::{Turn, TurnRequest},
-    failure::Result,
+    Code, Failure,
+    arbiter::{Snapshot, Turn, TurnRequest},
+    failure::{OrFail, Result},
     service::Service,
 };
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// What is waited for is said at least so often.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
@@ -54,7 +61,10 @@ impl Arbiter {
     }
 
     /// Waits for this node's turn and has the node take it.
-    pub async fn turn(&self, node: &mut Node) -> Lease {
+    ///
+    /// # Errors
+    /// Those of [`Arbiter::fetch`].
+    pub async fn turn(&self, node: &mut Node) -> Result<Lease> {
         let mut said = Said::default();
         let mut failed = 0;
         loop {
@@ -66,7 +76,11 @@ impl Arbiter {
                     }
                     pause_of(retry_seconds, node.settings.retry_base)
                 }
-                Ok(turn) => return take(node, turn, self.request.generation),
+                Ok(Turn::Restore { peers, snapshot }) => {
+                    self.fetch(node, &snapshot).await?;
+                    return Ok(take(node, Turn::Found { peers }, self.request.generation));
+                }
+                Ok(turn) => return Ok(take(node, turn, self.request.generation)),
                 Err(failure) => {
                     failed += 1;
                     if said.is_due(&failure.cause, Instant::now()) {
@@ -79,6 +93,41 @@ impl Arbiter {
             };
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Fetches what this node is to found the cluster from, where it is, and it has not begun with it yet.
+    ///
+    /// # Errors
+    /// Those of the last attempt; `E-PROTOCOL` for a service that is founded empty alone.
+    pub async fn fetch(&self, node: &mut Node, snapshot: &Snapshot) -> Result<()> {
+        let what = format!("fetching the snapshot that {} is founded from", node.service);
+        if node.service != Service::Etcd {
+            return Err(Failure::new(Code::Protocol, format!("{what}: this agent can do that for etcd alone")));
+        }
+        let file = node.settings.state_dir.join("etcd.snapshot");
+        if !etcd::is_restored_from(node, &snapshot.sha256) {
+            retry(node.settings.attempts(), &what, async || match self.fetch_to(&file, snapshot).await {
+                Ok(()) => Attempt::Done(()),
+                Err(failure) => Attempt::Again(failure),
+            })
+            .await?;
+            tracing::info!("the snapshot is here: {} bytes", snapshot.size);
+        }
+        node.snapshot = Some(Fetched { file, sha256: snapshot.sha256 });
+        Ok(())
+    }
+
+    async fn fetch_to(&self, target: &Path, snapshot: &Snapshot) -> Result<()> {
+        let answer = self.link.snapshot(&self.request).await?;
+        let writing = || format!("writing {}", target.display());
+        std::fs::create_dir_all(target.parent().unwrap_or(target)).or_fail(Code::System, writing)?;
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(target);
+        let downloaded = download(answer, file.or_fail(Code::System, writing)?, snapshot.size, &snapshot.sha256);
+        downloaded.await.map_err(|broken| match broken {
+            Broken::Connection(failure) => failure,
+            Broken::Content(cause) => Failure::new(Code::Protocol, cause),
+            Broken::File(error) => Failure::from_error(Code::System, writing(), &error),
+        })
     }
 
     /// Asks again and again, so that the turn is kept.
@@ -142,7 +191,7 @@ fn take(node: &mut Node, turn: Turn, generation: u64) -> Lease {
             node.replaces = replaces.then_some(generation);
             Some(Duration::from_secs(lease_seconds))
         }
-        Turn::Wait { .. } => None,
+        Turn::Wait { .. } | Turn::Restore { .. } => None,
     }
 }
 

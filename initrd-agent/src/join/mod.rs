@@ -87,7 +87,7 @@ async fn prepared(
 ) -> Result<(Lease, String)> {
     preflight::check(node, credentials, installed).await?;
     let lease = match arbiter {
-        Some(arbiter) => arbiter.turn(node).await,
+        Some(arbiter) => arbiter.turn(node).await?,
         None => None,
     };
     let said = match keeping(arbiter, lease, discovery::reach(node)).await? {

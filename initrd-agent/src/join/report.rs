@@ -5,7 +5,7 @@
 
 use super::{credentials, driver::Settings, files::write_atomically, log::Log};
 use crate::http::{Client, Trust, pem};
-use hyper::Method;
+use hyper::{Method, Response, body::Incoming};
 use protocol::{
     Code, Failure, Timestamp,
     arbiter::{Turn, TurnRequest},
@@ -89,6 +89,15 @@ impl Link {
         self.post("node/turn", request).await
     }
 
+    /// What this node founds its cluster from, its body still to be read.
+    ///
+    /// # Errors
+    /// As [`Link::turn`].
+    pub async fn snapshot(&self, request: &TurnRequest) -> Result<Response<Incoming>> {
+        let TurnRequest { service, generation } = request;
+        self.client.fetch(&self.url(&format!("node/snapshot?service={service}&generation={generation}"))).await
+    }
+
     /// Tells how the services of this node are.
     ///
     /// # Errors
@@ -97,8 +106,12 @@ impl Link {
         self.post::<serde_json::Value>("node/health", report).await.map(drop)
     }
 
+    fn url(&self, path: &str) -> String {
+        format!("{}/v1/{path}", self.marker.server.trim_end_matches('/'))
+    }
+
     async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T> {
-        let url = format!("{}/v1/{path}", self.marker.server.trim_end_matches('/'));
+        let url = self.url(path);
         match timeout(PATIENCE, self.client.call(Method::POST, &url, Some(body))).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::new(Code::ServerUnreachable, format!("POST {url}: no answer in time"))),

@@ -18,7 +18,6 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     io::{self, Read},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -109,10 +108,7 @@ fn not_offered(set: ToolSet) -> Failure {
 
 /// The first program of a set that is in none of the folders of `path`.
 fn missing_program(set: ToolSet, path: &OsStr) -> Option<&'static str> {
-    let runs =
-        |file: PathBuf| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    let there = |program: &str| std::env::split_paths(path).any(|folder| runs(folder.join(program)));
-    set.programs().iter().copied().find(|program| !there(program))
+    set.programs().iter().copied().find(|program| !command::is_on_path(program, path))
 }
 
 /// An image from before there were overlays has no list.

@@ -8,6 +8,7 @@ use protocol::{
     encoding::Sha256,
     nar::{Sink, Writer},
 };
+use std::os::unix::fs::PermissionsExt;
 use std::{
     collections::BTreeMap,
     fs,

@@ -15,3 +15,4 @@ mod etcd_process;
 mod iam;
 mod node;
 mod preflight;
+mod restoring;

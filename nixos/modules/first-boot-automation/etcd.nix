@@ -53,7 +53,6 @@ in
         EnvironmentFile = environmentFile;
         ExecStart = lib.getExe' cfg.etcdPackage "etcd";
         StateDirectory = "etcd";
-        StateDirectoryMode = "0700";
         Restart = "on-failure";
         RestartSec = 2;
         # A founder is ready when a majority of the founders is there.

@@ -24,6 +24,7 @@
   RestrictNamespaces = true;
   RestrictRealtime = true;
   RestrictSUIDSGID = true;
+  StateDirectoryMode = "0700";
   SystemCallArchitectures = "native";
   SystemCallErrorNumber = "EPERM";
   SystemCallFilter = [

@@ -52,6 +52,8 @@ impl Request {
 pub enum Reply {
     /// A status and a body; 204 goes out without one.
     Json(u16, Value),
+    /// 200 and a file.
+    File(Vec<u8>),
     /// The head promises more than comes.
     Half,
     /// Nothing for so long, then the end of the connection.
@@ -142,6 +144,10 @@ fn converse(stream: TcpStream, tls: Arc<ServerConfig>, handler: &dyn Fn(&Request
             Reply::Json(status, body) => {
                 let body = body.to_string();
                 write!(out, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+            }
+            Reply::File(bytes) => {
+                write!(out, "HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", bytes.len())?;
+                out.write_all(&bytes)?;
             }
             Reply::Half => {
                 write!(out, "HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{{\"half")?;

@@ -11,4 +11,5 @@ mod harness;
 mod install;
 mod interrupted;
 mod refusals;
+mod restoring;
 mod stacked;

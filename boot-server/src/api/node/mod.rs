@@ -6,5 +6,6 @@ pub mod manifest;
 pub mod plan;
 pub mod ready;
 pub mod secrets;
+pub mod snapshot;
 pub mod turn;
 pub mod wiped;

@@ -1,7 +1,7 @@
 //! `boot-server cluster backup` and `restore`
 
-use crate::backup::{restore, take};
-use protocol::failure::Result;
+use crate::backup::{cluster, restore, take};
+use protocol::{Code, Failure, failure::Result, service::Service};
 use std::path::PathBuf;
 
 /// Back up the server and what its clusters hold
@@ -31,26 +31,46 @@ pub async fn backup(args: Backup) -> Result<()> {
     Ok(())
 }
 
-/// Bring the server's own state back from a backup
+/// Bring the server's own state back from a backup, or what a cluster held
 ///
-/// Checks the sum of every file first. Refuses a folder that holds a server, unless --force is given, which moves what is
-/// there into before-restore-TIME. Then prints what to type on the founders to bring etcd back from its snapshot; the guide
-/// to disaster recovery has the whole way.
+/// Checks the sum of every file first. Without --cluster it brings back the server: it refuses a folder that holds a
+/// server, unless --force is given, which moves what is there into before-restore-TIME.
+///
+/// With --cluster it brings back what that cluster held, for the case that all its members are lost, or no majority of
+/// them can be mended. The founders begin with etcd's snapshot when they are installed next, and the other nodes join
+/// them: nothing is typed on a node. For Chainfire and FlareDB the hook [cluster] restore_hook is called now. What was
+/// written after the backup is lost. The server may run.
 #[derive(Debug, clap::Args)]
 pub struct Restore {
     /// The folder that cluster backup made
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// Init folder of the server to bring back
+    /// Init folder of the server on this host
     #[arg(long, env = "CENTRA_DIR")]
     dir: PathBuf,
-    /// Also over a server, which is kept aside
+    /// Bring back what this cluster held, in the place of the server's own state
+    #[arg(long, value_name = "CLUSTER")]
+    cluster: Option<String>,
+    /// Of the cluster, this service alone; repeat for more
+    #[arg(long, value_name = "SERVICE", requires = "cluster")]
+    service: Vec<String>,
+    /// Yes, what this cluster holds now is given up
+    #[arg(long, requires = "cluster")]
+    yes: bool,
+    /// Also over a server, which is kept aside; also where members of the cluster's etcd still run
     #[arg(long)]
     force: bool,
 }
 
-/// Brings the server back.
-pub fn restore(args: &Restore) -> Result<()> {
+/// Brings back the server, or a cluster.
+pub async fn restore(args: &Restore) -> Result<()> {
+    match &args.cluster {
+        Some(cluster) => restore_cluster(args, cluster).await,
+        None => restore_server(args),
+    }
+}
+
+fn restore_server(args: &Restore) -> Result<()> {
     let restored = restore::restore(&args.from, &args.dir, args.force)?;
     let dir = args.dir.display();
     println!("Restored {dir}. Start it: boot-server serve --config {dir}/config.toml");
@@ -58,8 +78,34 @@ pub fn restore(args: &Restore) -> Result<()> {
         println!("What was there before is in {}.", aside.display());
     }
     println!("Images and the binary cache are not in a backup: image-builder deploy, and push the systems again.");
-    for commands in restored.etcd {
-        println!("\nWhere all members of this etcd are lost, and only then:\n\n{commands}");
+    for cluster in restored.etcd {
+        println!(
+            "Where all members of etcd of {cluster} are lost as well, and only then: \
+             boot-server cluster restore --cluster {cluster} --from {} --dir {dir} --yes",
+            args.from.display()
+        );
     }
+    Ok(())
+}
+
+async fn restore_cluster(args: &Restore, name: &str) -> Result<()> {
+    // It is a part of names of files.
+    super::path_of(name)?;
+    let wrong = |error| Failure::new(Code::Input, format!("reading --service: {error}"));
+    let services = args.service.iter().map(|name| name.parse().map_err(wrong)).collect::<Result<Vec<Service>>>()?;
+    if !args.yes {
+        let cause = format!("restoring cluster {name}: what it holds now would be given up");
+        return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"));
+    }
+    let Restore { from, dir, force, .. } = args;
+    let wanted = cluster::Wanted { from, dir, cluster: name, services: &services, force: *force };
+    let Some(who) = cluster::restore(&wanted, |part| println!("{part}")).await? else { return Ok(()) };
+    println!("\nInstall the founders anew, together; then the others, which join them:");
+    for node in who.founders.iter().chain(&who.others) {
+        println!("  boot-server reinstall {node} --yes");
+    }
+    println!(
+        "and have them boot from the network. For another machine: boot-server cluster replace NODE --yes --force"
+    );
     Ok(())
 }

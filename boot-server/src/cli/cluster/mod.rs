@@ -47,7 +47,7 @@ pub async fn run(args: Args) -> Result<()> {
         Verb::Replace(args) => operate::replace(args).await,
         Verb::Decommission(args) => operate::decommission(args).await,
         Verb::Backup(args) => backup::backup(args).await,
-        Verb::Restore(args) => backup::restore(&args),
+        Verb::Restore(args) => backup::restore(&args).await,
         Verb::Forget(args) => forget::run(args).await,
     }
 }

@@ -127,8 +127,18 @@ impl Common {
         let client = PeerClient::new(&credentials, Duration::from_millis(self.call_timeout))?;
         let way = marker.as_ref().map_or_else(|| decide(service, &config), |(kind, _)| kind.way());
         let entered = marker.is_some();
-        let mut node =
-            Node { service, config, way, entered, members: Vec::new(), replaces: None, tls, client, settings };
+        let mut node = Node {
+            service,
+            config,
+            way,
+            entered,
+            members: Vec::new(),
+            replaces: None,
+            snapshot: None,
+            tls,
+            client,
+            settings,
+        };
         node.members = discovery::configured(&node);
         if entered {
             node.members = discovery::others(&node, node.members.clone().into_iter().chain(discovery::known(&node)));

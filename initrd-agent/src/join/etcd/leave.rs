@@ -5,6 +5,7 @@ use super::{
     api::{Api, Member, NOT_FOUND},
     env_file,
     plan::after_remove,
+    restore,
 };
 use crate::join::{
     driver::{self, at_one_of, may_go},
@@ -96,11 +97,13 @@ impl Etcd<'_> {
 
     /// etcd would start on data that no cluster knows any more.
     fn forget(&self) -> Result<()> {
-        let path = env_file(self.node);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.or_fail(Code::System, || format!("removing {}", path.display())),
+        for path in [env_file(self.node), restore::note(self.node)] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed.or_fail(Code::System, || format!("removing {}", path.display()))?,
+            }
         }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod api;
 mod environment;
 mod leave;
 mod plan;
+mod restore;
 
 use super::{
     driver::{self, Call, Driver, Membership, Node, Way},
@@ -19,6 +20,7 @@ use api::{Api, Member};
 use environment::Identity;
 use plan::{Data, Standing};
 use protocol::{Code, Failure, failure::OrFail, failure::Result, report::JoinOutcome};
+pub use restore::is_restored_from;
 use std::path::PathBuf;
 
 /// This node and its etcd.
@@ -51,19 +53,26 @@ impl<'a> Etcd<'a> {
         if !folder.try_exists().or_fail(Code::System, || format!("looking for {}", folder.display()))? {
             return Ok(Data::None);
         }
-        let ours = std::fs::read_to_string(env_file(self.node)).is_ok_and(|text| environment::is_of(&text, &self.us));
+        let written = std::fs::read_to_string(env_file(self.node));
+        let ours = written.is_ok_and(|text| environment::is_of(&text, &self.us)) || restore::is_restored(self.node);
         Ok(if ours { Data::Ours } else { Data::Foreign })
     }
 
-    /// A founder starts on nothing, or on what an earlier attempt of its own left.
+    /// A founder starts on nothing, on what the cluster held before it was lost, or on what an earlier attempt of its own
+    /// left.
     fn found(&self) -> Result<()> {
-        if self.data()? == Data::Foreign {
-            return Err(plan::leftover(
-                &self.node.settings.data_dir,
-                "etcd.env does not say that it is this founder's",
-            ));
+        let founders = plan::founders(&self.node.config.initial_peers);
+        let leftover = |why: &str| Err(plan::leftover(&self.node.settings.data_dir, why));
+        match (self.data()?, &self.node.snapshot) {
+            (Data::Foreign, _) => return leftover("etcd.env does not say that it is this founder's"),
+            (Data::Ours, Some(snapshot)) if !restore::is_restored_from(self.node, &snapshot.sha256) => {
+                return leftover("it was founded before the snapshot that the cluster begins with now");
+            }
+            (Data::None, Some(snapshot)) => restore::restore(self.node, &self.us, &founders, snapshot)?,
+            (Data::None, None) | (Data::Ours, _) => {}
         }
-        self.write_env(Way::Bootstrap, &plan::founders(&self.node.config.initial_peers))
+        self.write_env(Way::Bootstrap, &founders)?;
+        self.node.snapshot.as_ref().map_or(Ok(()), restore::discard)
     }
 
     /// Has the cluster expect this node, whoever began that.

@@ -1,0 +1,80 @@
+//! A founder of a cluster that was lost begins with what it held.
+
+use super::environment::Identity;
+use crate::{
+    command,
+    join::{
+        driver::{Fetched, Node},
+        files::write_atomically,
+    },
+};
+use protocol::{
+    Code, Failure,
+    encoding::Sha256,
+    failure::{OrFail, Result},
+};
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    path::PathBuf,
+};
+
+/// Since 3.6 etcdctl restores no more; before 3.5 there is no etcdutl.
+const TOOLS: [&str; 2] = ["etcdutl", "etcdctl"];
+
+/// Brings the snapshot into the data folder, as this member of a new cluster. The data appears as a whole.
+///
+/// # Errors
+/// `E-TOOL` of etcd's own tool, which checks the snapshot's hash; `E-SYSTEM`.
+pub fn restore(node: &Node, us: &Identity, initial_cluster: &str, snapshot: &Fetched) -> Result<()> {
+    let data_dir = &node.settings.data_dir;
+    let fresh = data_dir.join("restoring");
+    let failed = || format!("restoring {}", data_dir.display());
+    fs::create_dir_all(data_dir).or_fail(Code::System, failed)?;
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).or_fail(Code::System, failed)?;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let tool = TOOLS.into_iter().find(|tool| command::is_on_path(tool, &path)).ok_or_else(|| {
+        let cause = format!("{}: neither etcdutl nor etcdctl is on the unit's PATH", failed());
+        Failure::new(Code::Tool, cause).with_remedy("add etcd's package to the path of the join unit")
+    })?;
+    let mut restore = command::prepare(tool, &["snapshot", "restore"]);
+    restore.env("ETCDCTL_API", "3").arg(&snapshot.file).arg("--data-dir").arg(&fresh);
+    restore.args(["--name", &us.name, "--initial-cluster", initial_cluster]);
+    restore.args(["--initial-cluster-token", &us.token, "--initial-advertise-peer-urls", &us.peer_url]);
+    command::run_command(restore, None)?;
+    // A power cut after the rename leaves data that etcd.env does not speak of yet: this file does.
+    write_atomically(&note(node), snapshot.sha256.hex().as_bytes(), 0o644)?;
+    fs::rename(fresh.join("member"), data_dir.join("member")).or_fail(Code::System, failed)?;
+    File::open(data_dir).and_then(|folder| folder.sync_all()).or_fail(Code::System, failed)?;
+    fs::remove_dir_all(&fresh).or_fail(Code::System, failed)?;
+    tracing::info!("{} has what the lost cluster held", data_dir.display());
+    Ok(())
+}
+
+/// Whether there is data, and it was restored for this member.
+pub fn is_restored(node: &Node) -> bool {
+    note(node).exists() && node.settings.data_dir.join("member").exists()
+}
+
+/// As [`is_restored`], from this very snapshot.
+pub fn is_restored_from(node: &Node, sha256: &Sha256) -> bool {
+    is_restored(node) && fs::read_to_string(note(node)).is_ok_and(|text| text == sha256.hex())
+}
+
+/// The snapshot is of no use once the data is made of it.
+///
+/// # Errors
+/// `E-SYSTEM`.
+pub fn discard(snapshot: &Fetched) -> Result<()> {
+    match fs::remove_file(&snapshot.file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.or_fail(Code::System, || format!("removing {}", snapshot.file.display())),
+    }
+}
+
+/// Says what the data was made of.
+pub fn note(node: &Node) -> PathBuf {
+    node.settings.state_dir.join("etcd.restored")
+}
