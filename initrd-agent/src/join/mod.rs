@@ -24,6 +24,7 @@ mod system;
 use arbiter::{Arbiter, Lease, keeping};
 use credentials::Credentials;
 use driver::{Driver, Membership, Node, driver};
+use peer::call_failed;
 use protocol::{
     Code, Failure, Timestamp,
     failure::Result,
@@ -110,12 +111,15 @@ async fn entered(node: &Node, reporter: &mut Reporter) -> Result<(JoinOutcome, M
 async fn enter(driver: &dyn Driver, node: &Node) -> Result<JoinOutcome> {
     driver.prepare().await?;
     let healthy = retry(node.settings.waiting(), "waiting for the local service", async || {
-        driver.local_health().await.map_or_else(Attempt::Again, Attempt::Done)
+        driver.local_health().await.map_or_else(call_failed, Attempt::Done)
     });
-    healthy.await.map_err(|failure| Failure {
-        code: Code::ServiceUnhealthy,
-        remedy: format!("read the service's journal: journalctl -u {}", node.service),
-        ..failure
+    healthy.await.map_err(|failure| match failure.code {
+        Code::Tls => failure,
+        _ => Failure {
+            code: Code::ServiceUnhealthy,
+            remedy: format!("read the service's journal: journalctl -u {}", node.service),
+            ..failure
+        },
     })?;
     tracing::info!("the local service is healthy");
     let outcome = driver.join().await?;

@@ -6,8 +6,9 @@ use crate::{
     iam,
     node::Node,
 };
-use qemu_tests::cluster_peer::{Peer, documented::Service};
+use qemu_tests::cluster_peer::{Peer, Reply, documented::Service};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring::default_provider};
+use serde_json::json;
 use std::{
     io::{Error, Read},
     net::TcpStream,
@@ -105,4 +106,19 @@ fn refusal(ca: &Ca, leaf: Option<Leaf>, port: u16) -> Error {
     tcp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let client = ClientConnection::new(Arc::new(config), "127.0.0.1".try_into().unwrap()).unwrap();
     StreamOwned::new(client, tcp).read(&mut [0]).unwrap_err()
+}
+
+#[test]
+fn a_service_on_this_node_with_a_foreign_certificate_is_not_waited_for() {
+    let (ca, other) = (Ca::new("cluster"), Ca::new("another"));
+    for service in ["chainfire", "flaredb"] {
+        let foreign = other.peer(|_| Reply::Json(200, json!({"status": "healthy"})));
+        let mut node = Node::founder(&ca, "n1");
+        node.port = foreign.port;
+        node.config["flaredb_peers"] = json!(["127.0.0.1:2480"]);
+        let run = node.join(service, &QUICK);
+        assert_eq!(run.code, Some(1));
+        assert!(run.failure().starts_with("E-TLS"), "{}", run.failure());
+        assert!(!run.says("INFO", "waiting for the local service"), "it was waited for: {run:?}");
+    }
 }

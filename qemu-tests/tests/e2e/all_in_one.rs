@@ -1,11 +1,11 @@
 //! Chainfire, FlareDB and IAM on one node, entered one after the other by the units of the first boot.
 
-use crate::install::PATIENCE;
+use crate::{install::PATIENCE, misconfigured};
 use anyhow::{Context, Result, ensure};
 use qemu_tests::{
     demo_system::{self, Kind},
     lab::{self, Lab},
-    machine::{BootFrom, Firmware, Machine},
+    machine::{BootFrom, Firmware},
     node, paths,
     server::Admission,
     wait,
@@ -32,7 +32,7 @@ fn services_are_entered_in_order_once_the_configuration_is_right() {
         machine.power_on(&lab.network, BootFrom::Network)?;
         lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)?;
         machine.cut_power();
-        says_what_is_wrong(lab, &mut machine)?;
+        misconfigured::says_what_is_wrong(lab, &mut machine)?;
         let before = wait::read_log(&machine.console()).len();
         machine.power_on(&lab.network, BootFrom::DiskAlone)?;
         lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
@@ -42,19 +42,6 @@ fn services_are_entered_in_order_once_the_configuration_is_right() {
         is_patient(console.get(before..).unwrap_or_default())?;
         is_kept_secret(lab, &console)
     });
-}
-
-/// A configuration without a key fails at once, with the key in the journal and on the page; then it is mended.
-fn says_what_is_wrong(lab: &Lab, machine: &mut Machine) -> Result<()> {
-    let edit = |script: &str| machine.disks[0].edit("disk-main-root", &format!("cd etc/nixos/secrets; {script}"));
-    edit("cp cluster-config.json whole.json; sed -i /raft_addr/d cluster-config.json")?;
-    machine.power_on(&lab.network, BootFrom::DiskAlone)?;
-    machine.wait_console(&["raft_addr"], PATIENCE)?;
-    lab.server.wait_state(&lab.network, "node-01", "failed", PATIENCE)?;
-    let shown = lab.server.ask(&lab.network, &["describe", "node", "node-01"])?;
-    ensure!(shown.contains("raft_addr"), "the page does not say what is wrong:\n{shown}");
-    machine.cut_power();
-    machine.disks[0].edit("disk-main-root", "cd etc/nixos/secrets; mv whole.json cluster-config.json")
 }
 
 /// The journal, as it went by on the console: each service is entered after the one before it.

@@ -10,6 +10,7 @@ mod disks;
 mod harness;
 mod install;
 mod interrupted;
+mod misconfigured;
 mod refusals;
 mod restoring;
 mod stacked;

@@ -18,7 +18,8 @@ fn a_lost_cluster_comes_back_from_its_backup_by_itself() {
         let mut machine = lab.machine(Firmware::Bios)?;
         let spec = node::member("node-01", &machine, &lab.prepared.system, &["node-01"]);
         lab.server.apply(&lab.network, &spec)?;
-        let client = installed(lab, &mut machine)?;
+        let client = Client::new(&lab.server, "admin-of-etcd", &node::address("node-01"))?;
+        found(lab, &mut machine, &client)?;
         client.ctl(&lab.network, &["put", "order", "four and twenty"])?;
         let out = lab.dir().join("backups").display().to_string();
         let told = lab.server.ask(&lab.network, &["cluster", "backup", "--out", &out])?;
@@ -30,7 +31,7 @@ fn a_lost_cluster_comes_back_from_its_backup_by_itself() {
         let restore = ["cluster", "restore", "--cluster", "trio", "--from", backup, "--yes"];
         println!("{}", lab.server.ask(&lab.network, &restore)?);
         lab.server.ask(&lab.network, &["reinstall", "node-01", "--yes"])?;
-        let client = installed(lab, &mut machine)?;
+        found(lab, &mut machine, &client)?;
         let held = client.ctl(&lab.network, &["get", "order", "--print-value-only"])?;
         ensure!(held.trim() == "four and twenty", "the cluster holds {held:?}");
         println!("{}", lab.server.ask(&lab.network, &["cluster", "verify", "trio"])?);
@@ -39,10 +40,8 @@ fn a_lost_cluster_comes_back_from_its_backup_by_itself() {
 }
 
 /// Powers the machine on, and waits until it is a healthy cluster.
-fn installed(lab: &Lab, machine: &mut Machine) -> Result<Client> {
+fn found(lab: &Lab, machine: &mut Machine, client: &Client) -> Result<()> {
     machine.power_on(&lab.network, BootFrom::Network)?;
     lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
-    let client = Client::new(&lab.server, "admin-of-etcd", &node::address("node-01"))?;
-    client.wait_healthy(&lab.network, PATIENCE)?;
-    Ok(client)
+    client.wait_healthy(&lab.network, PATIENCE)
 }
