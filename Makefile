@@ -25,7 +25,7 @@ lint: setup ## Format, lints, dependencies, licences, import rules, Nix expressi
 	nixos/check.sh
 
 unit: setup ## Unit, property and integration tests against the real binaries
-	cargo test --locked --workspace --exclude qemu-tests
+	cargo test --locked --workspace --exclude qemu-tests -- --test-threads=4
 
 end-to-end: binaries ## Machines in QEMU: installs, refusals, power cuts
 	cargo test --locked --release -p qemu-tests --tests -- --test-threads=2

@@ -1,10 +1,15 @@
 //! What machines do right now: heartbeats, which are not history.
 
-use protocol::{Timestamp, names::RunId, telemetry::Heartbeat};
+use protocol::{
+    Timestamp,
+    names::{NodeName, RunId},
+    telemetry::Heartbeat,
+};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
+use time::Duration;
 
 /// Runs that are remembered; the longest silent is forgotten first.
 const MOST: usize = 10_000;
@@ -43,6 +48,44 @@ impl Presence {
     }
 }
 
+/// What nodes wait for that have asked for a turn.
+#[derive(Debug, Default)]
+pub struct Waits(Mutex<HashMap<NodeName, Wait>>);
+
+/// A node's last answer was to ask again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// When it asked.
+    pub heard: Timestamp,
+    /// For people.
+    pub reason: String,
+}
+
+impl Wait {
+    /// Nodes ask again after seconds: one that has not was switched off, or has found another way.
+    const LASTS: Duration = Duration::minutes(2);
+}
+
+impl Waits {
+    /// Notes that the node was told to wait, or that it waits no more; whether that is new.
+    pub fn told(&self, node: &NodeName, reason: Option<String>, now: Timestamp) -> bool {
+        let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            None => waits.remove(node).is_some(),
+            Some(reason) => {
+                let before = waits.insert(node.clone(), Wait { heard: now, reason: reason.clone() });
+                before.is_none_or(|before| before.reason != reason)
+            }
+        }
+    }
+
+    /// What the node waits for.
+    pub fn of(&self, node: &NodeName, now: Timestamp) -> Option<Wait> {
+        let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.get(node).filter(|wait| now - wait.heard < Wait::LASTS).cloned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +99,17 @@ mod tests {
         }
         assert!(presence.of(&"r0".parse().unwrap()).is_none());
         assert!(presence.of(&format!("r{MOST}").parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_wait_is_news_once_and_is_forgotten_where_nobody_asks_again() {
+        let (waits, node) = (Waits::default(), "n1".parse().unwrap());
+        let at = |seconds| Timestamp::from_unix_timestamp(seconds).unwrap();
+        let told = |reason: &str, seconds| waits.told(&node, Some(reason.to_owned()), at(seconds));
+        assert_eq!([told("a", 0), told("a", 3), told("b", 6)], [true, false, true]);
+        assert_eq!(waits.of(&node, at(7)), Some(Wait { heard: at(6), reason: "b".to_owned() }));
+        assert_eq!(waits.of(&node, at(126)), None);
+        assert!(waits.told(&node, None, at(8)) && !waits.told(&node, None, at(9)));
+        assert_eq!(waits.of(&node, at(9)), None);
     }
 }

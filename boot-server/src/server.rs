@@ -10,7 +10,7 @@ use crate::{
     manifest::ManifestKey,
     operation::Operation,
     policy::{Answer, Boot, Policy},
-    presence::Presence,
+    presence::{Presence, Waits},
     revoked::Revoked,
     sessions::{AdminSessions, Hellos},
     state::{self, State, audit, nodes},
@@ -48,6 +48,8 @@ pub struct Server {
     pub hellos: Hellos,
     /// What machines do right now.
     pub presence: Presence,
+    /// What nodes wait for before they enter their cluster.
+    pub waits: Waits,
     /// How installed nodes are.
     pub vitals: Vitals,
     /// When it began to listen.
@@ -117,6 +119,7 @@ impl Server {
             health: Health::default(),
             hellos: Hellos::default(),
             presence: Presence::default(),
+            waits: Waits::default(),
             admins: AdminSessions::default(),
             changed: Bell::default(),
             written: Bell::default(),

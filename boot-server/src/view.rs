@@ -180,7 +180,12 @@ impl Server {
             Subject::Machine(_) => None,
         };
         let spoke = health.as_ref().map(|health| now() - time::Duration::seconds(health.heard_seconds as i64));
-        let heard = last_heard(run.as_ref(), waiting, word.as_ref()).max(spoke);
+        let turn = match subject {
+            Subject::Node(node, None) => self.waits.of(&node.name, now()),
+            Subject::Node(..) | Subject::Machine(_) => None,
+        };
+        let asked = turn.as_ref().map(|turn| turn.heard);
+        let heard = last_heard(run.as_ref(), waiting, word.as_ref()).max(spoke).max(asked);
         let beat = word.and_then(|word| word.heartbeat);
         let busy =
             !matches!(state, NodeState::Expected | NodeState::Discovered | NodeState::Ready | NodeState::Installed);
@@ -195,7 +200,12 @@ impl Server {
             step,
             progress: beat.filter(|beat| Some(beat.step) == step).and_then(|beat| beat.progress),
             code: waiting.filter(|waiting| waiting.standing == Standing::Pending).map(|waiting| waiting.code.clone()),
-            missing: self.missing(subject, waiting).into_iter().chain(new_certificate(subject, ends, now())).collect(),
+            missing: self
+                .missing(subject, waiting)
+                .into_iter()
+                .chain(new_certificate(subject, ends, now()))
+                .chain(turn.map(|turn| turn.reason))
+                .collect(),
             generation: record.map_or(0, |record| record.generation),
             silent_seconds: heard.map(|heard| u64::try_from((now() - heard).whole_seconds()).unwrap_or(0)),
             failure: run.as_ref().and_then(|run| run.failure.clone()).filter(|_| busy),

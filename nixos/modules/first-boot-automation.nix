@@ -226,9 +226,9 @@ in
       }
       {
         assertion =
-          cfg.enableHealthCheck && lib.length services > 1
+          cfg.enableHealthCheck && lib.length services > 1 && cfg.clusterConfig == null
           -> lib.all (service: service.port == service.usualPort) services;
-        message = "services.first-boot-automation.enableHealthCheck: it looks at several services on their usual ports only";
+        message = "services.first-boot-automation.enableHealthCheck: where it looks at several services, unusual ports are those of clusterConfig";
       }
     ];
 

@@ -45,7 +45,14 @@ in
       "etcd-cluster-join"
     ]
     && etcd.systemd.services.etcd.unitConfig.ConditionPathExists == "/var/lib/first-boot-automation/etcd.env"
-    && lib.elem "/pkgs/systemd" etcd.systemd.services.etcd-cluster-join.path
+    && map toString etcd.systemd.services.etcd-cluster-join.path == [
+      "/pkgs/systemd"
+      "/pkgs/etcd"
+    ]
+    && etcd.systemd.services.etcd-cluster-join.serviceConfig.StateDirectory == [
+      "first-boot-automation"
+      "etcd"
+    ]
     && failed etcd == [ ];
 
   "a control plane joins Chainfire, FlareDB and IAM where their modules are there" =
@@ -152,9 +159,28 @@ in
   "a health check that would look at the wrong port is refused" =
     failed (centra "control-plane" { iamPort = 8081; }) != [ ]
     && failed (node "control-plane" { etcdPort = 12379; }) == [ ]
+    && failed (
+      centra "control-plane" {
+        iamPort = 8081;
+        clusterConfig = founder;
+      }
+    ) == [ ]
     && lib.hasInfix " health-check etcd --port 12379 " (
       execOf (node "control-plane" { etcdPort = 12379; }) "cluster-health-check"
     );
+
+  "the configuration names the ports that are not the usual ones" =
+    (centra "control-plane" {
+      iamPort = 8081;
+      clusterConfig = founder // {
+        services.iam.realm = "prod";
+      };
+    }).services.first-boot-automation.clusterConfig.services == {
+      iam = {
+        port = 8081;
+        realm = "prod";
+      };
+    };
 
   "services.etcd beside the member is refused" =
     failed (eval [

@@ -45,6 +45,13 @@ impl Server {
             state::commit(write).await?;
             self.changed.ring();
         }
+        let waits_for = match &decision {
+            Decision::Wait { reason, .. } => Some(format!("its turn to enter {service}: {reason}")),
+            Decision::Found | Decision::Join { .. } => None,
+        };
+        if self.waits.told(name, waits_for, now()) {
+            self.changed.ring();
+        }
         Ok(match decision {
             Decision::Found => match next.snapshot {
                 None => Turn::Found { peers: next.founders },

@@ -66,9 +66,12 @@ async fn every_founder_gets_one_list_and_joiners_their_turn_one_by_one_over_kill
     nodes[0].ready(1).await;
     let Turn::Wait { reason, .. } = four.1.turn(Service::Etcd, 1).await else { panic!() };
     assert_eq!(reason, "1 of 3 founders of etcd of c are ready");
+    let shown = lab.says(&["describe", "node", "n4"]);
+    assert!(shown.contains("its turn to enter etcd: 1 of 3 founders of etcd of c are ready"), "{shown}");
     nodes[1].ready(1).await;
     let Turn::Join { members, replaces, lease_seconds } = four.1.turn(Service::Etcd, 1).await else { panic!() };
     assert_eq!((replaces, lease_seconds), (false, 60));
+    assert!(!lab.says(&["describe", "node", "n4"]).contains("its turn to enter"));
     let members: Vec<String> = members.iter().map(ToString::to_string).collect();
     assert_eq!(members, ["https://10.0.0.1:2379", "https://10.0.0.2:2379"]);
     lab.kill();

@@ -4,6 +4,7 @@
 let
   inherit (lib) mkOption types;
   cfg = config.services.first-boot-automation;
+  services = import ./services.nix { inherit lib config; };
   name = types.strMatching "[A-Za-z0-9._-]{1,253}";
   port = ":[0-9]{1,5}";
   peer = types.strMatching "([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+])${port}";
@@ -88,6 +89,12 @@ in
         types.submodule {
           options = keys;
           config.node_role = lib.mkIf (cfg.role != null) (lib.mkDefault cfg.role);
+          # What the agent and the boot-server are not told they take as usual.
+          config.services = lib.listToAttrs (
+            map (service: lib.nameValuePair service.name { port = lib.mkDefault service.port; }) (
+              lib.filter (service: service.port != service.usualPort) services
+            )
+          );
         }
       );
       default = null;
