@@ -9,7 +9,7 @@ mod service;
 mod snapshot;
 
 pub(crate) use service::{client_host, client_port, cluster_of};
-pub use snapshot::found_from;
+pub use snapshot::stage;
 
 use protocol::{
     Timestamp, arbiter::Snapshot, cluster::ClusterConfig, cluster_address::Peer, names::NodeName, service::Service,
@@ -36,7 +36,16 @@ pub struct Cluster {
     pub lease: Option<Lease>,
     /// What the founders begin with.
     #[serde(default)]
-    pub snapshot: Option<Snapshot>,
+    pub restored: Option<Restored>,
+}
+
+/// A cluster that was lost, and begins with what it held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// What it held.
+    pub snapshot: Snapshot,
+    /// Tells its members from those of the lost one, which have the same names and addresses.
+    pub token: String,
 }
 
 /// What is remembered of a node.
@@ -56,6 +65,9 @@ pub struct Seat {
     /// The generation that was removed from the cluster: it has no turn any more.
     #[serde(default)]
     pub removed: Option<u64>,
+    /// The generation that was handed the snapshot.
+    #[serde(default)]
+    pub handed: Option<u64>,
 }
 
 /// A turn.
@@ -88,8 +100,12 @@ pub struct Ask<'a> {
 /// What the node is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Found the cluster with [`Cluster::founders`].
-    Found,
+    /// Found the cluster with [`Cluster::founders`], and with [`Cluster::restored`] where this installation was not ready
+    /// yet.
+    Found {
+        /// It is to begin with the snapshot.
+        restores: bool,
+    },
     /// Join now.
     Join {
         /// An earlier installation may still be listed.
@@ -155,12 +171,13 @@ impl Cluster {
             notes.push(format!("fixed the founders of {}: {}", named(ask), list.join(", ")));
         }
         if seat.founded != Some(ask.generation) {
-            let with = if self.snapshot.is_some() { " from its snapshot" } else { "" };
+            let with = if self.restored.is_some() { " from its snapshot" } else { "" };
             notes.push(format!("founds {}{with} (generation {})", named(ask), ask.generation));
         }
         (seat.generation, seat.founded, seat.removed) = (ask.generation, Some(ask.generation), None);
+        let restores = self.restored.is_some() && seat.ready != Some(ask.generation);
         next.seats.insert(ask.node.clone(), seat);
-        (next, Decision::Found, notes)
+        (next, Decision::Found { restores }, notes)
     }
 
     fn join(&self, ask: &Ask<'_>, mut seat: Seat, now: Timestamp) -> (Self, Decision, Vec<String>) {
@@ -198,6 +215,11 @@ impl Cluster {
     /// was away, brings the list that it founded with.
     pub fn ready(&self, node: &NodeName, generation: u64, founded_with: &[Peer]) -> (Self, bool) {
         let mut next = self.clone();
+        let told = self.seats.get(node).is_some_and(|seat| seat.founded == Some(generation));
+        if self.restored.is_some() && !founded_with.is_empty() && !told {
+            // A late word of the cluster that was lost.
+            return (next, false);
+        }
         if next.founders.is_empty() {
             next.founders = founded_with.to_vec();
         }
@@ -211,6 +233,19 @@ impl Cluster {
             next.lease = None;
         }
         (next, held)
+    }
+
+    /// The snapshot, for an installation that was told to begin with it and is not ready yet.
+    pub fn snapshot_for(&self, node: &NodeName, generation: u64) -> Option<&Snapshot> {
+        let seat = self.seats.get(node)?;
+        let current = Some(generation);
+        let begins = seat.founded == current && seat.ready != current && seat.removed != current;
+        self.restored.as_ref().filter(|_| begins).map(|restored| &restored.snapshot)
+    }
+
+    /// Whether an operator has had it begin with a snapshot, and no founder is ready with it yet.
+    pub fn is_being_restored(&self) -> bool {
+        self.restored.is_some() && !self.lives()
     }
 
     /// The node's member was removed: that installation has no turn any more, and the next one is not a founder.

@@ -25,12 +25,17 @@ pub enum Turn {
     Found {
         /// `host:port` of every founder, this node among them.
         peers: Vec<Peer>,
+        /// What etcd makes the ids of cluster and members of; the cluster's name where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
     },
     /// As `Found`, on the data that an operator restores: the cluster was lost. A word of its own, so that an agent
     /// that does not know it waits and founds no empty cluster.
     Restore {
         /// As in `Found`.
         peers: Vec<Peer>,
+        /// As in `Found`, and never that of the cluster that was lost: what is left of it must not be taken for a member.
+        token: String,
         /// Fetched by `GET /v1/node/snapshot`.
         snapshot: Snapshot,
     },

@@ -1,6 +1,6 @@
 //! The arbiter carried out: turns given, noted and kept; clusters forgotten.
 
-use super::{Ask, Cluster, Decision, Refusal};
+use super::{Ask, Cluster, Decision, Refusal, Restored};
 use crate::{
     install::still_current,
     server::{Server, now},
@@ -47,15 +47,17 @@ impl Server {
         }
         let waits_for = match &decision {
             Decision::Wait { reason, .. } => Some(format!("its turn to enter {service}: {reason}")),
-            Decision::Found | Decision::Join { .. } => None,
+            Decision::Found { .. } | Decision::Join { .. } => None,
         };
         if self.waits.told(name, waits_for, now()) {
             self.changed.ring();
         }
         Ok(match decision {
-            Decision::Found => match next.snapshot {
-                None => Turn::Found { peers: next.founders },
-                Some(snapshot) => Turn::Restore { peers: next.founders, snapshot },
+            Decision::Found { restores } => match next.restored {
+                Some(Restored { snapshot, token }) if restores => {
+                    Turn::Restore { peers: next.founders, token, snapshot }
+                }
+                restored => Turn::Found { peers: next.founders, token: restored.map(|restored| restored.token) },
             },
             Decision::Wait { reason, retry } => Turn::Wait { reason, retry_seconds: retry },
             Decision::Join { replaces } => Turn::Join {
@@ -146,7 +148,7 @@ impl Server {
     /// Has the founding set fixed anew by the next founder that asks.
     ///
     /// # Errors
-    /// `E-NOT-FOUND`; `E-WRONG-STATE` while members are heard healthy.
+    /// `E-NOT-FOUND`; `E-WRONG-STATE` while members are heard healthy, or the cluster is being restored.
     pub async fn forget_cluster(&self, cluster: &str, force: bool, actor: &str) -> Result<Forgotten> {
         let healthy = self.healthy_nodes_of(cluster).await?;
         if !force && !healthy.is_empty() {
@@ -154,13 +156,21 @@ impl Server {
             return Err(Failure::new(Code::WrongState, cause)
                 .with_remedy("where it is to be founded anew all the same, stop or reinstall them, or add --force"));
         }
+        let known = self.state.clusters().await?;
+        let restored = known.iter().find(|(name, _, memory)| name == cluster && memory.is_being_restored());
+        if let Some((_, service, _)) = restored.filter(|_| !force) {
+            let cause = format!("forgetting cluster {cluster}: its founders are to begin with a snapshot of {service}");
+            return Err(Failure::new(Code::WrongState, cause)
+                .with_remedy("where it is to be founded empty all the same, add --force"));
+        }
         let mut write = self.state.write().await?;
         let services = clusters::forget(&mut write, cluster).await?;
         if services == 0 {
             let cause = format!("forgetting cluster {cluster:?}: nothing is remembered of it");
             return Err(Failure::new(Code::NotFound, cause).with_remedy("boot-server cluster list names them"));
         }
-        let text = format!("forgot the founding set of cluster {cluster} ({services} services)");
+        let dropped = if restored.is_some() { ", and the snapshot that it was to begin with" } else { "" };
+        let text = format!("forgot the founding set of cluster {cluster} ({services} services){dropped}");
         audit::note(&mut write, now(), actor, None, text).await?;
         state::commit(write).await?;
         Ok(Forgotten { services })

@@ -1,12 +1,13 @@
 //! What the founders of a cluster that was lost begin with: kept below the server's folder by its hash, and handed to
 //! who was told to found, alone.
 
-use super::{Cluster, service::cluster_of};
+use super::{Cluster, Restored, service::cluster_of};
 use crate::{
     backup::sums,
     files, folder,
     install::still_current,
-    server::{Server, now},
+    random,
+    server::{Server, now, state_path},
     state::{self, State, audit, clusters, nodes},
 };
 use protocol::{
@@ -19,7 +20,7 @@ use protocol::{
 };
 use std::{
     fs::{DirBuilder, File},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -27,33 +28,44 @@ fn folder_in(dir: &Path) -> PathBuf {
     dir.join("restore")
 }
 
-/// Has the next founder that asks fix a new founding set, which begins with the snapshot in `file`. The server of `dir`
-/// may run.
+/// Has the next founder that asks fix a new founding set, which begins with the snapshot in `file`. What was founded beside
+/// it, such as FlareDB, is founded anew as well: the founders are installed anew. The server of `dir` may run.
 ///
 /// # Errors
 /// `E-SYSTEM`.
-pub async fn found_from(state: &State, dir: &Path, cluster: &str, service: Service, file: &Path) -> Result<Snapshot> {
+pub async fn stage(state: &State, dir: &Path, cluster: &str, service: Service, file: &Path) -> Result<Snapshot> {
     let reading = || format!("reading {}", file.display());
     let size = std::fs::metadata(file).or_fail(Code::System, reading)?.len();
     let snapshot = Snapshot { sha256: sums::of_file(file)?, size };
-    let folder = folder_in(dir);
-    let making = || format!("making the folder {}", folder.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder).or_fail(Code::System, making)?;
-    let (whole, partial) = (folder.join(snapshot.sha256.hex()), folder.join("partial"));
-    let failed = || format!("keeping {}", whole.display());
-    if partial.exists() {
-        std::fs::remove_file(&partial).or_fail(Code::System, failed)?;
-    }
-    folder::copy_new(file, &partial, 0o600)?;
-    std::fs::rename(&partial, &whole).or_fail(Code::System, failed)?;
-    File::open(&folder).and_then(|folder| folder.sync_all()).or_fail(Code::System, failed)?;
+    keep(dir, file, &snapshot)?;
+    let token = format!("{cluster}-{:08x}", u32::from_ne_bytes(random::bytes()?));
     let mut write = state.write().await?;
-    let fresh = Cluster { snapshot: Some(snapshot.clone()), ..Cluster::default() };
-    clusters::save(&mut write, cluster, service, &fresh).await?;
+    clusters::forget(&mut write, cluster).await?;
+    let restored = Some(Restored { snapshot: snapshot.clone(), token });
+    clusters::save(&mut write, cluster, service, &Cluster { restored, ..Cluster::default() }).await?;
     let text = format!("has the founders of {service} of {cluster} begin with the snapshot {}", snapshot.sha256);
     audit::note(&mut write, now(), "cluster restore", None, text).await?;
     state::commit(write).await?;
     Ok(snapshot)
+}
+
+/// Puts the file where the server finds it by its hash, and belongs to the server: the operator may be root, and the
+/// server not.
+fn keep(dir: &Path, file: &Path, snapshot: &Snapshot) -> Result<()> {
+    let folder = folder_in(dir);
+    let (whole, partial) = (folder.join(snapshot.sha256.hex()), folder.join("partial"));
+    let failed = || format!("keeping {}", whole.display());
+    let owner = std::fs::metadata(state_path(dir)).or_fail(Code::System, failed)?;
+    let give = |path: &Path| chown(path, Some(owner.uid()), Some(owner.gid())).or_fail(Code::System, failed);
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).or_fail(Code::System, failed)?;
+    give(&folder)?;
+    if partial.exists() {
+        std::fs::remove_file(&partial).or_fail(Code::System, failed)?;
+    }
+    folder::copy_new(file, &partial, 0o600)?;
+    give(&partial)?;
+    std::fs::rename(&partial, &whole).or_fail(Code::System, failed)?;
+    File::open(&folder).and_then(|folder| folder.sync_all()).or_fail(Code::System, failed)
 }
 
 impl Server {
@@ -74,23 +86,28 @@ impl Server {
         still_current(&node, key)?;
         node.record.admitted_at(generation).map_err(|refusal| refusal.failure(name))?;
         let cluster = &cluster_of(&node)?.cluster_name;
-        let known = clusters::load(&mut write, cluster, service).await?;
-        let founds = known.seats.get(name).is_some_and(|seat| seat.founded == Some(generation));
-        let Some(snapshot) = known.snapshot.filter(|_| founds) else {
+        let mut known = clusters::load(&mut write, cluster, service).await?;
+        let Some(snapshot) = known.snapshot_for(name, generation).cloned() else {
             let cause = format!("looking for a snapshot for node {name}: it founds {service} of {cluster} with none");
             return Err(Failure::new(Code::NotFound, cause));
         };
-        let opening = || format!("opening the snapshot of {service} of {cluster}");
+        let damaged = |cause: String| {
+            Failure::new(Code::System, format!("opening the snapshot of {service} of {cluster}: {cause}"))
+                .with_remedy("run boot-server cluster restore --cluster again: it is in no backup of the server")
+        };
         let hash = snapshot.sha256.hex();
-        let (file, metadata) =
-            files::open_soon(&folder_in(&self.config.dir), &[&hash]).await.or_fail(Code::System, opening)?;
+        let opened = files::open_soon(&folder_in(&self.config.dir), &[&hash]).await;
+        let (file, metadata) = opened.map_err(|error| damaged(error.to_string()))?;
         if metadata.len() != snapshot.size {
-            let cause = format!("{}: it has {} bytes instead of {}", opening(), metadata.len(), snapshot.size);
-            return Err(Failure::new(Code::System, cause).with_remedy("run boot-server cluster restore again"));
+            return Err(damaged(format!("it has {} bytes instead of {}", metadata.len(), snapshot.size)));
         }
-        let text = format!("was handed the snapshot of {service} of {cluster}");
-        audit::note(&mut write, now(), "server", Some(name), text).await?;
-        state::commit(write).await?;
+        if let Some(seat) = known.seats.get_mut(name).filter(|seat| seat.handed != Some(generation)) {
+            seat.handed = Some(generation);
+            clusters::save(&mut write, cluster, service, &known).await?;
+            let text = format!("was handed the snapshot of {service} of {cluster}");
+            audit::note(&mut write, now(), "server", Some(name), text).await?;
+            state::commit(write).await?;
+        }
         Ok((file, snapshot))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use protocol::arbiter::Snapshot;
 use serde_json::json;
 
 const FOUNDERS: usize = 3;
@@ -42,20 +43,50 @@ fn the_first_founder_fixes_the_list_for_all() {
     let (cluster, first) = asked(&Cluster::default(), 1, 1, 0);
     let fixed = cluster.founders.clone();
     let (cluster, second) = asked(&cluster, 0, 1, 0);
-    assert_eq!((first, second, cluster.founders), (Decision::Found, Decision::Found, fixed));
+    assert_eq!(
+        (first, second, cluster.founders),
+        (Decision::Found { restores: false }, Decision::Found { restores: false }, fixed)
+    );
+}
+
+fn restored() -> Cluster {
+    let snapshot = Snapshot { sha256: protocol::encoding::Sha256::of(b"x"), size: 1 };
+    Cluster { restored: Some(Restored { snapshot, token: "c-1".to_owned() }), ..Cluster::default() }
 }
 
 #[test]
-fn founders_of_a_restored_cluster_found_it_anew_with_the_snapshot_until_it_lives() {
-    let snapshot = Some(protocol::arbiter::Snapshot { sha256: protocol::encoding::Sha256::of(b"x"), size: 1 });
-    let cluster = Cluster { snapshot: snapshot.clone(), ..Cluster::default() };
+fn founders_of_a_restored_cluster_begin_with_the_snapshot_until_they_are_ready() {
     let (node, config) = (name(0), config(0));
     let ask = Ask { node: &node, generation: 7, config: &config, service: Service::Etcd, founded_here: true };
-    let (cluster, decision, notes) = cluster.ask(&ask, at(0)).unwrap();
-    assert_eq!((&decision, &cluster.snapshot), (&Decision::Found, &snapshot));
+    let (cluster, decision, notes) = restored().ask(&ask, at(0)).unwrap();
+    assert_eq!(decision, Decision::Found { restores: true });
     assert!(notes.contains(&"founds etcd of c from its snapshot (generation 7)".to_owned()), "{notes:?}");
-    let cluster = asked(&cluster, 1, 4, 0).0.ready(&name(1), 4, &[]).0.ready(&name(0), 7, &[]).0;
+    assert!(cluster.is_being_restored() && cluster.snapshot_for(&name(0), 7).is_some());
+    let (cluster, _) = asked(&cluster, 1, 4, 0).0.ready(&name(1), 4, &[]).0.ready(&name(0), 7, &[]);
+    assert!(!cluster.is_being_restored());
+    // Its data is not brought back to an old state while the others go on.
+    assert_eq!(asked(&cluster, 0, 7, 0).1, Decision::Found { restores: false });
+    assert_eq!(asked(&cluster, 2, 1, 0).1, Decision::Found { restores: true });
     assert!(matches!(asked(&cluster, 0, 8, 0).1, Decision::Join { .. }), "a founder that is lost later joins");
+}
+
+#[test]
+fn the_snapshot_is_for_an_installation_that_was_told_to_found_and_is_not_ready() {
+    let cluster = asked(&restored(), 0, 7, 0).0;
+    assert!(cluster.snapshot_for(&name(0), 7).is_some());
+    assert_eq!(cluster.snapshot_for(&name(0), 6), None, "another installation");
+    assert_eq!(cluster.snapshot_for(&name(1), 7), None, "it has not asked");
+    assert_eq!(cluster.removed(&name(0), 7).snapshot_for(&name(0), 7), None);
+    assert_eq!(cluster.ready(&name(0), 7, &[]).0.snapshot_for(&name(0), 7), None);
+    assert_eq!(asked(&Cluster::default(), 0, 7, 0).0.snapshot_for(&name(0), 7), None, "it was not restored");
+}
+
+#[test]
+fn a_late_word_of_the_cluster_that_was_lost_changes_nothing() {
+    let peers = config(0).initial_peers;
+    let (cluster, _) = restored().ready(&name(0), 1, &peers);
+    assert_eq!(cluster, restored());
+    assert_eq!(asked(&cluster, 0, 2, 0).1, Decision::Found { restores: true });
 }
 
 #[test]
@@ -67,7 +98,7 @@ fn joiners_wait_for_a_majority_of_the_founders() {
     let cluster = asked(&cluster, 1, 1, 0).0.ready(&name(1), 1, &[]).0;
     assert_eq!(asked(&cluster, 4, 1, 0).1, Decision::Join { replaces: false });
     // The third founder comes late, and still founds: the others began with it on their list.
-    assert_eq!(asked(&cluster, 2, 1, 0).1, Decision::Found);
+    assert_eq!(asked(&cluster, 2, 1, 0).1, Decision::Found { restores: false });
 }
 
 #[test]
@@ -93,7 +124,7 @@ fn one_joins_at_a_time_and_a_turn_that_is_not_used_expires() {
 #[test]
 fn a_reinstalled_founder_joins_and_replaces_itself_until_it_is_ready() {
     let cluster = living();
-    assert_eq!(asked(&cluster, 0, 1, 0).1, Decision::Found, "its first installation asks again");
+    assert_eq!(asked(&cluster, 0, 1, 0).1, Decision::Found { restores: false }, "its first installation asks again");
     let (cluster, turn) = asked(&cluster, 0, 2, 0);
     assert_eq!(turn, Decision::Join { replaces: true });
     let (cluster, again) = asked(&cluster, 0, 2, 5);
@@ -106,7 +137,7 @@ fn a_reinstalled_founder_joins_and_replaces_itself_until_it_is_ready() {
 #[test]
 fn a_founder_reinstalled_before_anybody_was_ready_founds_again() {
     let cluster = asked(&Cluster::default(), 0, 1, 0).0;
-    assert_eq!(asked(&cluster, 0, 2, 0).1, Decision::Found);
+    assert_eq!(asked(&cluster, 0, 2, 0).1, Decision::Found { restores: false });
 }
 
 #[test]
@@ -195,7 +226,7 @@ proptest! {
                         founded_here: true };
                     let Ok((next, decision, _)) = cluster.ask(&ask, at(seconds)) else { continue };
                     match &decision {
-                        Decision::Found => {
+                        Decision::Found { .. } => {
                             let list = fixed.get_or_insert_with(|| next.founders.clone());
                             prop_assert_eq!(&*list, &next.founders, "every founder gets the same list");
                             prop_assert!(n < FOUNDERS);

@@ -4,21 +4,21 @@
 use super::sums;
 use crate::{
     arbiter::{self, cluster_of},
-    ca::Ca,
-    cluster::{
-        caller::Caller,
-        discovery::{self, Endpoint},
-        etcd::Etcd,
-    },
+    cluster::discovery::{self, Endpoint},
     config::Config,
-    server::{now, state_path},
+    server::state_path,
     state::{State, nodes::Node},
 };
 use protocol::{Code, Failure, failure::Result, names::NodeName, service::Service};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+
+/// A machine that is up takes a connection sooner.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is brought back, and from where.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct Refounding {
 ///
 /// # Errors
 /// `E-INPUT` for a backup that is not whole; `E-NOT-FOUND` where it has nothing of that; `E-CONFIG` where a hook is
-/// needed and there is none; `E-WRONG-STATE` where etcd lives: nothing has been changed then. `E-TOOL` of the hook.
+/// needed and there is none; `E-WRONG-STATE` where etcd lives; `E-TOOL` of the hook. etcd has not been touched then.
 pub async fn restore(wanted: &Wanted<'_>, tell: impl Fn(&str)) -> Result<Option<Refounding>> {
     sums::check(wanted.from)?;
     let parts = parts(wanted)?;
@@ -67,7 +67,7 @@ async fn carry_out(
     tell: impl Fn(&str),
 ) -> Result<Option<Refounding>> {
     let Wanted { cluster, dir, force, .. } = *wanted;
-    let nodes = state.nodes().await?;
+    let nodes = of_cluster(cluster, state.nodes().await?);
     let members = discovery::endpoints(cluster, &nodes, &state.memberships().await?);
     let hook = config.cluster.restore_hook.as_deref();
     if let Some((service, _)) = parts.iter().find(|(service, _)| *service != Service::Etcd && hook.is_none()) {
@@ -75,64 +75,85 @@ async fn carry_out(
         return Err(Failure::new(Code::Config, cause)
             .with_remedy("configure one, or name the services that can do without: --service etcd"));
     }
-    if parts.iter().any(|(service, _)| *service == Service::Etcd) && !force {
-        refuse_living(&Caller::new(&Ca::load(dir)?, now())?, cluster, &members).await?;
-    }
-    let mut refounding = None;
-    for (service, path) in parts {
+    let refounding = if parts.iter().any(|(service, _)| *service == Service::Etcd) {
+        if !force {
+            refuse_living(cluster, &nodes).await?;
+        }
+        Some(to_reinstall(cluster, &nodes, &members)?)
+    } else {
+        None
+    };
+    // Where a hook fails, nothing is staged yet.
+    for (service, path) in parts.iter().rev() {
         if let (true, Some(hook)) = (*service != Service::Etcd, hook) {
             let members = members.get(service).map(Vec::as_slice).unwrap_or_default();
             super::hook(hook, config, *service, cluster, members, path).await?;
             tell(&format!("{service} of {cluster}, by the hook"));
         } else {
-            let snapshot = arbiter::found_from(state, dir, cluster, *service, path).await?;
+            let snapshot = arbiter::stage(state, dir, cluster, *service, path).await?;
             tell(&format!("{service} of {cluster}: its founders begin with the snapshot of {} bytes", snapshot.size));
-            refounding = Some(who(cluster, &nodes));
         }
     }
     Ok(refounding)
 }
 
-/// What of the cluster is in the backup.
+/// What of the cluster is in the backup, in the order of [`Service::ALL`].
 fn parts(wanted: &Wanted<'_>) -> Result<Vec<(Service, PathBuf)>> {
     let Wanted { from, cluster, services, .. } = *wanted;
-    let is_wanted = |service: &Service| services.is_empty() || services.contains(service);
     let path = |service: Service| match service {
         Service::Etcd => from.join(super::snapshot_name(cluster)),
         Service::Chainfire | Service::Flaredb | Service::Iam => from.join(super::folder_name(service, cluster)),
     };
-    let all = Service::ALL.into_iter().filter(is_wanted).map(|service| (service, path(service)));
-    let parts: Vec<_> = all.filter(|(_, path)| path.exists()).collect();
-    if parts.is_empty() {
-        let cause = format!("restoring cluster {cluster}: {} has nothing that is wanted of it", from.display());
-        return Err(Failure::new(Code::NotFound, cause)
-            .with_remedy("etcd is in etcd-CLUSTER.snapshot, Chainfire and FlareDB in SERVICE-CLUSTER"));
+    let missing = |what: &str| {
+        let cause = format!("restoring cluster {cluster}: {} has nothing of {what}", from.display());
+        Failure::new(Code::NotFound, cause)
+            .with_remedy("etcd is in etcd-CLUSTER.snapshot, Chainfire and FlareDB in SERVICE-CLUSTER")
+    };
+    let there: Vec<_> = Service::ALL.map(|service| (service, path(service))).into();
+    let (there, absent): (Vec<_>, Vec<_>) = there.into_iter().partition(|(_, path)| path.exists());
+    if let Some((service, _)) = absent.iter().find(|(service, _)| services.contains(service)) {
+        return Err(missing(service.name()));
     }
-    Ok(parts)
+    if there.is_empty() {
+        return Err(missing("it"));
+    }
+    Ok(there.into_iter().filter(|(service, _)| services.is_empty() || services.contains(service)).collect())
 }
 
-/// A cluster that lives would be founded a second time beside itself.
-async fn refuse_living(caller: &Caller, cluster: &str, members: &BTreeMap<Service, Vec<Endpoint>>) -> Result<()> {
-    for member in members.get(&Service::Etcd).into_iter().flatten() {
-        if (Etcd { caller, peer: &member.client }).status().await.is_ok() {
-            let cause = format!("restoring etcd of {cluster}: {} still runs as a member of it", member.node);
-            return Err(Failure::new(Code::WrongState, cause).with_remedy(
-                "power off every member that is left, or stop its etcd; one that is lost is replaced: cluster replace",
-            ));
-        }
-    }
-    Ok(())
+fn of_cluster(cluster: &str, mut nodes: Vec<Node>) -> Vec<Node> {
+    nodes.retain(|node| cluster_of(node).is_ok_and(|config| config.cluster_name == cluster));
+    nodes
 }
 
-fn who(cluster: &str, nodes: &[Node]) -> Refounding {
-    let mut who = Refounding::default();
+/// A cluster that lives would be founded a second time beside itself. Every node that a spec puts into the cluster is
+/// looked at, whatever it has reported; what listens there counts as a member, whatever it would say.
+async fn refuse_living(cluster: &str, nodes: &[Node]) -> Result<()> {
+    let mut asked = JoinSet::new();
     for node in nodes {
-        match cluster_of(node) {
-            Ok(config) if config.cluster_name != cluster => {}
-            Ok(config) if config.bootstrap => who.founders.push(node.name.clone()),
-            Ok(_) => who.others.push(node.name.clone()),
-            Err(_) => {}
-        }
+        let endpoint = discovery::endpoint(&node.name, cluster_of(node)?, Service::Etcd);
+        asked.spawn(async move {
+            let address = (endpoint.client.host.clone(), endpoint.client.port);
+            let listens = timeout(PATIENCE, TcpStream::connect(address)).await.is_ok_and(|connected| connected.is_ok());
+            listens.then(|| format!("{} ({})", endpoint.node, endpoint.client))
+        });
     }
-    who
+    let mut living: Vec<String> = asked.join_all().await.into_iter().flatten().collect();
+    living.sort();
+    if living.is_empty() {
+        return Ok(());
+    }
+    let cause = format!("restoring etcd of {cluster}: it still runs on {}", living.join(", "));
+    Err(Failure::new(Code::WrongState, cause)
+        .with_remedy("power these off, or stop their etcd; a single member that is lost is replaced: cluster replace"))
+}
+
+fn to_reinstall(cluster: &str, nodes: &[Node], members: &BTreeMap<Service, Vec<Endpoint>>) -> Result<Refounding> {
+    let founds = |node: &&Node| cluster_of(node).is_ok_and(|config| config.bootstrap);
+    let founders: Vec<NodeName> = nodes.iter().filter(founds).map(|node| node.name.clone()).collect();
+    if founders.is_empty() {
+        let cause = format!("restoring etcd of {cluster}: no spec has a founder of it (cluster.bootstrap = true)");
+        return Err(Failure::new(Code::NotFound, cause).with_remedy("apply the specs of its founders first"));
+    }
+    let members = members.get(&Service::Etcd).into_iter().flatten().map(|member| member.node.clone());
+    Ok(Refounding { others: members.filter(|name| !founders.contains(name)).collect(), founders })
 }

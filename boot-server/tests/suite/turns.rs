@@ -37,7 +37,7 @@ async fn installed(lab: &Lab, n: u8) -> (Machine, Node) {
 }
 
 fn peers(turn: Turn) -> Vec<String> {
-    let Turn::Found { peers } = turn else { panic!("{turn:?}") };
+    let Turn::Found { peers, .. } = turn else { panic!("{turn:?}") };
     peers.iter().map(ToString::to_string).collect()
 }
 

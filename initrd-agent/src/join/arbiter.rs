@@ -6,7 +6,7 @@
 use super::{
     discovery::others,
     driver::{Fetched, Node, Way},
-    etcd,
+    etcd, files,
     report::Link,
     retry::{Attempt, Backoff, Limit, chance, retry},
 };
@@ -19,6 +19,7 @@ use protocol::{
 };
 use std::{
     fs::File,
+    io::ErrorKind,
     os::unix::fs::OpenOptionsExt,
     path::Path,
     time::{Duration, Instant},
@@ -76,9 +77,10 @@ impl Arbiter {
                     }
                     pause_of(retry_seconds, node.settings.retry_base)
                 }
-                Ok(Turn::Restore { peers, snapshot }) => {
+                Ok(Turn::Restore { peers, token, snapshot }) => {
                     self.fetch(node, &snapshot).await?;
-                    return Ok(take(node, Turn::Found { peers }, self.request.generation));
+                    let found = Turn::Found { peers, token: Some(token) };
+                    return Ok(take(node, found, self.request.generation));
                 }
                 Ok(turn) => return Ok(take(node, turn, self.request.generation)),
                 Err(failure) => {
@@ -108,9 +110,11 @@ impl Arbiter {
         if !etcd::is_restored_from(node, &snapshot.sha256) {
             retry(node.settings.attempts(), &what, async || match self.fetch_to(&file, snapshot).await {
                 Ok(()) => Attempt::Done(()),
-                Err(failure) => Attempt::Again(failure),
+                Err(failure) if may_get_better(failure.code) => Attempt::Again(failure),
+                Err(failure) => Attempt::Never(failure),
             })
-            .await?;
+            .await
+            .inspect_err(|_| drop(files::remove(&file)))?;
             tracing::info!("the snapshot is here: {} bytes", snapshot.size);
         }
         node.snapshot = Some(Fetched { file, sha256: snapshot.sha256 });
@@ -120,13 +124,18 @@ impl Arbiter {
     async fn fetch_to(&self, target: &Path, snapshot: &Snapshot) -> Result<()> {
         let answer = self.link.snapshot(&self.request).await?;
         let writing = || format!("writing {}", target.display());
+        let unwritable = |error: std::io::Error| match error.kind() {
+            ErrorKind::StorageFull => Failure::from_error(Code::NoSpace, writing(), &error)
+                .with_remedy("give the file system of the state folder room for the snapshot"),
+            _ => Failure::from_error(Code::System, writing(), &error),
+        };
         std::fs::create_dir_all(target.parent().unwrap_or(target)).or_fail(Code::System, writing)?;
         let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(target);
         let downloaded = download(answer, file.or_fail(Code::System, writing)?, snapshot.size, &snapshot.sha256);
         downloaded.await.map_err(|broken| match broken {
             Broken::Connection(failure) => failure,
             Broken::Content(cause) => Failure::new(Code::Protocol, cause),
-            Broken::File(error) => Failure::from_error(Code::System, writing(), &error),
+            Broken::File(error) => unwritable(error),
         })
     }
 
@@ -160,6 +169,11 @@ pub async fn keeping<T>(arbiter: Option<&Arbiter>, lease: Lease, work: impl Futu
     }
 }
 
+/// A transfer that broke is worth another; a refusal and a full disk are not.
+fn may_get_better(code: Code) -> bool {
+    matches!(code, Code::ServerUnreachable | Code::Protocol)
+}
+
 fn warn(failure: &Failure) {
     let code = failure.code.as_str();
     tracing::warn!(code, remedy = failure.remedy, "waiting for the boot-server's word: {}", failure.cause);
@@ -172,10 +186,10 @@ fn pause_of(seconds: u64, least: Duration) -> Duration {
 /// What the arbiter says goes before the configuration.
 fn take(node: &mut Node, turn: Turn, generation: u64) -> Lease {
     match turn {
-        Turn::Found { peers } => {
+        Turn::Found { peers, token } => {
             let listed = peers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::info!("the boot-server has this node found the cluster with {listed}");
-            node.way = Way::Bootstrap;
+            (node.way, node.token) = (Way::Bootstrap, token);
             match node.service {
                 Service::Flaredb => node.config.flaredb_peers = peers,
                 Service::Etcd | Service::Chainfire | Service::Iam => node.config.initial_peers = peers,

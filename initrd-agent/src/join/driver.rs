@@ -41,6 +41,8 @@ pub struct Node {
     pub replaces: Option<u64>,
     /// A founder begins with this.
     pub snapshot: Option<Fetched>,
+    /// What a founder makes the cluster's ids of, in the place of its name.
+    pub token: Option<String>,
     /// Where the node's certificates are.
     pub tls: super::credentials::Paths,
     /// Calls with them.

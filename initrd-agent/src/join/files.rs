@@ -11,6 +11,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     write(path, bytes, mode).or_fail(Code::System, || format!("writing {}", path.display()))
 }
 
+/// Removes a file, where it is there.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.or_fail(Code::System, || format!("removing {}", path.display())),
+    }
+}
+
 fn write(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

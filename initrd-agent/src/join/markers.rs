@@ -1,11 +1,11 @@
 //! Markers: a service that has one is not joined again.
 
-use super::{driver::Way, files::write_atomically};
-use protocol::{Code, Timestamp, failure::OrFail, failure::Result, service::Service};
-use std::{
-    io::ErrorKind,
-    path::{Path, PathBuf},
+use super::{
+    driver::Way,
+    files::{self, write_atomically},
 };
+use protocol::{Code, Timestamp, failure::OrFail, failure::Result, service::Service};
+use std::path::{Path, PathBuf};
 use time::format_description::well_known::Rfc3339;
 
 /// How the node became a member.
@@ -69,11 +69,7 @@ pub fn find(state_dir: &Path, service: Service) -> Result<Option<(Kind, PathBuf)
 /// `E-SYSTEM` with the path.
 pub fn remove(state_dir: &Path, service: Service) -> Result<()> {
     for kind in Kind::ALL {
-        let path = path(state_dir, service, kind);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            removed => removed.or_fail(Code::System, || format!("removing {}", path.display()))?,
-        }
+        files::remove(&path(state_dir, service, kind))?;
     }
     Ok(())
 }

@@ -21,7 +21,9 @@ fn snapshot(ca: &Ca) -> Vec<u8> {
 fn server(ca: &Ca, peers: Vec<String>, snapshot: &[u8], handed_out: Vec<u8>) -> Peer {
     let described = json!({"sha256": Sha256::of(snapshot), "size": snapshot.len()});
     ca.peer(move |request| match request.path() {
-        "/v1/node/turn" => Reply::Json(200, json!({"turn": "restore", "peers": peers, "snapshot": described})),
+        "/v1/node/turn" => {
+            Reply::Json(200, json!({"turn": "restore", "peers": peers, "token": "test-1", "snapshot": described}))
+        }
         "/v1/node/snapshot?service=etcd&generation=7" => Reply::File(handed_out.clone()),
         "/v1/telemetry" => Reply::Json(200, json!({"events_through": 99, "lines_through": 999})),
         _ => Reply::Json(200, json!({})),
@@ -49,6 +51,8 @@ fn three_founders_begin_with_what_the_lost_cluster_held_and_are_one_cluster() {
     assert_eq!(etcds[0].members(), etcds[2].members());
     assert_eq!(etcds[1].ctl(&["get", "order", "--print-value-only"]), "four and twenty\n");
     assert!(!nodes[0].path("state/etcd.snapshot").exists(), "a copy of the data is left");
+    let environment = fs::read_to_string(nodes[0].path("state/etcd.env")).unwrap();
+    assert!(environment.contains("ETCD_INITIAL_CLUSTER_TOKEN=\"test-1\""), "{environment}");
 
     // The marker is lost before the others are ready: the data is not made anew, and nothing is fetched again.
     etcds[1].ctl(&["put", "order", "changed"]);
@@ -94,21 +98,30 @@ fn a_snapshot_that_is_not_what_was_announced_founds_nothing() {
         let run = node.join("etcd", &["--retry-base", "20", "--attempts", "2", "--start-command", "true"]);
         assert_eq!(run.code, Some(1), "{said}");
         assert!(run.failure().contains(said), "{said}: {}", run.failure());
-        assert!(!node.path("data/member").exists() && !node.path("state/etcd.env").exists());
+        for path in ["data/member", "state/etcd.env", "state/etcd.snapshot"] {
+            assert!(!node.path(path).exists(), "{said}: {path}");
+        }
     }
 }
 
 #[test]
-fn a_founder_that_began_empty_is_not_mixed_into_a_cluster_that_is_restored() {
+fn a_founder_that_began_otherwise_is_not_mixed_into_a_cluster_that_is_restored() {
     let ca = Ca::new("cluster");
-    let node = Node::founder(&ca, "m1");
-    let etcd = Etcd::of(&node);
-    assert_eq!(etcd.join().code, Some(0));
-    etcd.stop();
-    node.remove_marker(".etcd-initialized");
-    let server = server(&ca, vec![format!("127.0.0.1:{}", node.raft)], b"x", b"x".to_vec());
-    install_marker(&ca, &node, server.port);
-    let run = etcd.join();
-    assert_eq!(run.code, Some(1));
-    assert!(run.failure().contains("E-CLUSTER-LEFTOVER") && run.failure().contains("before the snapshot"), "{run:?}");
+    let snapshot = snapshot(&ca);
+    let (empty, older) = (Node::founder(&ca, "m1"), Node::founder(&ca, "m2"));
+    let peers = |node: &Node| vec![format!("127.0.0.1:{}", node.raft)];
+    let first = server(&ca, peers(&older), &snapshot, snapshot.clone());
+    install_marker(&ca, &older, first.port);
+    for (node, why) in [(&empty, "does not say that it is this founder's"), (&older, "before the snapshot")] {
+        let etcd = Etcd::of(node);
+        assert_eq!(etcd.join().code, Some(0));
+        etcd.stop();
+        node.remove_marker(".etcd-initialized");
+        let second = server(&ca, peers(node), b"x", b"x".to_vec());
+        install_marker(&ca, node, second.port);
+        let run = etcd.join();
+        assert_eq!(run.code, Some(1));
+        assert!(run.failure().contains("E-CLUSTER-LEFTOVER") && run.failure().contains(why), "{}", run.failure());
+        assert!(node.path("data/member").exists() && !node.path("state/etcd.snapshot").exists());
+    }
 }

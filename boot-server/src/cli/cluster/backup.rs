@@ -38,8 +38,9 @@ pub async fn backup(args: Backup) -> Result<()> {
 ///
 /// With --cluster it brings back what that cluster held, for the case that all its members are lost, or no majority of
 /// them can be mended. The founders begin with etcd's snapshot when they are installed next, and the other nodes join
-/// them: nothing is typed on a node. For Chainfire and FlareDB the hook [cluster] restore_hook is called now. What was
-/// written after the backup is lost. The server may run.
+/// them: nothing is typed on a node. It is refused while something listens on the etcd port of any node of the cluster. For
+/// Chainfire and FlareDB the hook [cluster] restore_hook is called now. What was written after the backup is lost. The
+/// server may run.
 #[derive(Debug, clap::Args)]
 pub struct Restore {
     /// The folder that cluster backup made

@@ -18,7 +18,7 @@ pub struct Args {
     /// Yes, this cluster is gone for good
     #[arg(long)]
     yes: bool,
-    /// Also where members of it are still heard healthy
+    /// Also where members of it are still heard healthy, or it is to begin with a snapshot, which is given up
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -135,6 +135,7 @@ impl Common {
             members: Vec::new(),
             replaces: None,
             snapshot: None,
+            token: None,
             tls,
             client,
             settings,

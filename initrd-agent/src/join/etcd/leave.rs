@@ -9,15 +9,11 @@ use super::{
 };
 use crate::join::{
     driver::{self, at_one_of, may_go},
+    files,
     peer::call_failed,
     retry::{Attempt, retry},
 };
-use protocol::{
-    Code,
-    cluster_address::HttpsUrl,
-    failure::{OrFail, Result},
-};
-use std::io::ErrorKind;
+use protocol::{cluster_address::HttpsUrl, failure::Result};
 
 impl Etcd<'_> {
     /// The member list: by the local member, or, where that cannot say, by another.
@@ -97,13 +93,8 @@ impl Etcd<'_> {
 
     /// etcd would start on data that no cluster knows any more.
     fn forget(&self) -> Result<()> {
-        for path in [env_file(self.node), restore::note(self.node)] {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                removed => removed.or_fail(Code::System, || format!("removing {}", path.display()))?,
-            }
-        }
-        Ok(())
+        files::remove(&env_file(self.node))?;
+        files::remove(&restore::note(self.node))
     }
 }
 

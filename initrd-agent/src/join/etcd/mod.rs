@@ -11,7 +11,7 @@ mod restore;
 
 use super::{
     driver::{self, Call, Driver, Membership, Node, Way},
-    files::write_atomically,
+    files::{self, write_atomically},
     peer::call_failed,
     retry::{Attempt, retry},
 };
@@ -37,7 +37,9 @@ impl<'a> Etcd<'a> {
     pub fn new(node: &'a Node) -> Result<Self> {
         let started_as = || environment::identity(&std::fs::read_to_string(env_file(node)).ok()?);
         let known = if node.entered { started_as() } else { None };
-        Ok(Self { node, us: known.map_or_else(|| plan::identity(&node.config, node.way), Ok)? })
+        let us = known.map_or_else(|| plan::identity(&node.config, node.way), Ok)?;
+        let token = node.token.clone().unwrap_or_else(|| us.token.clone());
+        Ok(Self { node, us: Identity { token, ..us } })
     }
 
     fn local(&self) -> Api<'a> {
@@ -61,6 +63,13 @@ impl<'a> Etcd<'a> {
     /// A founder starts on nothing, on what the cluster held before it was lost, or on what an earlier attempt of its own
     /// left.
     fn found(&self) -> Result<()> {
+        let begun = self.begin();
+        // It is a copy of all that the cluster holds.
+        self.node.snapshot.as_ref().map_or(Ok(()), |snapshot| files::remove(&snapshot.file))?;
+        begun
+    }
+
+    fn begin(&self) -> Result<()> {
         let founders = plan::founders(&self.node.config.initial_peers);
         let leftover = |why: &str| Err(plan::leftover(&self.node.settings.data_dir, why));
         match (self.data()?, &self.node.snapshot) {
@@ -71,8 +80,7 @@ impl<'a> Etcd<'a> {
             (Data::None, Some(snapshot)) => restore::restore(self.node, &self.us, &founders, snapshot)?,
             (Data::None, None) | (Data::Ours, _) => {}
         }
-        self.write_env(Way::Bootstrap, &founders)?;
-        self.node.snapshot.as_ref().map_or(Ok(()), restore::discard)
+        self.write_env(Way::Bootstrap, &founders)
     }
 
     /// Has the cluster expect this node, whoever began that.

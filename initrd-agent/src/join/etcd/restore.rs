@@ -15,7 +15,6 @@ use protocol::{
 };
 use std::{
     fs::{self, File},
-    io::ErrorKind,
     path::PathBuf,
 };
 
@@ -61,17 +60,6 @@ pub fn is_restored(node: &Node) -> bool {
 /// As [`is_restored`], from this very snapshot.
 pub fn is_restored_from(node: &Node, sha256: &Sha256) -> bool {
     is_restored(node) && fs::read_to_string(note(node)).is_ok_and(|text| text == sha256.hex())
-}
-
-/// The snapshot is of no use once the data is made of it.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub fn discard(snapshot: &Fetched) -> Result<()> {
-    match fs::remove_file(&snapshot.file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed.or_fail(Code::System, || format!("removing {}", snapshot.file.display())),
-    }
 }
 
 /// Says what the data was made of.
