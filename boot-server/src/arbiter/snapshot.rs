@@ -111,3 +111,31 @@ impl Server {
         Ok((file, snapshot))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_root_stages_belongs_to_the_user_of_the_server_and_to_nobody_else() {
+        const SERVER: u32 = 65534;
+        let dir = tempfile::tempdir().unwrap();
+        let (state, file) = (state_path(dir.path()), dir.path().join("saved"));
+        std::fs::write(&state, "").unwrap();
+        std::fs::write(&file, "what it held").unwrap();
+        chown(&state, Some(SERVER), Some(SERVER)).unwrap();
+        let snapshot = Snapshot { sha256: Sha256::of(b"what it held"), size: 12 };
+        for _ in 0..2 {
+            keep(dir.path(), &file, &snapshot).unwrap();
+            // The rest of an attempt that a power cut ended.
+            std::fs::write(folder_in(dir.path()).join("partial"), "what").unwrap();
+        }
+        let folder = folder_in(dir.path());
+        let kept = folder.join(snapshot.sha256.hex());
+        assert_eq!(std::fs::read(&kept).unwrap(), b"what it held");
+        for (path, mode) in [(&folder, 0o40700), (&kept, 0o100_600)] {
+            let metadata = std::fs::metadata(path).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid(), metadata.mode()), (SERVER, SERVER, mode), "{}", path.display());
+        }
+    }
+}
