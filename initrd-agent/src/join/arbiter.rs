@@ -5,7 +5,7 @@
 
 use super::{
     discovery::others,
-    driver::{Fetched, Node, Way},
+    driver::{Node, Way},
     etcd, files,
     report::Link,
     retry::{Attempt, Backoff, Limit, chance, retry},
@@ -78,7 +78,7 @@ impl Arbiter {
                     pause_of(retry_seconds, node.settings.retry_base)
                 }
                 Ok(Turn::Restore { peers, token, snapshot }) => {
-                    self.fetch(node, &snapshot).await?;
+                    self.fetch(node, &snapshot, &token).await?;
                     let found = Turn::Found { peers, token: Some(token) };
                     return Ok(take(node, found, self.request.generation));
                 }
@@ -101,13 +101,13 @@ impl Arbiter {
     ///
     /// # Errors
     /// Those of the last attempt; `E-PROTOCOL` for a service that is founded empty alone.
-    pub async fn fetch(&self, node: &mut Node, snapshot: &Snapshot) -> Result<()> {
+    pub async fn fetch(&self, node: &mut Node, snapshot: &Snapshot, token: &str) -> Result<()> {
         let what = format!("fetching the snapshot that {} is founded from", node.service);
         if node.service != Service::Etcd {
             return Err(Failure::new(Code::Protocol, format!("{what}: this agent can do that for etcd alone")));
         }
         let file = node.settings.state_dir.join("etcd.snapshot");
-        if !etcd::is_restored_from(node, &snapshot.sha256) {
+        if !etcd::is_restored_as(node, token) {
             retry(node.settings.attempts(), &what, async || match self.fetch_to(&file, snapshot).await {
                 Ok(()) => Attempt::Done(()),
                 Err(failure) if may_get_better(failure.code) => Attempt::Again(failure),
@@ -117,7 +117,7 @@ impl Arbiter {
             .inspect_err(|_| drop(files::remove(&file)))?;
             tracing::info!("the snapshot is here: {} bytes", snapshot.size);
         }
-        node.snapshot = Some(Fetched { file, sha256: snapshot.sha256 });
+        node.snapshot = Some(file);
         Ok(())
     }
 

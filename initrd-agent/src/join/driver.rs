@@ -12,7 +12,6 @@ use protocol::{
     Code, Failure,
     cluster::ClusterConfig,
     cluster_address::{HttpsUrl, Peer, RaftAddress},
-    encoding::Sha256,
     failure::Result,
     report::JoinOutcome,
     service::Service,
@@ -39,8 +38,8 @@ pub struct Node {
     pub members: Vec<HttpsUrl>,
     /// An earlier installation of this node may still be listed, and is removed first; the generation of this one.
     pub replaces: Option<u64>,
-    /// A founder begins with this.
-    pub snapshot: Option<Fetched>,
+    /// A founder begins with this file; gone once its data is made of it.
+    pub snapshot: Option<PathBuf>,
     /// What a founder makes the cluster's ids of, in the place of its name.
     pub token: Option<String>,
     /// Where the node's certificates are.
@@ -49,15 +48,6 @@ pub struct Node {
     pub client: PeerClient,
     /// The knobs.
     pub settings: Settings,
-}
-
-/// A snapshot that the boot-server has handed out.
-#[derive(Debug, Clone)]
-pub struct Fetched {
-    /// Where it is; gone once the data is made of it.
-    pub file: PathBuf,
-    /// Its hash.
-    pub sha256: Sha256,
 }
 
 /// What the command line says.

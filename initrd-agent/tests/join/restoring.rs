@@ -19,10 +19,14 @@ fn snapshot(ca: &Ca) -> Vec<u8> {
 
 /// Has every node found with this snapshot, and hands out these bytes for it.
 fn server(ca: &Ca, peers: Vec<String>, snapshot: &[u8], handed_out: Vec<u8>) -> Peer {
+    restore(ca, "test-1", peers, snapshot, handed_out)
+}
+
+fn restore(ca: &Ca, token: &'static str, peers: Vec<String>, snapshot: &[u8], handed_out: Vec<u8>) -> Peer {
     let described = json!({"sha256": Sha256::of(snapshot), "size": snapshot.len()});
     ca.peer(move |request| match request.path() {
         "/v1/node/turn" => {
-            Reply::Json(200, json!({"turn": "restore", "peers": peers, "token": "test-1", "snapshot": described}))
+            Reply::Json(200, json!({"turn": "restore", "peers": peers, "token": token, "snapshot": described}))
         }
         "/v1/node/snapshot?service=etcd&generation=7" => Reply::File(handed_out.clone()),
         "/v1/telemetry" => Reply::Json(200, json!({"events_through": 99, "lines_through": 999})),
@@ -117,7 +121,7 @@ fn a_founder_that_began_otherwise_is_not_mixed_into_a_cluster_that_is_restored()
         assert_eq!(etcd.join().code, Some(0));
         etcd.stop();
         node.remove_marker(".etcd-initialized");
-        let second = server(&ca, peers(node), b"x", b"x".to_vec());
+        let second = restore(&ca, "test-2", peers(node), &snapshot, snapshot.clone());
         install_marker(&ca, node, second.port);
         let run = etcd.join();
         assert_eq!(run.code, Some(1));

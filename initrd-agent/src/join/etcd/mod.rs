@@ -20,7 +20,7 @@ use api::{Api, Member};
 use environment::Identity;
 use plan::{Data, Standing};
 use protocol::{Code, Failure, failure::OrFail, failure::Result, report::JoinOutcome};
-pub use restore::is_restored_from;
+pub use restore::is_restored_as;
 use std::path::PathBuf;
 
 /// This node and its etcd.
@@ -65,7 +65,7 @@ impl<'a> Etcd<'a> {
     fn found(&self) -> Result<()> {
         let begun = self.begin();
         // It is a copy of all that the cluster holds.
-        self.node.snapshot.as_ref().map_or(Ok(()), |snapshot| files::remove(&snapshot.file))?;
+        self.node.snapshot.as_ref().map_or(Ok(()), |snapshot| files::remove(snapshot))?;
         begun
     }
 
@@ -74,7 +74,7 @@ impl<'a> Etcd<'a> {
         let leftover = |why: &str| Err(plan::leftover(&self.node.settings.data_dir, why));
         match (self.data()?, &self.node.snapshot) {
             (Data::Foreign, _) => return leftover("etcd.env does not say that it is this founder's"),
-            (Data::Ours, Some(snapshot)) if !restore::is_restored_from(self.node, &snapshot.sha256) => {
+            (Data::Ours, Some(_)) if !restore::is_restored_as(self.node, &self.us.token) => {
                 return leftover("it was founded before the snapshot that the cluster begins with now");
             }
             (Data::None, Some(snapshot)) => restore::restore(self.node, &self.us, &founders, snapshot)?,

@@ -3,19 +3,15 @@
 use super::environment::Identity;
 use crate::{
     command,
-    join::{
-        driver::{Fetched, Node},
-        files::write_atomically,
-    },
+    join::{driver::Node, files::write_atomically},
 };
 use protocol::{
     Code, Failure,
-    encoding::Sha256,
     failure::{OrFail, Result},
 };
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Since 3.6 etcdctl restores no more; before 3.5 there is no etcdutl.
@@ -25,7 +21,7 @@ const TOOLS: [&str; 2] = ["etcdutl", "etcdctl"];
 ///
 /// # Errors
 /// `E-TOOL` of etcd's own tool, which checks the snapshot's hash; `E-SYSTEM`.
-pub fn restore(node: &Node, us: &Identity, initial_cluster: &str, snapshot: &Fetched) -> Result<()> {
+pub fn restore(node: &Node, us: &Identity, initial_cluster: &str, snapshot: &Path) -> Result<()> {
     let data_dir = &node.settings.data_dir;
     let fresh = data_dir.join("restoring");
     let failed = || format!("restoring {}", data_dir.display());
@@ -39,12 +35,12 @@ pub fn restore(node: &Node, us: &Identity, initial_cluster: &str, snapshot: &Fet
         Failure::new(Code::Tool, cause).with_remedy("add etcd's package to the path of the join unit")
     })?;
     let mut restore = command::prepare(tool, &["snapshot", "restore"]);
-    restore.env("ETCDCTL_API", "3").arg(&snapshot.file).arg("--data-dir").arg(&fresh);
+    restore.env("ETCDCTL_API", "3").arg(snapshot).arg("--data-dir").arg(&fresh);
     restore.args(["--name", &us.name, "--initial-cluster", initial_cluster]);
     restore.args(["--initial-cluster-token", &us.token, "--initial-advertise-peer-urls", &us.peer_url]);
     command::run_command(restore, None)?;
     // A power cut after the rename leaves data that etcd.env does not speak of yet: this file does.
-    write_atomically(&note(node), snapshot.sha256.hex().as_bytes(), 0o644)?;
+    write_atomically(&note(node), us.token.as_bytes(), 0o644)?;
     fs::rename(fresh.join("member"), data_dir.join("member")).or_fail(Code::System, failed)?;
     File::open(data_dir).and_then(|folder| folder.sync_all()).or_fail(Code::System, failed)?;
     fs::remove_dir_all(&fresh).or_fail(Code::System, failed)?;
@@ -57,12 +53,12 @@ pub fn is_restored(node: &Node) -> bool {
     note(node).exists() && node.settings.data_dir.join("member").exists()
 }
 
-/// As [`is_restored`], from this very snapshot.
-pub fn is_restored_from(node: &Node, sha256: &Sha256) -> bool {
-    is_restored(node) && fs::read_to_string(note(node)).is_ok_and(|text| text == sha256.hex())
+/// As [`is_restored`], into the cluster with this token: each restore has its own.
+pub fn is_restored_as(node: &Node, token: &str) -> bool {
+    is_restored(node) && fs::read_to_string(note(node)).is_ok_and(|text| text == token)
 }
 
-/// Says what the data was made of.
+/// Says into which cluster the data was restored.
 pub fn note(node: &Node) -> PathBuf {
     node.settings.state_dir.join("etcd.restored")
 }
