@@ -8,7 +8,7 @@
 mod service;
 mod snapshot;
 
-pub(crate) use service::{client_host, client_port, cluster_of};
+pub(crate) use service::{client_host, client_port, cluster_of, is_of};
 pub use snapshot::stage;
 
 use protocol::{

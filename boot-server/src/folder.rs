@@ -4,7 +4,12 @@ use protocol::{
     Code,
     failure::{OrFail, Result},
 };
-use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fs::{DirBuilder, File},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
 
 /// Reads a text file.
 ///
@@ -52,4 +57,25 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let beside = path.with_extension("new");
     std::fs::write(&beside, content).or_fail(Code::System, activity)?;
     std::fs::rename(&beside, path).or_fail(Code::System, activity)
+}
+
+/// Makes a folder for its owner alone (0700); it must be new unless `may_exist`.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn make_private(path: &Path, may_exist: bool) -> Result<()> {
+    let activity = || format!("making the folder {}", path.display());
+    if may_exist && path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().mode(0o700).recursive(may_exist).create(path).or_fail(Code::System, activity)
+}
+
+/// Has a file, or the names in a folder, survive a power cut.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn sync(path: &Path) -> Result<()> {
+    let activity = || format!("syncing {}", path.display());
+    File::open(path).or_fail(Code::System, activity)?.sync_all().or_fail(Code::System, activity)
 }

@@ -92,7 +92,7 @@ impl Server {
 
     async fn healthy_nodes_of(&self, cluster: &str) -> Result<Vec<String>> {
         let mut nodes = self.state.nodes().await?;
-        nodes.retain(|node| cluster_of(node).is_ok_and(|config| config.cluster_name == cluster));
+        nodes.retain(|node| is_of(node, cluster));
         let healthy = |name: &NodeName| self.health_of(name).is_some_and(|it| it.condition == Condition::Healthy);
         Ok(nodes.into_iter().filter(|node| healthy(&node.name)).map(|node| node.name.into()).collect())
     }
@@ -217,6 +217,11 @@ pub(crate) fn cluster_of(node: &nodes::Node) -> Result<&ClusterConfig> {
         Failure::new(Code::NoSpec, format!("looking for the cluster of node {}: its spec names none", node.name))
             .with_remedy("give the spec a `cluster` and apply it")
     })
+}
+
+/// Whether the node's spec puts it into this cluster.
+pub(crate) fn is_of(node: &nodes::Node, cluster: &str) -> bool {
+    cluster_of(node).is_ok_and(|config| config.cluster_name == cluster)
 }
 
 /// The host that clients reach the node by.

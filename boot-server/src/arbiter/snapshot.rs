@@ -19,8 +19,8 @@ use protocol::{
     service::Service,
 };
 use std::{
-    fs::{DirBuilder, File},
-    os::unix::fs::{DirBuilderExt, MetadataExt, chown},
+    fs::File,
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -57,7 +57,7 @@ fn keep(dir: &Path, file: &Path, snapshot: &Snapshot) -> Result<()> {
     let failed = || format!("keeping {}", whole.display());
     let owner = std::fs::metadata(state_path(dir)).or_fail(Code::System, failed)?;
     let give = |path: &Path| chown(path, Some(owner.uid()), Some(owner.gid())).or_fail(Code::System, failed);
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder).or_fail(Code::System, failed)?;
+    folder::make_private(&folder, true)?;
     give(&folder)?;
     if partial.exists() {
         std::fs::remove_file(&partial).or_fail(Code::System, failed)?;
@@ -65,7 +65,7 @@ fn keep(dir: &Path, file: &Path, snapshot: &Snapshot) -> Result<()> {
     folder::copy_new(file, &partial, 0o600)?;
     give(&partial)?;
     std::fs::rename(&partial, &whole).or_fail(Code::System, failed)?;
-    File::open(&folder).and_then(|folder| folder.sync_all()).or_fail(Code::System, failed)
+    folder::sync(&folder)
 }
 
 impl Server {

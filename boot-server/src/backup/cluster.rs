@@ -3,7 +3,7 @@
 
 use super::sums;
 use crate::{
-    arbiter::{self, cluster_of},
+    arbiter::{self, cluster_of, is_of},
     cluster::discovery::{self, Endpoint},
     config::Config,
     server::state_path,
@@ -67,7 +67,8 @@ async fn carry_out(
     tell: impl Fn(&str),
 ) -> Result<Option<Refounding>> {
     let Wanted { cluster, dir, force, .. } = *wanted;
-    let nodes = of_cluster(cluster, state.nodes().await?);
+    let mut nodes = state.nodes().await?;
+    nodes.retain(|node| is_of(node, cluster));
     let members = discovery::endpoints(cluster, &nodes, &state.memberships().await?);
     let hook = config.cluster.restore_hook.as_deref();
     if let Some((service, _)) = parts.iter().find(|(service, _)| *service != Service::Etcd && hook.is_none()) {
@@ -118,11 +119,6 @@ fn parts(wanted: &Wanted<'_>) -> Result<Vec<(Service, PathBuf)>> {
         return Err(missing("it"));
     }
     Ok(there.into_iter().filter(|(service, _)| services.is_empty() || services.contains(service)).collect())
-}
-
-fn of_cluster(cluster: &str, mut nodes: Vec<Node>) -> Vec<Node> {
-    nodes.retain(|node| cluster_of(node).is_ok_and(|config| config.cluster_name == cluster));
-    nodes
 }
 
 /// A cluster that lives would be founded a second time beside itself. Every node that a spec puts into the cluster is

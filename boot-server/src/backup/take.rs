@@ -9,6 +9,7 @@ use crate::{
         discovery::{self, Endpoint},
     },
     config::Config,
+    folder,
     server::{now, state_path},
     state::State,
 };
@@ -18,8 +19,8 @@ use protocol::{
     service::Service,
 };
 use std::{
-    fs::{DirBuilder, File, Permissions},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -39,8 +40,8 @@ pub async fn take(dir: &Path, out: &Path, parts: Parts, tell: impl Fn(&str)) -> 
     let stamp = now().format(&time::macros::format_description!("[year][month][day]T[hour][minute][second]Z"));
     let name = format!("centra-backup-{}", stamp.or_fail(Code::Internal, || "writing the time")?);
     let (whole, partial) = (out.join(&name), out.join(format!(".{name}.partial")));
-    private_folder(out, true)?;
-    private_folder(&partial, false)?;
+    folder::make_private(out, true)?;
+    folder::make_private(&partial, false)?;
     let taken = fill(dir, &config, &partial, parts, tell).await;
     if let Err(failure) = taken {
         // What is left of it is of no use, and has secrets in it.
@@ -49,7 +50,7 @@ pub async fn take(dir: &Path, out: &Path, parts: Parts, tell: impl Fn(&str)) -> 
     }
     let activity = || format!("renaming {} to {}", partial.display(), whole.display());
     std::fs::rename(&partial, &whole).or_fail(Code::System, activity)?;
-    sync(out)?;
+    folder::sync(out)?;
     Ok(whole)
 }
 
@@ -67,18 +68,18 @@ async fn fill(dir: &Path, config: &Config, to: &Path, parts: Parts, tell: impl F
         let path = to.join(path);
         let activity = || format!("securing {}", path.display());
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).or_fail(Code::System, activity)?;
-        sync(&path)?;
+        folder::sync(&path)?;
     }
-    crate::folder::write_new(&to.join(SUMS), 0o600, sums::write(to)?.as_bytes())?;
-    sync(to)
+    folder::write_new(&to.join(SUMS), 0o600, sums::write(to)?.as_bytes())?;
+    folder::sync(to)
 }
 
 async fn server_part(dir: &Path, state: &State, to: &Path) -> Result<()> {
-    private_folder(to, false)?;
+    folder::make_private(to, false)?;
     state.copy_to(&to.join(DATABASE)).await?;
     let more = OPTIONAL_FILES.into_iter().filter(|name| dir.join(name).exists());
     for name in SERVER_FILES.into_iter().chain(more) {
-        crate::folder::copy_new(&dir.join(name), &to.join(name), 0o600)?;
+        folder::copy_new(&dir.join(name), &to.join(name), 0o600)?;
     }
     Ok(())
 }
@@ -141,22 +142,8 @@ async fn hook_part(
         return Ok(());
     };
     let folder = to.join(super::folder_name(service, cluster));
-    private_folder(&folder, false)?;
+    folder::make_private(&folder, false)?;
     super::hook(hook, config, service, cluster, endpoints, &folder).await?;
     tell(&format!("{service} of {cluster}, by the hook"));
     Ok(())
-}
-
-/// A folder for its owner alone; it must be new unless `may_exist`.
-fn private_folder(path: &Path, may_exist: bool) -> Result<()> {
-    let activity = || format!("making the folder {}", path.display());
-    if may_exist && path.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().mode(0o700).recursive(may_exist).create(path).or_fail(Code::System, activity)
-}
-
-fn sync(path: &Path) -> Result<()> {
-    let activity = || format!("syncing {}", path.display());
-    File::open(path).or_fail(Code::System, activity)?.sync_all().or_fail(Code::System, activity)
 }

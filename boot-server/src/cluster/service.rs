@@ -6,7 +6,7 @@ use super::{
     survey, verify,
 };
 use crate::{
-    arbiter::cluster_of,
+    arbiter::is_of,
     server::{Server, now},
 };
 use protocol::{
@@ -60,7 +60,7 @@ impl Server {
         let (nodes, memberships) = (self.state.nodes().await?, self.state.memberships().await?);
         let endpoints = discovery::endpoints(cluster, &nodes, &memberships);
         if endpoints.is_empty() {
-            let named = nodes.iter().any(|node| cluster_of(node).is_ok_and(|config| config.cluster_name == cluster));
+            let named = nodes.iter().any(|node| is_of(node, cluster));
             let why = if named { "none of its nodes has reported a membership yet" } else { "no spec names it" };
             let failure =
                 Failure::new(Code::NotFound, format!("looking for the members of cluster {cluster:?}: {why}"));
