@@ -1,7 +1,7 @@
 # The README's commands. Each sets up what it needs by itself (Debian 12, root).
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint unit end-to-end bench setup binaries help
+.PHONY: demo test lint built unit end-to-end audit bench setup binaries help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,20 +15,38 @@ binaries: setup
 demo: binaries ## Install a bare machine over the network and watch it join a cluster (ARGS=--hold to look around)
 	cargo run --locked --release -q -p qemu-tests --bin demo -- $(ARGS)
 
-test: lint unit end-to-end ## Everything that CI runs
+test: ## Everything that CI runs
+	@.ci/skipped forget
+	$(MAKE) lint unit end-to-end
+	@.ci/skipped tell
+
+# One profile for lints, programs and tests, and always the whole workspace: no crate is compiled twice.
+CI := --locked --profile ci --workspace
+MACHINES := --test disks --test e2e
 
 lint: setup ## Format, lints, dependencies, licences, import rules, Nix expressions
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy $(CI) --all-targets -- -D warnings
+	cargo clippy $(CI) $(MACHINES) -- -D warnings
+	.ci/check-commits
 	.ci/check-dependencies
+	.ci/check-modules
 	.ci/cargo-deny --log-level error check bans licenses sources
+	@.ci/skipped note "advisories" "they need the network: make audit"
 	nixos/check.sh
 
-unit: setup ## Unit, property and integration tests against the real binaries
-	cargo test --locked --workspace --exclude qemu-tests -- --test-threads=4
+built: setup
+	cargo build $(CI) --all-targets
+	cargo build $(CI) $(MACHINES)
 
-end-to-end: binaries ## Machines in QEMU: installs, refusals, power cuts
-	cargo test --locked --release -p qemu-tests --tests -- --test-threads=2
+unit: built ## Unit, property and integration tests against the real binaries
+	cargo test $(CI) -- --test-threads=4
+
+end-to-end: built ## Machines in QEMU: installs, refusals, power cuts
+	cargo test $(CI) $(MACHINES) -- --test-threads=2
+
+audit: ## What needs the network: advisories; and the rules of deny.toml, read by cargo-deny
+	.ci/cargo-deny check
 
 bench: binaries ## Sizes and speed, beside the peers, in one run
 	bench/run.sh

@@ -1,4 +1,4 @@
-# The binaries. Each is one static file, linked with glibc: DESIGN.md, docs/adr.
+# The binaries. Each is one static file, linked with glibc: docs/adr/0002.
 { pkgs }:
 let
   inherit (pkgs) lib;
@@ -21,7 +21,7 @@ let
           ../.cargo
           ../Cargo.toml
           ../Cargo.lock
-          ../protocol
+          ../crates
           ../initrd-agent
           ../boot-server
           ../image-builder
@@ -30,10 +30,7 @@ let
       };
       cargoLock.lockFile = ../Cargo.lock;
       buildAndTestSubdir = name;
-      nativeBuildInputs = [
-        pkgs.pkg-config
-        pkgs.rustPlatform.bindgenHook # blkid-sys
-      ];
+      nativeBuildInputs = [ pkgs.pkg-config ];
       buildInputs = [
         pkgs.glibc.static # .cargo/config.toml asks for crt-static
         utilLinux

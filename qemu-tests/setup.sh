@@ -3,8 +3,8 @@
 set -euo pipefail
 
 packages=(
-  # the Rust build: C parts, libblkid, bindgen
-  build-essential pkg-config libblkid-dev libclang1-14 libclang-common-14-dev
+  # the Rust build: C parts, libblkid
+  build-essential pkg-config libblkid-dev
   # the boot image: the kernel, mkfs, iPXE; the tools of its overlays
   linux-image-amd64 kmod zstd xz-utils cpio e2fsprogs dosfstools ipxe
   xfsprogs btrfs-progs f2fs-tools cryptsetup-bin lvm2 thin-provisioning-tools mdadm

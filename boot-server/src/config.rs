@@ -1,6 +1,6 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
-use crate::folder;
+use host::file;
 use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
 use std::{
@@ -18,13 +18,13 @@ pub struct Config {
     pub address: Ipv4Addr,
     /// DHCP and router advertisements.
     #[serde(default)]
-    pub dhcp: crate::dhcp::Config,
+    pub dhcp: crate::netboot::dhcp::Config,
     /// TFTP.
     #[serde(default)]
-    pub tftp: crate::tftp::Config,
+    pub tftp: crate::netboot::tftp::Config,
     /// Plain boot HTTP.
     #[serde(default)]
-    pub http: crate::http::Config,
+    pub http: crate::netboot::http::Config,
     /// Enrolment and administration.
     #[serde(default)]
     pub https: Https,
@@ -196,7 +196,7 @@ impl Config {
     /// # Errors
     /// `E-CONFIG` with the path of the key.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = folder::read_text(path)?;
+        let text = file::read_text(path)?;
         let mut config = Self::parse(&path.display().to_string(), &text)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         config.dir = absolute.parent().unwrap_or(Path::new("/")).to_owned();

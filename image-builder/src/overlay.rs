@@ -5,10 +5,10 @@ use crate::{
     modules::Modules,
     tree::{Node, Tree},
 };
+use nix_store::nar::{Sink, Writer};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
-    nar::{Sink, Writer},
     overlay::ToolSet,
 };
 use std::{
@@ -196,7 +196,7 @@ mod tests {
         tree.add("bin/mdmon", Node::Symlink("mdadm".into()));
         tree.file("lib/a/b", "123456789");
         let mut listing = Listing::default();
-        protocol::nar::unpack(&archive(&tree).unwrap()[..], &mut listing).unwrap();
+        nix_store::nar::unpack(&archive(&tree).unwrap()[..], &mut listing).unwrap();
         assert_eq!(listing.1, ["bin/mdadm 5 x", "bin/mdmon -> mdadm", "bin-2/x 0", "lib/a/b 9"]);
         tree.add("dev/null", Node::Device(0o666, 1, 3));
         assert!(archive(&tree).is_err());

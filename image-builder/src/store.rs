@@ -2,9 +2,10 @@
 
 use protocol::{
     Code,
+    artefact::Artefact,
     encoding::Sha256,
     failure::{OrFail, Result},
-    image::{Artefact, ImageIndex},
+    image::ImageIndex,
 };
 use std::{
     fs,

@@ -3,7 +3,7 @@
 //! The way itself runs in a child, so that nothing it does (a panic, an OOM kill) ends PID 1 and with it the
 //! kernel. PID 1 itself does nothing that can fail without a way on.
 
-use crate::{boot::runner::pause_after, console::Console};
+use crate::console::Console;
 use nix::{
     errno::Errno,
     mount::{MsFlags, mount},
@@ -20,6 +20,7 @@ use std::{
     thread::sleep,
     time::{Duration, Instant},
 };
+use telemetry::steps::pause_after;
 
 /// Status of the child that asks for a reboot.
 pub const EXIT_REBOOT: i32 = 64;
@@ -70,7 +71,7 @@ pub fn run() -> ! {
             Some(how) => console.line(&format!("!! E-INTERNAL: the agent ended: {how}")),
             None => console.line("== the way begins again"),
         }
-        console.line(&format!("   it starts in {} s", pause.as_secs()));
+        console.line(&format!("   it starts in {:.0} s", pause.as_secs_f64()));
         sleep(pause);
     }
 }
@@ -116,7 +117,7 @@ impl Ended {
 }
 
 /// Starts the child and reaps everything until that child ends.
-#[allow(clippy::disallowed_methods, reason = "PID 1 reaps by hand; crate::command waits for its own children only")]
+#[allow(clippy::disallowed_methods, reason = "PID 1 reaps by hand; host::command waits for its own children only")]
 fn supervise(last_exit: Option<&str>) -> Ended {
     let program = if Path::new("/proc/self/exe").exists() { "/proc/self/exe" } else { "/init" };
     let mut command = Command::new(program);

@@ -4,25 +4,20 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests start programs to judge them"))]
 
 mod boot;
+mod boot_server;
 mod bootloader;
 mod cli;
-mod closure;
-mod coldplug;
-mod command;
 mod console;
-mod disk;
-mod http;
 mod init;
-mod inventory;
-mod join;
+mod kernel_log;
 mod overlay;
-mod telemetry;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(module) = coldplug::cli::asked_for(std::env::args_os()) {
-        return coldplug::cli::answer(module);
+    end_on_panic();
+    if let Some(module) = cli::modprobe::asked_for(std::env::args_os()) {
+        return cli::modprobe::answer(module);
     }
     if std::process::id() == 1 {
         init::run();
@@ -32,9 +27,37 @@ fn main() -> ExitCode {
     cli::run()
 }
 
+/// A panic in any thread is the end of the process, also in a build that unwinds: PID 1 sees it and begins again.
+fn end_on_panic() {
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        std::process::abort();
+    }));
+}
+
 /// glibc gives each thread a heap of its own and keeps in each what it held at most; with two heaps an
 /// installation takes half of the memory, and no more time.
 fn bound_heaps() {
     // SAFETY: a setting of the allocator, made while there is one thread.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::process::ExitStatusExt, process::Command};
+
+    #[test]
+    fn a_panic_in_any_thread_ends_the_process() {
+        const INSIDE: &str = "CENTRA_PANICS";
+        if std::env::var_os(INSIDE).is_some() {
+            super::end_on_panic();
+            let _ = std::thread::spawn(|| panic!("on purpose")).join();
+            return;
+        }
+        let own = std::env::current_exe().unwrap();
+        let name = "tests::a_panic_in_any_thread_ends_the_process";
+        let ended = Command::new(own).args(["--exact", name]).env(INSIDE, "1").output().unwrap();
+        assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{ended:?}");
+    }
 }

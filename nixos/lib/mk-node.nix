@@ -1,4 +1,4 @@
-# A NodeSpec (protocol/src/spec.rs) of a NixOS configuration that has disko's layout:
+# A NodeSpec (crates/protocol/src/spec.rs) of a NixOS configuration that has disko's layout:
 #
 #   nix eval --json .#nodes.node-01 > node-01.json
 #   boot-server apply -f node-01.json

@@ -4,6 +4,7 @@ use crate::command::{command, output, run};
 use anyhow::{Context, Result};
 use std::{
     fs::File,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -76,14 +77,15 @@ impl Disk {
         Ok(partition_start(&table, name).map(|sector| sector * 512))
     }
 
-    /// Whether firmware would find a boot loader on the EFI system partition.
+    /// Whether a BIOS would find a boot loader: code in the first sector, before its partition table.
     ///
     /// # Errors
     /// The image cannot be read.
-    pub fn has_efi_boot_loader(&self) -> Result<bool> {
-        let Ok(Some(start)) = self.partition("disk-main-ESP") else { return Ok(false) };
-        let image = format!("{}@@{start}", self.path.display());
-        Ok(output(&mut command("mdir", ["-b", "-i", &image, "::/EFI/BOOT/BOOTX64.EFI"])).is_ok())
+    pub fn has_boot_code(&self) -> Result<bool> {
+        let mut code = [0; 440];
+        let read = File::open(&self.path).and_then(|image| image.read_exact_at(&mut code, 0));
+        read.with_context(|| format!("reading {}", self.path.display()))?;
+        Ok(code.iter().any(|byte| *byte != 0))
     }
 }
 

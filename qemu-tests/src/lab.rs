@@ -5,7 +5,7 @@ use crate::{
     demo_system::{self, DemoSystem},
     disk::Disk,
     etcd::Etcd,
-    machine::{Firmware, Machine},
+    machine::{BootFrom, Firmware, Machine},
     network::Network,
     paths,
     server::{Admission, Server},
@@ -16,6 +16,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 /// Folders of sites that are kept.
@@ -212,6 +213,18 @@ impl Lab {
         self.machines += 1;
         let name = format!("machine-{}", self.machines);
         Machine::new(&self.dir, &self.network, &name, self.machines, firmware, disks)
+    }
+
+    /// Has a machine that is off install itself as a node that was applied, and starts what it has installed; the firmware's
+    /// part is for the tests that say so.
+    ///
+    /// # Errors
+    /// It is not installed in time.
+    pub fn install(&self, machine: &mut Machine, node: &str, patience: Duration) -> Result<()> {
+        machine.power_on(&self.network, BootFrom::Script)?;
+        self.server.wait_state(&self.network, node, "installed", patience)?;
+        machine.wait_off(patience)?;
+        machine.power_on(&self.network, BootFrom::Script)
     }
 
     /// The outside member of the cluster.

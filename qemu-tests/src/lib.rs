@@ -2,6 +2,7 @@
 //!
 //! Runs the binaries and links none of them; what they say is read as JSON.
 
+pub mod campaign;
 pub mod child;
 pub mod cluster_peer;
 pub mod command;
@@ -11,11 +12,14 @@ pub mod disk_lab;
 pub mod etcd;
 pub mod lab;
 pub mod machine;
+pub mod netboot;
 pub mod network;
 pub mod node;
 pub mod paths;
+pub mod power_cut;
 pub mod proxy;
 pub mod qmp;
 pub mod server;
 pub mod timeline;
+pub mod vmlinux;
 pub mod wait;

@@ -1,6 +1,14 @@
 //! A machine made of QEMU: firmware, a network card, disks, a serial console that is written to a file.
 
-use crate::{child::Process, disk::Disk, network::Network, qmp::Qmp, wait};
+use crate::{
+    child::Process,
+    disk::Disk,
+    netboot::{self, Told},
+    network::Network,
+    power_cut::{Flush, Random, VolatileDisk},
+    qmp::Qmp,
+    vmlinux, wait,
+};
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::{
@@ -24,6 +32,11 @@ pub enum Firmware {
 pub enum BootFrom {
     /// As a real machine that is set to boot from the network: the order in its firmware decides.
     Network,
+    /// What the script says that the boot-server has for it, without the firmware's way there: the kernel that it names, or
+    /// [`BootFrom::Menu`]. A reboot switches the machine off.
+    Script,
+    /// What the boot loader on the first disk starts by itself, without firmware and loader: the kernel of GRUB's menu.
+    Menu,
     /// The network card has no boot ROM: what comes up is on the disk.
     DiskAlone,
 }
@@ -50,7 +63,11 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     dir: PathBuf,
     tap: String,
+    // QEMU goes before the disks that it uses.
     running: Option<Process>,
+    served: Vec<VolatileDisk>,
+    writes_before: u64,
+    random: Random,
     read_from: usize,
 }
 
@@ -81,6 +98,9 @@ impl Machine {
             dir: dir.to_owned(),
             tap: network.tap()?,
             running: None,
+            served: Vec::new(),
+            writes_before: 0,
+            random: Random::of_this_run(name)?,
             read_from: 0,
         })
     }
@@ -101,13 +121,52 @@ impl Machine {
     pub fn power_on(&mut self, network: &Network, from: BootFrom) -> Result<()> {
         self.read_from = wait::read_log(&self.console()).len();
         let _ = fs::remove_file(self.file("qmp"));
+        self.serve_disks()?;
         let mut qemu = network.command("qemu-system-x86_64", ["-nodefaults", "-display", "none", "-no-user-config"]);
+        let from = self.add_kernel(&mut qemu, network, from)?;
         self.add_platform(&mut qemu);
         self.add_disks(&mut qemu, from);
         self.add_network(&mut qemu, from);
         let log = self.file("qemu-log");
         self.running = Some(Process::start(&format!("QEMU of {}", self.name), &mut qemu, &log)?);
         Ok(())
+    }
+
+    /// The kernel of the script or of the menu. Says where the machine boots from then.
+    fn add_kernel(&self, qemu: &mut Command, network: &Network, from: BootFrom) -> Result<BootFrom> {
+        let told = match from {
+            BootFrom::Network | BootFrom::DiskAlone => return Ok(from),
+            BootFrom::Script => self.ask(network)?,
+            BootFrom::Menu => Told::Disk,
+        };
+        let place = |name: &str| self.file(name);
+        let (kernel, from) = match told {
+            Told::Kernel(kernel) => (kernel, BootFrom::Script),
+            Told::Disk if self.firmware == Firmware::Uefi => return Ok(BootFrom::DiskAlone),
+            Told::Disk => (netboot::read_menu(self.disks.first().context("no disk")?, place)?, BootFrom::Menu),
+        };
+        // OVMF starts only what is packed.
+        let image = if self.firmware == Firmware::Bios { vmlinux::of(&kernel.image)? } else { kernel.image };
+        qemu.arg("-kernel").arg(image).arg("-initrd").arg(kernel.initrd);
+        qemu.args(["-append", &format!("{} cryptomgr.notests", kernel.line), "-no-reboot"]);
+        Ok(from)
+    }
+
+    fn ask(&self, network: &Network) -> Result<Told> {
+        let platform = if self.firmware == Firmware::Bios { "pcbios" } else { "efi" };
+        let (mac, uuid, serial) = (self.mac.replace(':', "-"), &self.uuid, &self.serial);
+        let query = format!("mac={mac}&uuid={uuid}&serial={serial}&platform={platform}&arch=x86_64");
+        netboot::ask(network, &query, |name| self.file(name))
+    }
+
+    /// Waits until the machine has gone off by itself, as it does for a reboot after [`BootFrom::Script`].
+    ///
+    /// # Errors
+    /// It is still on; the end of the console is in the error.
+    pub fn wait_off(&mut self, patience: Duration) -> Result<()> {
+        let name = self.name.clone();
+        let off = wait::until(&format!("{name} to go off"), patience, || Ok((!self.is_on()).then_some(())));
+        off.map_err(|error| self.with_console(error))
     }
 
     fn add_platform(&self, qemu: &mut Command) {
@@ -127,23 +186,37 @@ impl Machine {
     }
 
     fn add_disks(&self, qemu: &mut Command, from: BootFrom) {
-        for (index, disk) in self.disks.iter().enumerate() {
-            // Writeback: a power cut loses what the machine has not flushed, as on a real disk.
-            let drive = format!("if=none,id=disk{index},format=raw,cache=writeback,file={}", disk.path.display());
+        for (index, (disk, served)) in self.disks.iter().zip(&self.served).enumerate() {
+            let drive = served.blockdev(&format!("disk{index}")).to_string();
             let boot_index = match (from, self.firmware) {
                 (BootFrom::DiskAlone, _) if index == 0 => ",bootindex=1",
                 (BootFrom::Network, Firmware::Bios) if index == 0 => ",bootindex=2",
                 _ => "",
             };
             let device = format!("virtio-blk-pci,drive=disk{index},serial={}{boot_index}", disk.serial);
-            qemu.args(["-drive", &drive, "-device", &device]);
+            qemu.args(["-blockdev", &drive, "-device", &device]);
         }
+    }
+
+    fn serve_disks(&mut self) -> Result<()> {
+        self.writes_before = self.writes();
+        self.served.clear();
+        for (index, disk) in self.disks.iter().enumerate() {
+            let socket = self.file(&format!("disk{index}"));
+            self.served.push(VolatileDisk::serve(&disk.path, &socket, Flush::Obeyed)?);
+        }
+        Ok(())
+    }
+
+    /// How often the machine has written to a disk.
+    pub fn writes(&self) -> u64 {
+        self.writes_before + self.served.iter().map(VolatileDisk::writes).sum::<u64>()
     }
 
     fn add_network(&self, qemu: &mut Command, from: BootFrom) {
         // UEFI gets no bootindex: with one, OVMF would throw away at each start what the installer wrote to BootOrder.
         let boot = match (from, self.firmware) {
-            (BootFrom::DiskAlone, _) => ",romfile=",
+            (BootFrom::DiskAlone | BootFrom::Script | BootFrom::Menu, _) => ",romfile=",
             (BootFrom::Network, Firmware::Bios) => ",bootindex=1",
             (BootFrom::Network, Firmware::Uefi) => "",
         };
@@ -159,9 +232,22 @@ impl Machine {
         network.plug(&self.tap, plugged)
     }
 
-    /// Pulls the plug.
-    pub fn cut_power(&mut self) {
+    /// Pulls the plug: what the machine has not flushed is lost, or a part of it.
+    ///
+    /// # Errors
+    /// A disk cannot be written.
+    pub fn cut_power(&mut self) -> Result<()> {
         self.running = None;
+        self.served.iter().try_for_each(|disk| disk.lose_power(&mut self.random))
+    }
+
+    /// Ends the machine with everything on its disks that it has written, flushed or not.
+    ///
+    /// # Errors
+    /// QEMU does not answer or does not end.
+    pub fn switch_off(&mut self) -> Result<()> {
+        Qmp::connect(&self.file("qmp"))?.execute("quit", &json!({}))?;
+        self.wait_off(Duration::from_secs(20))
     }
 
     /// Has the system that runs reboot in order, as Ctrl+Alt+Del on the keyboard does.

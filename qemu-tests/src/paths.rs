@@ -23,16 +23,22 @@ pub fn cache() -> Result<PathBuf> {
     dir.canonicalize().with_context(|| format!("resolving {}", dir.display()))
 }
 
-/// A binary of this workspace, from `$CENTRA_BIN_DIR` or the release build.
+/// A binary of this workspace, from `$CENTRA_BIN_DIR` or the build that the calling program is of.
 ///
 /// # Errors
 /// It is not there.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    let dir = std::env::var_os("CENTRA_BIN_DIR")
-        .map_or_else(|| target().join("x86_64-unknown-linux-gnu/release"), PathBuf::from);
+    let dir = std::env::var_os("CENTRA_BIN_DIR").map_or_else(of_this_build, |dir| Ok(PathBuf::from(dir)))?;
     let path = dir.join(name);
     if !path.is_file() {
-        bail!("{} is not there: run `cargo build --release`, or set CENTRA_BIN_DIR", path.display());
+        bail!("{} is not there: build the workspace with the same profile, or set CENTRA_BIN_DIR", path.display());
     }
     path.canonicalize().with_context(|| format!("resolving {}", path.display()))
+}
+
+/// Programs lie in the folder of their profile, tests in `deps` of it.
+fn of_this_build() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("asking for this program's own path")?;
+    let dir = own.parent().context("a program lies in a folder")?;
+    Ok(if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir }.to_owned())
 }

@@ -3,6 +3,7 @@
 use crate::{
     child::Process,
     command::{output, run},
+    netboot,
     network::{BRIDGE, HOST, Network},
     paths, wait,
 };
@@ -10,8 +11,6 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{
     fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -84,7 +83,7 @@ dir = "{}"
         let process = self.process.insert(Process::start("boot-server", &mut serve, &self.dir.join("server.log"))?);
         wait::until("the boot-server's /health", Duration::from_secs(20), || {
             process.must_run()?;
-            Ok(network.inside(health).ok().filter(|healthy| *healthy).map(drop))
+            Ok(network.inside(|| netboot::get("/health")).ok().map(drop))
         })
     }
 
@@ -152,14 +151,4 @@ dir = "{}"
         let text = self.ask(network, &["describe", "node", node, "-o", "json"])?;
         serde_json::from_str(&text).with_context(|| format!("reading the node in {text}"))
     }
-}
-
-fn health() -> Result<bool> {
-    let address: SocketAddr = format!("{HOST}:8080").parse().context("an address")?;
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.1 200"))
 }

@@ -41,7 +41,7 @@ pub fn last_lines(path: &Path, count: usize) -> String {
 }
 
 /// Drops `ESC [ ... letter` and `ESC letter`, and carriage returns.
-fn without_escapes(text: &str) -> String {
+pub(crate) fn without_escapes(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

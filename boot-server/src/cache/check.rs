@@ -1,16 +1,21 @@
 //! Whether a NAR file is what its narinfo says: read once, in bounded memory, unpacked to nowhere.
 
-use super::{decompress, hashing::Hashing};
+use nix_store::{
+    decompress,
+    hashing::Hashing,
+    nar::{self, Sink},
+    narinfo::NarInfo,
+};
 use protocol::{
     Code, Failure,
     encoding::{Sha256, nix_base32_encode},
     failure::Result,
-    nar::{self, Sink},
-    narinfo::NarInfo,
 };
 use std::io::{self, BufRead, BufReader, Read};
 
 const BUFFER: usize = 256 << 10;
+/// What decompressing one NAR may take, bytes: `zstd --long` and `xz -9` fit.
+pub const MAX_MEMORY: u64 = 136 << 20;
 
 /// Checks FileHash, FileSize, NarHash, NarSize and the structure of the archive. Blocks.
 ///
@@ -43,7 +48,8 @@ pub fn nar(file: impl Read, info: &NarInfo) -> Result<()> {
 
 /// Hash and size of the NAR, which is read to its end or to a byte more than it should have.
 fn unpack(body: &mut impl BufRead, info: &NarInfo) -> Result<(Sha256, u64), String> {
-    let reader = decompress::reader(info.compression, body).map_err(|error| format!("decompressing: {error}"))?;
+    let reader =
+        decompress::reader(info.compression, MAX_MEMORY, body).map_err(|error| format!("decompressing: {error}"))?;
     let mut nar = BufReader::with_capacity(BUFFER, Hashing::new(reader.take(info.nar_size.saturating_add(1))));
     match nar::unpack(&mut nar, &mut Nowhere) {
         Ok(()) => Ok(nar.into_inner().finish()),
@@ -83,7 +89,7 @@ impl Sink for Nowhere {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{nar::Writer, narinfo};
+    use nix_store::{nar::Writer, narinfo};
 
     fn archive() -> Vec<u8> {
         let mut writer = Writer::new(Vec::new()).unwrap();

@@ -3,16 +3,16 @@
 //! A file gets its name when it is whole and durable; no symbolic link is followed, not by a write either.
 
 use super::Member;
-use crate::files;
+use crate::base::files;
 use nix::{
     fcntl::{AT_FDCWD, OFlag, open, openat, renameat},
     sys::{stat::Mode, statvfs::statvfs},
     unistd::{UnlinkatFlags, fsync, unlinkat},
 };
+use nix_store::narinfo::{self, NarInfo};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
-    narinfo::{self, NarInfo},
 };
 use std::{
     fs::{File, Metadata},
@@ -45,9 +45,6 @@ impl Folder {
     }
 
     /// Makes what is missing, and removes what an interrupted upload left behind.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn prepare(&self) -> Result<()> {
         let incoming = self.0.join(INCOMING);
         let activity = || format!("preparing the cache {}", self.0.display());
@@ -86,9 +83,6 @@ impl Folder {
     }
 
     /// Opens a member; none where it is not here.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn open(&self, member: Member) -> Result<Option<(File, Metadata)>> {
         match files::open_below(&self.0, &member.names()) {
             Ok(opened) => Ok(Some(opened)),
@@ -120,35 +114,23 @@ impl Folder {
     }
 
     /// Whether there is a narinfo of this hash part.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn has(&self, hash: &str) -> Result<bool> {
         Ok(self.open(Member::NarInfo(&format!("{hash}.narinfo")))?.is_some())
     }
 
     /// When a narinfo came or went last.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn changed(&self) -> Result<SystemTime> {
         let changed = std::fs::metadata(&self.0).and_then(|metadata| metadata.modified());
         changed.or_fail(Code::System, || format!("reading the cache {}", self.0.display()))
     }
 
     /// Bytes that may still be written.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn free(&self) -> Result<u64> {
         let fs = statvfs(&self.0).or_fail(Code::System, || format!("reading the cache {}", self.0.display()))?;
         Ok(fs.blocks_available().saturating_mul(fs.fragment_size()))
     }
 
     /// Takes a member's name away, durably once [`Folder::sync`] is done; none of this name is fine.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn remove(&self, member: Member) -> Result<()> {
         let remove = || -> io::Result<()> {
             let (folder, name) = self.parent(member)?;
@@ -161,9 +143,6 @@ impl Folder {
     }
 
     /// Makes what was removed durable.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn sync(&self) -> Result<()> {
         let sync = |member| -> io::Result<()> { Ok(fsync(self.parent(member)?.0.as_fd())?) };
         sync(Member::Info)

@@ -17,9 +17,6 @@ pub struct Info(pub String);
 
 impl Info {
     /// Reads it anew. Blocks.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn read(folder: &Folder) -> Result<Self> {
         let mut text = String::new();
         let read = folder.open(Member::Info)?.map(|(file, _)| file.take(MAX_BYTES).read_to_string(&mut text));

@@ -1,10 +1,8 @@
 //! What a cache consists of, and nothing else of its folder.
 
-use crate::files;
-use protocol::{
-    encoding::{NIX_BASE32, Sha256, nix_base32_decode},
-    narinfo::Compression,
-};
+use crate::base::files;
+use nix_store::narinfo::Compression;
+use protocol::encoding::{NIX_BASE32, Sha256, nix_base32_decode};
 
 /// A file of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

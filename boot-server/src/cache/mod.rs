@@ -3,12 +3,10 @@
 //! A narinfo appears only when its NAR unpacks and everything that it refers to is here, so a closure that is served is
 //! whole. Nothing that is half written has a name of the cache: uploads go to [`disk::INCOMING`], then by rename.
 
-mod check;
+pub mod check;
 mod collect;
-pub mod decompress;
 mod disk;
 mod graph;
-pub mod hashing;
 mod index;
 mod info;
 mod member;
@@ -18,7 +16,6 @@ mod upload;
 
 pub use disk::Folder;
 pub use graph::{Entry, Graph};
-pub use index::Index;
 pub use info::Info;
 pub use member::{Member, is_hash};
 pub use upkeep::{Progress, Roots};
@@ -39,7 +36,7 @@ pub struct Cache {
     /// Largest NAR file that is taken in, bytes.
     max_upload: u64,
     uploads: Semaphore,
-    /// Each costs a core and up to [`decompress::MAX_WINDOW`] of memory.
+    /// Each costs a core and up to [`check::MAX_MEMORY`] of memory.
     checks: Semaphore,
     /// Held by whoever makes a narinfo appear or vanish: what was decided from the others must stay true meanwhile.
     changing: Arc<Mutex<()>>,
@@ -77,9 +74,6 @@ impl Cache {
     }
 
     /// `nix-cache-info` as it is served.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn info(&self) -> Result<Info> {
         self.on_disk(Info::read).await
     }

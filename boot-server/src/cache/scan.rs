@@ -14,18 +14,12 @@ use std::{
 
 impl Folder {
     /// The hash parts of all narinfos.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn hashes(&self) -> Result<Vec<String>> {
         let hash = |name: String| name.strip_suffix(".narinfo").filter(|hash| member::is_hash(hash)).map(str::to_owned);
         Ok(names(self.path())?.into_iter().filter_map(hash).collect())
     }
 
     /// The NAR files by name. Links and folders are left out: they are not served either.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub fn nars(&self) -> Result<BTreeMap<String, NarFile>> {
         let mut nars = BTreeMap::new();
         for name in names(&self.path().join("nar"))? {

@@ -23,9 +23,6 @@ impl<F: Fn(u64, u64) + Send + Sync + 'static> Progress for F {}
 
 impl Cache {
     /// Every closure.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn list(&self, roots: Roots) -> Result<ClosureList> {
         self.on_disk(move |folder| {
             let (graph, damaged) = read(folder)?;

@@ -1,14 +1,15 @@
 //! What `nix copy --to https://...` puts: NARs, then the narinfos that name them, references first.
 
-use super::{Cache, Folder, Member, check, disk, hashing::Hashing, member};
+use super::{Cache, Folder, Member, check, disk, member};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
+use nix_store::hashing::Hashing;
+use nix_store::narinfo::{self, NarInfo};
 use protocol::{
     Code, Failure,
     encoding::{Sha256, nix_base32_encode},
     failure::{OrFail, Result},
-    narinfo::{self, NarInfo},
 };
 use std::{
     io::Write,

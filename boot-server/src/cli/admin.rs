@@ -4,12 +4,11 @@ use super::{
     client::{Client, Target},
     output, specs,
 };
-use crate::{enrolment, install};
+use crate::domain::{enrolment, plan};
 use protocol::{
     Code, Failure,
-    admin::{
-        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, NodeDetail, NodeState, NodeSummary, Reinstalling,
-    },
+    admin::{ApplyRequest, ApprovePlan, ApproveRequest, NodeState, NodeSummary},
+    calls::{self, Nothing},
     failure::Result,
     names::NodeName,
 };
@@ -38,7 +37,7 @@ pub async fn apply(args: Apply) -> Result<()> {
     for file in &args.file {
         nodes.extend(specs::read(file)?);
     }
-    let applied: Vec<Applied> = client.post("/v1/nodes", &ApplyRequest { nodes }).await?;
+    let applied = client.call::<calls::Apply>(&[], &ApplyRequest { nodes }).await?;
     for node in applied {
         println!("node {} {}", node.name, node.result);
     }
@@ -62,7 +61,7 @@ pub struct Get {
 
 /// Prints the list.
 pub async fn get(args: Get) -> Result<()> {
-    let mut nodes: Vec<NodeSummary> = args.target.client()?.get("/v1/nodes").await?;
+    let mut nodes = args.target.client()?.call::<calls::Nodes>(&[], &Nothing {}).await?;
     if let Some(name) = &args.name {
         nodes.retain(|node| node.name == *name);
         if nodes.is_empty() {
@@ -90,7 +89,8 @@ pub struct Describe {
 
 /// Prints one node.
 pub async fn describe(args: Describe) -> Result<()> {
-    let detail: NodeDetail = args.target.client()?.get(&path_of(&args.name)?).await?;
+    let name = checked(&args.name)?;
+    let detail = args.target.client()?.call::<calls::Node>(&[name.as_str()], &Nothing {}).await?;
     print!("{}", output::detail(&detail, args.output)?);
     Ok(())
 }
@@ -130,37 +130,37 @@ pub async fn approve(args: Approve) -> Result<()> {
             return approve_plan(&client, &args.subject, args.plan.as_deref()).await;
         }
     };
-    let approved: Approved = client.post("/v1/approve", &ApproveRequest { code, node }).await?;
+    let approved = client.call::<calls::Approve>(&[], &ApproveRequest { code, node }).await?;
     println!("the machine is node {}", approved.node);
     Ok(())
 }
 
 /// Agrees to the plan that the admin has read: where something is lost, only to the one that was named.
 async fn approve_plan(client: &Client, name: &str, named: Option<&str>) -> Result<()> {
-    let path = path_of(name)?;
-    let detail: NodeDetail = client.get(&path).await?;
+    let node = checked(name)?;
+    let detail = client.call::<calls::Node>(&[node.as_str()], &Nothing {}).await?;
     let approving = || format!("approving the plan of node {name}");
-    let plan = detail.held_plan.ok_or_else(|| {
+    let held = detail.held_plan.ok_or_else(|| {
         Failure::new(Code::WrongState, format!("{}: it holds no plan", approving())).with_remedy(
             "a machine that waits to become a node is approved by the code on its console: boot-server approve CODE",
         )
     })?;
-    let short = install::short(&plan);
+    let short = plan::short(&held);
     if let Some(named) = named
-        && (named.len() < short.len() || !plan.hex().starts_with(&named.to_ascii_lowercase()))
+        && (named.len() < short.len() || !held.hex().starts_with(&named.to_ascii_lowercase()))
     {
         let cause = format!("{}: it is {short}, not {named}", approving());
         return Err(Failure::new(Code::WrongState, cause)
             .with_remedy(format!("read the plan as it is now: boot-server describe node {name}")));
     }
-    let lost: Vec<&str> = detail.plan.iter().map(String::as_str).filter(|line| output::destroys(line)).collect();
+    let lost: Vec<&str> = detail.marked_plan().filter(|(_, destroys)| *destroys).map(|(line, _)| line).collect();
     if named.is_none() && !lost.is_empty() {
         let cause = format!("{}: what is on these disks would be lost\n{}", approving(), lost.join("\n"));
         return Err(Failure::new(Code::Config, output::printable(&cause)).with_remedy(format!(
             "read it all (boot-server describe node {name}); where that is wanted: boot-server approve {name} --plan {short}"
         )));
     }
-    let approved: Approved = client.post(&format!("{path}/plan/approve"), &ApprovePlan { plan }).await?;
+    let approved = client.call::<calls::ApproveHeldPlan>(&[node.as_str()], &ApprovePlan { plan: held }).await?;
     println!("the plan of node {} is approved", approved.node);
     Ok(())
 }
@@ -185,8 +185,8 @@ pub async fn reinstall(args: Reinstall) -> Result<()> {
         let cause = format!("reinstalling node {}: what is on its disks would be lost", args.name);
         return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"));
     }
-    let path = format!("{}/reinstall", path_of(&args.name)?);
-    let open: Reinstalling = args.target.client()?.post(&path, &serde_json::json!({})).await?;
+    let name = checked(&args.name)?;
+    let open = args.target.client()?.call::<calls::Reinstall>(&[name.as_str()], &Nothing {}).await?;
     println!("node {} is installed anew at its next network boot (generation {})", open.node, open.generation);
     Ok(())
 }
@@ -229,10 +229,10 @@ fn reached(now: NodeState, wanted: NodeState) -> bool {
 /// Asks every second.
 pub async fn wait(args: Wait) -> Result<()> {
     let client = args.target.client()?;
-    let path = path_of(&args.name)?;
+    let name = checked(&args.name)?;
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     loop {
-        let found = client.get::<NodeDetail>(&path).await;
+        let found = client.call::<calls::Node>(&[name.as_str()], &Nothing {}).await;
         let summary = match found {
             Ok(detail) => detail.summary,
             // The server may be restarting; a node may be applied in a moment.
@@ -264,16 +264,14 @@ fn not_reached(args: &Wait, summary: &NodeSummary) -> Failure {
     }
     let failure = Failure::new(Code::WrongState, cause);
     match summary.missing.first() {
-        Some(missing) => failure.with_remedy(format!("it needs {missing}")),
+        Some(missing) => failure.with_remedy(format!("it needs {}", missing.text)),
         None => failure.with_remedy(format!("boot-server describe node {}", args.name)),
     }
 }
 
-/// A name goes into a URL; what is no name is refused here.
-pub fn path_of(name: &str) -> Result<String> {
-    let name: NodeName =
-        name.parse().map_err(|error| Failure::new(Code::Input, format!("reading the node's name: {error}")))?;
-    Ok(format!("/v1/nodes/{name}"))
+/// The name of a node; what is none is refused before anybody is asked.
+pub fn checked(name: &str) -> Result<NodeName> {
+    name.parse().map_err(|error| Failure::new(Code::Input, format!("reading the node's name: {error}")))
 }
 
 #[cfg(test)]
@@ -290,7 +288,7 @@ mod tests {
 
     #[test]
     fn no_name_leads_out_of_its_path() {
-        assert!(path_of("../tokens").is_err());
-        assert_eq!(path_of("n1").unwrap(), "/v1/nodes/n1");
+        assert!(checked("../tokens").is_err());
+        assert_eq!(checked("n1").unwrap().as_str(), "n1");
     }
 }

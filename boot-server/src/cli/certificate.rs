@@ -1,10 +1,10 @@
 //! `boot-server certificate`: a leaf for a member of the cluster that this server did not install.
 
 use crate::{
-    ca::{self, Ca},
-    folder,
-    server::now,
+    base::clock::now,
+    trust::ca::{self, Ca},
 };
+use host::file;
 use protocol::{
     Code,
     failure::{OrFail, Result},
@@ -42,11 +42,11 @@ pub fn run(args: &Args) -> Result<()> {
     let (issued, key) = ca.issue_with_key(args.name.as_str(), &names, now(), time::Duration::days(args.days))?;
     let out = &args.out;
     std::fs::create_dir_all(out).or_fail(Code::System, || format!("making the folder {}", out.display()))?;
-    folder::write_new(&out.join(format!("{}.key", args.name)), 0o600, key.serialize_pem().as_bytes())?;
-    folder::write_new(&out.join(format!("{}.crt", args.name)), 0o644, issued.chain_pem.as_bytes())?;
+    file::write_new(&out.join(format!("{}.key", args.name)), 0o600, key.serialize_pem().as_bytes())?;
+    file::write_new(&out.join(format!("{}.crt", args.name)), 0o644, issued.chain_pem.as_bytes())?;
     let ca_file = out.join("ca.crt");
     if !ca_file.exists() {
-        folder::write_new(&ca_file, 0o644, ca::pem(ca.certificate()).as_bytes())?;
+        file::write_new(&ca_file, 0o644, ca::pem(ca.certificate()).as_bytes())?;
     }
     println!("Wrote {0}/{1}.crt, {0}/{1}.key and {0}/ca.crt.", out.display(), args.name);
     Ok(())

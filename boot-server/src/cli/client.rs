@@ -1,23 +1,24 @@
 //! How the admin's verbs reach the server: HTTPS, the CA known, a token.
 
-use crate::{config::Config, folder, http::body::FileBody, tls_client};
+use crate::{config::Config, netboot::http::body::FileBody};
 use bytes::Bytes;
+use host::{api::Api, file, http};
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{Client as HyperClient, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use protocol::{
     Code, Failure,
+    calls::Call,
     closures::Line,
     failure::{OrFail, Result},
     parse,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use serde::{Serialize, de::DeserializeOwned};
-use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// No answer is larger than this.
 const MAX_ANSWER: usize = 64 << 20;
@@ -44,8 +45,7 @@ type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A connection to the server.
 pub struct Client {
-    inner: HyperClient<HttpsConnector<HttpConnector>, Sent>,
-    base: String,
+    api: Api,
     token: String,
 }
 
@@ -62,13 +62,14 @@ impl Target {
             None => self.server_of_dir()?.ok_or_else(|| missing("its URL", "--server URL"))?,
         };
         let token = self.token_file.clone().or_else(|| in_dir("admin.token"));
-        let token = folder::read_text(&token.ok_or_else(|| missing("the token", "--token-file FILE"))?)?;
+        let token = file::read_text(&token.ok_or_else(|| missing("the token", "--token-file FILE"))?)?;
         let ca = self.ca.clone().or_else(|| in_dir("ca.crt"));
         let ca = ca.ok_or_else(|| missing("its CA", "--ca FILE"))?;
-        let certificate = CertificateDer::from_pem_slice(folder::read_text(&ca)?.as_bytes())
+        let certificate = CertificateDer::from_pem_slice(file::read_text(&ca)?.as_bytes())
             .or_fail(Code::Config, || format!("reading {}", ca.display()))?;
-        let inner = HyperClient::builder(TokioExecutor::new()).build(tls_client::connector(certificate, None)?);
-        Ok(Client { inner, base, token: token.trim().to_owned() })
+        let http = http::Client::new(&http::Trust::Roots(vec![certificate]), None, SystemTime::UNIX_EPOCH)?;
+        let token = token.trim().to_owned();
+        Ok(Client { api: Api::new(http, &base).with_token(token.clone()), token })
     }
 
     /// The server whose folder this is; where its port was left open, the one that it says it took.
@@ -83,32 +84,30 @@ impl Target {
 
 fn taken_port(dir: &std::path::Path) -> Result<u16> {
     let ports: std::collections::BTreeMap<String, u16> =
-        parse::json("ports.json", folder::read_text(&dir.join("ports.json"))?.as_bytes())?;
+        parse::json("ports.json", file::read_text(&dir.join("ports.json"))?.as_bytes())?;
     ports.get("https").copied().ok_or_else(|| Failure::new(Code::Config, "reading ports.json: it has no https"))
 }
 
 impl Client {
-    /// GET as JSON.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.call(Method::GET, path, Bytes::new()).await
+    /// A call of the list, answered by one JSON value.
+    pub async fn call<C: Call>(&self, arguments: &[&str], request: &C::Request) -> Result<C::Answer> {
+        self.api.call::<C>(arguments, request).await.map_err(unanswered)
     }
 
-    /// POST as JSON.
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        let body = serde_json::to_vec(body).or_fail(Code::Internal, || "writing the request")?;
-        self.call(Method::POST, path, body.into()).await
+    fn base(&self) -> &str {
+        self.api.base()
     }
 
     /// GET as text.
     pub async fn text(&self, path: &str) -> Result<String> {
-        let (activity, body) = (format!("GET {}{path}", self.base), Full::default().map_err(|never| match never {}));
+        let (activity, body) = (format!("GET {}{path}", self.base()), Full::default().map_err(|never| match never {}));
         let bytes = self.exchange(&activity, Method::GET, path, body.boxed_unsync(), TIMEOUT).await?;
         String::from_utf8(bytes.into()).or_fail(Code::Protocol, || activity)
     }
 
     /// Whether there is something at this address.
     pub async fn has(&self, path: &str) -> Result<bool> {
-        let activity = format!("HEAD {}{path}", self.base);
+        let activity = format!("HEAD {}{path}", self.base());
         let asked = tokio::time::timeout(TIMEOUT, self.send(Method::HEAD, path, Bytes::new(), None)).await;
         let answer = asked.map_err(|_| Failure::new(Code::ServerUnreachable, format!("{activity}: no answer")))??;
         match answer.status() {
@@ -121,20 +120,13 @@ impl Client {
     /// PUT of a text.
     pub async fn put(&self, path: &str, text: String, patience: Duration) -> Result<()> {
         let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
-        self.exchange(&format!("PUT {}{path}", self.base), Method::PUT, path, body, patience).await.map(drop)
+        self.exchange(&format!("PUT {}{path}", self.base()), Method::PUT, path, body, patience).await.map(drop)
     }
 
     /// PUT of a file of so many bytes.
     pub async fn put_file(&self, path: &str, file: File, size: u64, patience: Duration) -> Result<()> {
         let body = FileBody::new(Arc::new(file), 0..size).boxed_unsync();
-        self.exchange(&format!("PUT {}{path}", self.base), Method::PUT, path, body, patience).await.map(drop)
-    }
-
-    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T> {
-        let activity = format!("{method} {}{path}", self.base);
-        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
-        let bytes = self.exchange(&activity, method, path, body, TIMEOUT).await?;
-        parse::json(&activity, &bytes).map_err(|failure| Failure { code: Code::Protocol, ..failure })
+        self.exchange(&format!("PUT {}{path}", self.base()), Method::PUT, path, body, patience).await.map(drop)
     }
 
     /// The body of an answer of success.
@@ -157,39 +149,45 @@ impl Client {
         if status.is_success() { Ok(bytes) } else { Err(refusal(activity, status, &bytes)) }
     }
 
-    /// POST that is answered in lines; `told` hears how far the work is.
-    pub async fn work<T: DeserializeOwned>(
+    /// A call that is answered in lines; `told` hears how far the work is.
+    pub async fn work<C: Call>(
         &self,
-        path: &str,
-        body: &impl Serialize,
+        arguments: &[&str],
+        request: &C::Request,
         told: impl Fn(u64, u64),
-    ) -> Result<T> {
+    ) -> Result<C::Answer> {
         let hear = |line| match line {
             Line::Progress { done, total } => told(done, total),
             Line::Step(_) | Line::Done(()) | Line::Failed(_) => {}
         };
-        self.lines(path, body, hear).await
+        self.lines::<C>(arguments, request, hear).await
     }
 
-    /// POST that is answered in lines; `told` hears each step as it is done.
-    pub async fn steps(&self, path: &str, body: &impl Serialize, told: impl Fn(&str)) -> Result<()> {
+    /// A call that is answered in lines; `told` hears each step as it is done.
+    pub async fn steps<C: Call>(
+        &self,
+        arguments: &[&str],
+        request: &C::Request,
+        told: impl Fn(&str),
+    ) -> Result<C::Answer> {
         let hear = |line| {
             if let Line::Step(step) = line {
                 told(&step);
             }
         };
-        self.lines(path, body, hear).await
+        self.lines::<C>(arguments, request, hear).await
     }
 
-    async fn lines<T: DeserializeOwned>(
+    async fn lines<C: Call>(
         &self,
-        path: &str,
-        body: &impl Serialize,
+        arguments: &[&str],
+        request: &C::Request,
         hear: impl Fn(Line<()>),
-    ) -> Result<T> {
-        let activity = format!("POST {}{path}", self.base);
-        let body = serde_json::to_vec(body).or_fail(Code::Internal, || "writing the request")?;
-        let answer = self.send(Method::POST, path, body.into(), None).await?;
+    ) -> Result<C::Answer> {
+        let path = C::path(arguments);
+        let activity = format!("POST {}{path}", self.base());
+        let body = serde_json::to_vec(request).or_fail(Code::Internal, || "writing the request")?;
+        let answer = self.send(Method::POST, &path, body.into(), None).await?;
         if !answer.status().is_success() {
             let (status, bytes) = self.read(&activity, answer).await?;
             return Err(refusal(&activity, status, &bytes));
@@ -223,12 +221,13 @@ impl Client {
     }
 
     /// A stream of server-sent events, from the entry after `after` on.
-    pub async fn stream(&self, path: &str, after: i64) -> Result<Incoming> {
-        let answer = self.send(Method::GET, path, Bytes::new(), Some(after)).await?;
+    pub async fn events<C: Call>(&self, arguments: &[&str], after: i64) -> Result<Incoming> {
+        let path = C::path(arguments);
+        let answer = self.send(Method::GET, &path, Bytes::new(), Some(after)).await?;
         if answer.status().is_success() {
             return Ok(answer.into_body());
         }
-        let activity = format!("GET {}{path}", self.base);
+        let activity = format!("GET {}{path}", self.base());
         let (status, bytes) = self.read(&activity, answer).await?;
         Err(refusal(&activity, status, &bytes))
     }
@@ -245,8 +244,7 @@ impl Client {
         body: Sent,
         after: Option<i64>,
     ) -> Result<Response<Incoming>> {
-        let url = format!("{}{path}", self.base);
-        let activity = format!("{method} {url}");
+        let url = format!("{}{path}", self.base());
         let mut request = Request::builder()
             .method(method)
             .uri(&url)
@@ -256,15 +254,16 @@ impl Client {
             request = request.header("last-event-id", after);
         }
         let request = request.body(body).or_fail(Code::Config, || format!("addressing {url}"))?;
-        self.inner.request(request).await.map_err(|error| {
-            let text = protocol::failure::chain(&error);
-            if text.contains("certificate") {
-                return Failure::new(Code::Tls, format!("{activity}: {text}"))
-                    .with_remedy("pass the CA certificate of this server: --ca DIR/ca.crt");
-            }
-            Failure::new(Code::ServerUnreachable, format!("{activity}: {text}"))
-                .with_remedy("check the URL, and that boot-server serve runs")
-        })
+        self.api.client().send(request).await.map_err(unanswered)
+    }
+}
+
+/// The remedies of a connection that does not come about.
+fn unanswered(failure: Failure) -> Failure {
+    match failure.code {
+        Code::Tls => failure.with_remedy("pass the CA certificate of this server: --ca DIR/ca.crt"),
+        Code::ServerUnreachable => failure.with_remedy("check the URL, and that boot-server serve runs"),
+        _ => failure,
     }
 }
 

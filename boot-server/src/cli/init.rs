@@ -1,13 +1,12 @@
 //! `boot-server init DIR`: everything a new server needs, in one folder.
 
 use crate::{
-    ca::Ca,
+    base::{clock::now, health::Health, random},
     config::Config,
-    folder,
-    manifest::ManifestKey,
-    server::{now, state_path},
-    state::{self, State, tokens},
+    state::{self, State},
+    trust::{ca::Ca, manifest::ManifestKey},
 };
+use host::file;
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
@@ -54,7 +53,7 @@ pub struct Args {
 /// Makes the folder.
 pub async fn run(args: Args) -> Result<()> {
     let dir = &args.dir;
-    if dir.join("config.toml").exists() || dir.join("ca.key").exists() || state_path(dir).exists() {
+    if dir.join("config.toml").exists() || dir.join("ca.key").exists() || state::path_in(dir).exists() {
         let cause = format!("making {}: it holds a server already", dir.display());
         return Err(Failure::new(Code::Config, cause).with_remedy("name another folder; init replaces nothing"));
     }
@@ -63,14 +62,14 @@ pub async fn run(args: Args) -> Result<()> {
         make_dir(&dir.join(part), if part.is_empty() { 0o750 } else { 0o755 })?;
     }
     let token = keys(dir)?;
-    let state = State::open(&state_path(dir)).await?;
-    let mut write = state.write().await?;
-    tokens::add(&mut write, "admin", &token, now()).await?;
-    state::commit(write).await?;
+    let state = State::open(&state::path_in(dir), Health::default()).await?;
+    let mut unit = state.begin().await?;
+    unit.add_token("admin", &token).await?;
+    unit.commit().await?;
     state.close().await;
     let copied = copy_ipxe(&dir.join("ipxe"))?;
     let config = dir.join("config.toml");
-    folder::write_new(&config, 0o644, text.as_bytes())?;
+    file::write_new(&config, 0o644, text.as_bytes())?;
     Config::load(&config)?;
     tell(&args, &copied);
     Ok(())
@@ -80,12 +79,12 @@ pub async fn run(args: Args) -> Result<()> {
 fn keys(dir: &Path) -> Result<String> {
     let (certificate, key) = Ca::create("centra boot-server CA", now())?;
     let signer = ManifestKey::create()?;
-    let token = tokens::fresh()?;
-    folder::write_new(&dir.join("ca.key"), 0o600, key.as_bytes())?;
-    folder::write_new(&dir.join("ca.crt"), 0o644, certificate.as_bytes())?;
+    let token = random::name()?;
+    file::write_new(&dir.join("ca.key"), 0o600, key.as_bytes())?;
+    file::write_new(&dir.join("ca.crt"), 0o644, certificate.as_bytes())?;
     let text = data_encoding::BASE64.encode(&signer) + "\n";
-    folder::write_new(&dir.join("manifest.key"), 0o600, text.as_bytes())?;
-    folder::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
+    file::write_new(&dir.join("manifest.key"), 0o600, text.as_bytes())?;
+    file::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
     let trust = TrustAnchors {
         ca_spki_sha256: vec![Ca::load(dir)?.spki()],
         manifest_keys: vec![ManifestKey::from_pkcs8(&signer)?.public()],
@@ -93,7 +92,7 @@ fn keys(dir: &Path) -> Result<String> {
         build_time: Some(now()),
     };
     let trust = serde_json::to_string_pretty(&trust).or_fail(Code::Internal, || "writing trust.json")?;
-    folder::write_new(&dir.join("trust.json"), 0o644, (trust + "\n").as_bytes())?;
+    file::write_new(&dir.join("trust.json"), 0o644, (trust + "\n").as_bytes())?;
     Ok(token)
 }
 
@@ -135,79 +134,19 @@ fn config_text(args: &Args) -> String {
     let tftp = mode != "off";
     let admission = if args.open_lab { "open-lab" } else { "approval" };
     format!(
-        r#"# The boot-server's configuration. Relative paths start in this folder. Unknown keys are refused.
-
-# Address of this server on the boot network: in DHCP answers, boot scripts and the server's certificate.
-address = "{address}"
-
-[dhcp]
-# full: this server gives addresses and boot files. proxy: boot files only, beside another DHCP server. off.
-mode = "{mode}"
-interface = "{interface}"
-{full}subnet = "{subnet}"
-{full}range_start = "{start}"
-{full}range_end = "{end}"
-# router = "{a}.{b}.{c}.254"
-# dns = ["{a}.{b}.{c}.254"]
-lease_seconds = 43200
-# iPXE waits 13 seconds for an IPv6 router where there is none; answer it, offering nothing.
-router_advertisements = {tftp}
-
-[tftp]
-enabled = {tftp}
-
-[http]
-# Boot scripts, kernels, the Nix cache: plain, nothing secret.
-listen = "{address}:8080"
-
-[https]
-# Enrolment, the admin's API and page.
-listen = "{address}:8443"
-# Further names and addresses for the server's certificate.
-names = []
-
-[enrol]
-# approval: an admin types the code that the machine shows.
-# open-lab: every machine that a NodeSpec matches is admitted; only on a network where nobody lies.
-admission = "{admission}"
-
-[images]
-dir = "images"
-# What a machine boots that no NodeSpec knows.
-default_profile = "vm"
-
-[cache]
-# A Nix binary cache, served at http://{address}:8080/cache. Filled by closure import, by nix copy --to
-# https://{address}:8443/cache with an admin's token, or by nix copy --to file://DIR.
-dir = "cache"
-# Largest compressed NAR that is taken in.
-max_upload_gib = 64
-
-[ipxe]
-dir = "ipxe"
-
-[cluster]
-# A node that is ready and was not heard for so long is noted as silent; nodes report their health every minute.
-silent_after_seconds = 180
-# A program that moves the work away from a node before it is decommissioned, called with the node's name, and with
-# facts of the node in CENTRA_... variables.
-# drain = "/etc/centra/drain"
-# A program that writes a backup of Chainfire or FlareDB, called with the service, the cluster and a folder to write to.
-# backup_hook = "/etc/centra/backup"
-# A program that brings it back, called in the same way.
-# restore_hook = "/etc/centra/restore"
-# hook_timeout_seconds = 600
-
-# [power]
-# A program that powers machines, called with on, off, cycle or network-boot and the node's name, and with facts of the
-# node in CENTRA_... variables. Without one the verbs say what is to be powered by hand.
-# command = "/etc/centra/power"
-# timeout_seconds = 60
-
-# [menu]
-# A menu on the console of a machine that no NodeSpec knows, for so many seconds.
-# timeout_seconds = 10
-"#
+        include_str!("init.toml"),
+        a = a,
+        address = address,
+        admission = admission,
+        b = b,
+        c = c,
+        end = end,
+        full = full,
+        interface = interface,
+        mode = mode,
+        start = start,
+        subnet = subnet,
+        tftp = tftp
     )
 }
 

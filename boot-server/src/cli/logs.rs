@@ -1,12 +1,17 @@
 //! `boot-server logs NAME [-f]`: events and log lines as one readable stream.
 
 use super::{
-    admin::path_of,
+    admin::checked,
     client::{Client, Target},
     output,
 };
 use http_body_util::BodyExt;
-use protocol::{admin::JournalEntry, failure::Result};
+use protocol::{
+    admin::JournalEntry,
+    calls::{self, After},
+    failure::Result,
+    names::NodeName,
+};
 use std::{io::Write, time::Duration};
 
 /// A server-sent event is a few kilobytes.
@@ -30,10 +35,10 @@ pub struct Args {
 /// Prints what there is, then what arrives.
 pub async fn run(args: Args) -> Result<()> {
     let client = args.target.client()?;
-    let path = path_of(&args.name)?;
+    let name = checked(&args.name)?;
     let mut printer = Printer { last: 0, events: args.events };
     loop {
-        let page: Vec<JournalEntry> = client.get(&format!("{path}/logs?after={}", printer.last)).await?;
+        let page = client.call::<calls::Logs>(&[name.as_str()], &After { after: printer.last }).await?;
         if page.is_empty() {
             break;
         }
@@ -43,7 +48,7 @@ pub async fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     loop {
-        if let Err(failure) = follow(&client, &path, &mut printer).await {
+        if let Err(failure) = follow(&client, &name, &mut printer).await {
             eprintln!("boot-server: {failure}; trying again");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -72,8 +77,8 @@ impl Printer {
     }
 }
 
-async fn follow(client: &Client, path: &str, printer: &mut Printer) -> Result<()> {
-    let mut body = client.stream(&format!("{path}/stream"), printer.last).await?;
+async fn follow(client: &Client, name: &NodeName, printer: &mut Printer) -> Result<()> {
+    let mut body = client.events::<calls::FollowLogs>(&[name.as_str()], printer.last).await?;
     let mut buffer = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(data) = frame.into_data() else { continue };

@@ -1,7 +1,8 @@
 //! `boot-server power NODE on|off|cycle|network-boot`
 
-use super::{admin::path_of, client::Target, output};
+use super::{admin::checked, client::Target, output};
 use protocol::{
+    calls,
     failure::Result,
     operations::{Power, PowerRequest},
 };
@@ -28,7 +29,10 @@ fn power(text: &str) -> Result<Power, String> {
 
 /// Has the hook do it.
 pub async fn run(args: Args) -> Result<()> {
-    let path = format!("{}/power", path_of(&args.node)?);
+    let node = checked(&args.node)?;
     let request = PowerRequest { power: args.power };
-    args.target.client()?.steps(&path, &request, |step| println!("{}", output::printable(step))).await
+    args.target
+        .client()?
+        .steps::<calls::Power>(&[node.as_str()], &request, |step| println!("{}", output::printable(step)))
+        .await
 }

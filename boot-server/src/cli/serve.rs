@@ -1,15 +1,13 @@
 //! `boot-server serve`: every leg in one process.
 
 use crate::{
+    base::health::Health,
     config::Config,
-    context::Context,
-    dhcp, folder,
-    health::Health,
-    http, https,
-    server::{Server, ServerPolicy},
-    site::Site,
-    tftp,
+    netboot::{context::Context, dhcp, http, site::Site, tftp},
+    server::{self, Services},
+    web::https,
 };
+use host::file;
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
@@ -33,50 +31,50 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<()> {
     log_to_stderr();
     let config = Config::load(&args.config)?;
-    let server = Server::open(config).await?;
-    let ended = legs(server.clone()).await;
-    server.state.close().await;
+    let services = server::open(config).await?;
+    let ended = legs(services.clone()).await;
+    services.state.close().await;
     tracing::info!("stopped");
     ended
 }
 
 /// Binds what tells its port, runs every leg, and ends with the first that fails or when the server is told to.
-async fn legs(server: Arc<Server>) -> Result<()> {
-    let config = &server.config;
+async fn legs(services: Arc<Services>) -> Result<()> {
+    let config = &services.config;
     let told = told_to_stop()?;
     let https_listener = bind(config.https_address()).await?;
     let http_listener = bind(config.http_address()).await?;
     let (https_port, http_port) = (port_of(&https_listener)?, port_of(&http_listener)?);
     let ports = serde_json::to_vec(&BTreeMap::from([("http", http_port), ("https", https_port)]));
     let ports = ports.or_fail(Code::Internal, || "writing ports.json")?;
-    folder::replace(&config.dir.join("ports.json"), &ports)?;
+    file::write_atomically(&config.dir.join("ports.json"), &ports, 0o644)?;
     tracing::info!("HTTPS on {}:{https_port}, the page and the API", config.https_address().ip());
     let context = Context {
         site: Site { address: config.address, http_port, https_port },
-        policy: Arc::new(ServerPolicy(server.clone())),
-        health: server.health.clone(),
+        policy: services.boots.clone(),
+        health: services.health.clone(),
         state_dir: config.dir.clone(),
     };
     let folders = http::Folders {
         ipxe: config.ipxe.dir.clone(),
         images: config.images.dir.clone(),
         default_profile: config.images.default_profile.clone(),
-        cache: server.cache.clone(),
+        cache: services.cache.clone(),
     };
-    let health = server.health.clone();
+    let health = services.health.clone();
     let mut legs = JoinSet::new();
     watch(&mut legs, &health, "dhcp", dhcp::serve(config.dhcp.clone(), context.clone()));
     watch(&mut legs, &health, "tftp", tftp::serve(config.tftp.clone(), config.ipxe.dir.clone(), context.clone()));
     watch(&mut legs, &health, "http", http::serve_on(http_listener, folders, context));
-    let watch_nodes = tokio::spawn(server.clone().watch_nodes());
-    let mut https = tokio::spawn(https::serve(server.clone(), https_listener));
+    let watch_nodes = tokio::spawn(services.vitals.clone().watch_nodes());
+    let mut https = tokio::spawn(https::serve(services.clone(), https_listener));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),
         ended = &mut https => return ended.or_fail(Code::Internal, || "serving HTTPS")?,
         () = told => Ok(()),
     };
     tracing::info!("stopping");
-    server.stopping.send_replace(true);
+    services.stop.now();
     legs.shutdown().await;
     watch_nodes.await.or_fail(Code::Internal, || "watching nodes")?;
     https.await.or_fail(Code::Internal, || "serving HTTPS")??;
@@ -91,7 +89,7 @@ fn port_of(listener: &TcpListener) -> Result<u16> {
     Ok(listener.local_addr().or_fail(Code::System, || "reading a port")?.port())
 }
 
-/// Runs a leg; one that ends well was switched off.
+/// Runs a leg beside the others.
 fn watch(
     legs: &mut JoinSet<Result<()>>,
     health: &Health,
@@ -99,12 +97,9 @@ fn watch(
     serve: impl Future<Output = Result<()>> + Send + 'static,
 ) {
     let health = health.clone();
-    legs.spawn(async move {
-        health.set(leg, "starting");
-        let ended = serve.await.map_err(|failure| failure.context(format!("serving {leg}")));
-        health.set(leg, if ended.is_ok() { "off" } else { "failed" });
-        ended
-    });
+    legs.spawn(
+        async move { health.watch(leg, serve).await.map_err(|failure| failure.context(format!("serving {leg}"))) },
+    );
 }
 
 async fn first_failure(legs: &mut JoinSet<Result<()>>) -> Failure {

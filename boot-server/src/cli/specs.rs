@@ -1,6 +1,6 @@
 //! Files of NodeSpecs: JSON or TOML, one node or several.
 
-use crate::folder;
+use host::file;
 use protocol::{
     Code, Failure,
     admin::ApplyRequest,
@@ -20,7 +20,7 @@ pub fn read(path: &Path) -> Result<Vec<NodeSpec>> {
         std::io::stdin().read_to_string(&mut text).or_fail(Code::System, || "reading the standard input")?;
         return parse_text("the standard input", &text, looks_like_json(&text));
     }
-    let text = folder::read_text(path)?;
+    let text = file::read_text(path)?;
     let what = path.display().to_string();
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => parse_text(&what, &text, true),

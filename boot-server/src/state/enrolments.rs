@@ -1,6 +1,6 @@
 //! Machines that asked to become a node.
 
-use super::{State, Write, column, millis, time_of, to_column, wrong};
+use super::{Doing, State, Unit, column, millis, time_of, to_column};
 use protocol::{
     Code, Failure, Timestamp,
     claims::Claims,
@@ -10,6 +10,8 @@ use protocol::{
     names::{NodeName, RunId},
 };
 use std::collections::HashMap;
+
+const READING: &str = "reading enrolments";
 
 /// Where an enrolment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,54 +116,38 @@ impl Row {
     }
 }
 
-fn unread(error: &sqlx::Error) -> Failure {
-    wrong("reading enrolments", error)
-}
-
 impl State {
     /// The enrolment of this session.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn enrolment_by_session(&self, session: &Sha256) -> Result<Option<Enrolment>> {
         let row: Option<Row> = sqlx::query_as("SELECT * FROM enrolments WHERE session_sha256 = ?")
             .bind(session.hex())
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| unread(&error))?;
+            .doing(READING)?;
         row.map(Row::enrolment).transpose()
     }
 
     /// The enrolment with this row.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn enrolment(&self, id: i64) -> Result<Option<Enrolment>> {
         let row: Option<Row> = sqlx::query_as("SELECT * FROM enrolments WHERE id = ?")
             .bind(id)
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| unread(&error))?;
+            .doing(READING)?;
         row.map(Row::enrolment).transpose()
     }
 
     /// Those that wait or are in conflict, the newest first.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn open_enrolments(&self) -> Result<Vec<Enrolment>> {
         let rows: Vec<Row> =
             sqlx::query_as("SELECT * FROM enrolments WHERE state IN ('pending', 'conflict') ORDER BY id DESC")
                 .fetch_all(&self.readers)
                 .await
-                .map_err(|error| unread(&error))?;
+                .doing(READING)?;
         rows.into_iter().map(Row::enrolment).collect()
     }
 
     /// Those that wait and may be of the same machine: its key, its first card, its UUID or serial is in them.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn similar_enrolments(&self, to: &Enrolment) -> Result<Vec<Enrolment>> {
         let claims = &to.claims;
         let label = claims.uuid.as_deref().or(claims.serial.as_deref());
@@ -174,133 +160,126 @@ impl State {
         .bind(label)
         .fetch_all(&self.readers)
         .await
-        .map_err(|error| unread(&error))?;
+        .doing(READING)?;
         rows.into_iter().map(Row::enrolment).collect()
     }
 
     /// How many wait.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn pending_count(&self) -> Result<i64> {
         sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict')")
             .fetch_one(&self.readers)
             .await
-            .map_err(|error| unread(&error))
+            .doing(READING)
     }
 }
 
-/// Adds the enrolment; its row.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn insert(write: &mut Write, enrolment: &Enrolment) -> Result<i64> {
-    let done = sqlx::query(
-        "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
-         agent_version, address, created, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12)",
-    )
-    .bind(enrolment.session.hex())
-    .bind(enrolment.key.hex())
-    .bind(&enrolment.spki)
-    .bind(&enrolment.code)
-    .bind(enrolment.standing.name())
-    .bind(enrolment.node.as_ref().map(NodeName::as_str))
-    .bind(to_column("claims", &enrolment.claims)?)
-    .bind(to_column("an inventory", &enrolment.inventory)?)
-    .bind(enrolment.run.as_str())
-    .bind(&enrolment.agent_version)
-    .bind(&enrolment.address)
-    .bind(millis(enrolment.heard))
-    .execute(&mut **write)
-    .await
-    .map_err(|error| wrong("adding an enrolment", &error))?;
-    Ok(done.last_insert_rowid())
-}
-
-/// Changes where an enrolment stands, and gives it its certificate.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn set(
-    write: &mut Write,
-    id: i64,
-    standing: Standing,
-    node: Option<&NodeName>,
-    certificate: Option<&str>,
-) -> Result<()> {
-    sqlx::query("UPDATE enrolments SET state = ?, node = ?, certificate = ? WHERE id = ?")
-        .bind(standing.name())
-        .bind(node.map(NodeName::as_str))
-        .bind(certificate)
-        .bind(id)
-        .execute(&mut **write)
+impl Unit {
+    /// Adds the enrolment; its row.
+    pub async fn add_enrolment(&mut self, enrolment: &Enrolment) -> Result<i64> {
+        self.after.changed = true;
+        let done = sqlx::query(
+            "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
+             agent_version, address, created, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12)",
+        )
+        .bind(enrolment.session.hex())
+        .bind(enrolment.key.hex())
+        .bind(&enrolment.spki)
+        .bind(&enrolment.code)
+        .bind(enrolment.standing.name())
+        .bind(enrolment.node.as_ref().map(NodeName::as_str))
+        .bind(to_column("claims", &enrolment.claims)?)
+        .bind(to_column("an inventory", &enrolment.inventory)?)
+        .bind(enrolment.run.as_str())
+        .bind(&enrolment.agent_version)
+        .bind(&enrolment.address)
+        .bind(millis(enrolment.heard))
+        .execute(&mut *self.connection)
         .await
-        .map_err(|error| wrong("changing an enrolment", &error))?;
-    Ok(())
-}
+        .doing("adding an enrolment")?;
+        Ok(done.last_insert_rowid())
+    }
 
-/// Sets aside every other enrolment that was admitted as the node.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn supersede_others(write: &mut Write, node: &NodeName, keep: i64) -> Result<()> {
-    sqlx::query("UPDATE enrolments SET state = 'superseded' WHERE node = ? AND id <> ? AND state = 'approved'")
-        .bind(node.as_str())
-        .bind(keep)
-        .execute(&mut **write)
-        .await
-        .map_err(|error| wrong("changing enrolments", &error))?;
-    Ok(())
-}
+    /// Changes where an enrolment stands, and gives it its certificate.
+    pub async fn set_enrolment(
+        &mut self,
+        id: i64,
+        standing: Standing,
+        node: Option<&NodeName>,
+        certificate: Option<&str>,
+    ) -> Result<()> {
+        self.after.changed = true;
+        sqlx::query("UPDATE enrolments SET state = ?, node = ?, certificate = ? WHERE id = ?")
+            .bind(standing.name())
+            .bind(node.map(NodeName::as_str))
+            .bind(certificate)
+            .bind(id)
+            .execute(&mut *self.connection)
+            .await
+            .doing("changing an enrolment")?;
+        Ok(())
+    }
 
-/// Whether the enrolment still waits, inside a write.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn is_open(write: &mut Write, id: i64) -> Result<bool> {
-    let state: Option<String> = sqlx::query_scalar("SELECT state FROM enrolments WHERE id = ?")
-        .bind(id)
-        .fetch_optional(&mut **write)
-        .await
-        .map_err(|error| unread(&error))?;
-    Ok(state.is_some_and(|state| state == "pending" || state == "conflict"))
+    /// Notes a certificate that was handed out.
+    pub async fn add_certificate(
+        &mut self,
+        serial: &str,
+        node: &NodeName,
+        key: &Sha256,
+        not_after: Timestamp,
+    ) -> Result<()> {
+        sqlx::query("INSERT INTO certificates (serial, node, key_sha256, issued, not_after) VALUES (?, ?, ?, ?, ?)")
+            .bind(serial)
+            .bind(node.as_str())
+            .bind(key.hex())
+            .bind(millis(self.now))
+            .bind(millis(not_after))
+            .execute(&mut *self.connection)
+            .await
+            .doing("noting a certificate")?;
+        Ok(())
+    }
+
+    /// Sets aside every other enrolment that was admitted as the node.
+    pub async fn supersede_others(&mut self, node: &NodeName, keep: i64) -> Result<()> {
+        self.after.changed = true;
+        sqlx::query("UPDATE enrolments SET state = 'superseded' WHERE node = ? AND id <> ? AND state = 'approved'")
+            .bind(node.as_str())
+            .bind(keep)
+            .execute(&mut *self.connection)
+            .await
+            .doing("changing enrolments")?;
+        Ok(())
+    }
+
+    /// The claims of the machine that enrolled.
+    pub(super) async fn claims(&mut self, id: i64) -> Result<Option<Claims>> {
+        let claims: Option<String> = sqlx::query_scalar("SELECT claims FROM enrolments WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&mut *self.connection)
+            .await
+            .doing(READING)?;
+        claims.map(|claims| column("claims", &claims)).transpose()
+    }
+
+    /// Whether the enrolment still waits.
+    pub async fn enrolment_is_open(&mut self, id: i64) -> Result<bool> {
+        let state: Option<String> = sqlx::query_scalar("SELECT state FROM enrolments WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&mut *self.connection)
+            .await
+            .doing(READING)?;
+        Ok(state.is_some_and(|state| state == "pending" || state == "conflict"))
+    }
 }
 
 impl State {
     /// When the last certificate of each key ends, by the key's SPKI hash in hex.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn certificate_ends(&self) -> Result<HashMap<String, Timestamp>> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT key_sha256, MAX(not_after) FROM certificates GROUP BY key_sha256")
                 .fetch_all(&self.readers)
                 .await
-                .map_err(|error| unread(&error))?;
+                .doing(READING)?;
         Ok(rows.into_iter().map(|(key, ends)| (key, time_of(ends))).collect())
     }
-}
-
-/// Notes a certificate that was handed out.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn add_certificate(
-    write: &mut Write,
-    serial: &str,
-    node: &NodeName,
-    key: &Sha256,
-    issued: Timestamp,
-    not_after: Timestamp,
-) -> Result<()> {
-    sqlx::query("INSERT INTO certificates (serial, node, key_sha256, issued, not_after) VALUES (?, ?, ?, ?, ?)")
-        .bind(serial)
-        .bind(node.as_str())
-        .bind(key.hex())
-        .bind(millis(issued))
-        .bind(millis(not_after))
-        .execute(&mut **write)
-        .await
-        .map_err(|error| wrong("noting a certificate", &error))?;
-    Ok(())
 }

@@ -1,13 +1,14 @@
 //! Events and log lines: append-only, each stored once, in the order of their arrival.
 
-use super::{State, Write, column, millis, time_of, to_column, wrong};
+use super::{Doing, State, Unit, column, millis, plain, time_of, to_column};
 use protocol::{
-    Failure, Timestamp,
     admin::{JournalEntry, ServerEvent, ServerLine},
     failure::Result,
     names::{NodeName, RunId},
     telemetry::{Event, LogLine, TelemetryAck},
 };
+
+const READING: &str = "reading the journal";
 
 const EVENT: i64 = 0;
 const LINE: i64 = 1;
@@ -26,7 +27,7 @@ struct Row {
 
 impl Row {
     fn entry(self) -> Result<JournalEntry> {
-        let run: RunId = column("a run", &format!("{:?}", self.run))?;
+        let run: RunId = plain("a run", &self.run)?;
         Ok(if self.kind == EVENT {
             let event = column("an event", &self.body)?;
             JournalEntry::Event(ServerEvent { id: self.id, run, received: time_of(self.received), event })
@@ -45,15 +46,8 @@ pub enum Of {
     Run(RunId),
 }
 
-fn unread(error: &sqlx::Error) -> Failure {
-    wrong("reading the journal", error)
-}
-
 impl State {
     /// Up to [`PAGE`] entries after `after`.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn journal(&self, of: &Of, after: i64) -> Result<Vec<JournalEntry>> {
         let rows: Vec<Row> = match of {
             Of::Node(node) => {
@@ -76,14 +70,11 @@ impl State {
                     .await
             }
         }
-        .map_err(|error| unread(&error))?;
+        .doing(READING)?;
         rows.into_iter().map(Row::entry).collect()
     }
 
     /// The events of the run that installs and of every later run of the node.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn events_since(&self, node: &NodeName, run: Option<&RunId>) -> Result<Vec<ServerEvent>> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT * FROM journal WHERE kind = 0 AND run IN (SELECT id FROM runs WHERE node = ?1 AND created >= \
@@ -94,7 +85,7 @@ impl State {
         .bind(PAGE)
         .fetch_all(&self.readers)
         .await
-        .map_err(|error| unread(&error))?;
+        .doing(READING)?;
         let entries: Result<Vec<JournalEntry>> = rows.into_iter().rev().map(Row::entry).collect();
         let event = |entry| match entry {
             JournalEntry::Event(event) => Some(event),
@@ -104,12 +95,9 @@ impl State {
     }
 
     /// Up to where the run is durable.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn stored(&self, run: &RunId) -> Result<TelemetryAck> {
         let (events, lines) =
-            sqlx::query_as(STORED).bind(run.as_str()).fetch_one(&self.readers).await.map_err(|error| unread(&error))?;
+            sqlx::query_as(STORED).bind(run.as_str()).fetch_one(&self.readers).await.doing(READING)?;
         Ok(ack(events, lines))
     }
 }
@@ -122,53 +110,44 @@ fn ack(events: i64, lines: i64) -> TelemetryAck {
     TelemetryAck { events_through: count(events), lines_through: count(lines) }
 }
 
-/// How much of the run is stored, inside a write.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn stored(write: &mut Write, run: &RunId) -> Result<TelemetryAck> {
-    let (events, lines) =
-        sqlx::query_as(STORED).bind(run.as_str()).fetch_one(&mut **write).await.map_err(|error| unread(&error))?;
-    Ok(ack(events, lines))
-}
+impl Unit {
+    /// Up to where the run is stored.
+    pub async fn stored(&mut self, run: &RunId) -> Result<TelemetryAck> {
+        let (events, lines) =
+            sqlx::query_as(STORED).bind(run.as_str()).fetch_one(&mut *self.connection).await.doing(READING)?;
+        Ok(ack(events, lines))
+    }
 
-/// How many entries the run has.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn count(write: &mut Write, run: &RunId) -> Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM journal WHERE run = ?")
-        .bind(run.as_str())
-        .fetch_one(&mut **write)
-        .await
-        .map_err(|error| unread(&error))
-}
+    /// How many entries the run has.
+    pub async fn journal_count(&mut self, run: &RunId) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM journal WHERE run = ?")
+            .bind(run.as_str())
+            .fetch_one(&mut *self.connection)
+            .await
+            .doing(READING)
+    }
 
-/// Adds an event; whether it is new.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn add_event(write: &mut Write, run: &RunId, event: &Event, now: Timestamp) -> Result<bool> {
-    add(write, run, EVENT, event.seq, &to_column("an event", event)?, now).await
-}
+    /// Adds an event; whether it is new.
+    pub async fn add_event(&mut self, run: &RunId, event: &Event) -> Result<bool> {
+        self.add(run, EVENT, event.seq, &to_column("an event", event)?).await
+    }
 
-/// Adds a log line; whether it is new.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn add_line(write: &mut Write, run: &RunId, line: &LogLine, now: Timestamp) -> Result<bool> {
-    add(write, run, LINE, line.seq, &to_column("a log line", line)?, now).await
-}
+    /// Adds a log line; whether it is new.
+    pub async fn add_line(&mut self, run: &RunId, line: &LogLine) -> Result<bool> {
+        self.add(run, LINE, line.seq, &to_column("a log line", line)?).await
+    }
 
-async fn add(write: &mut Write, run: &RunId, kind: i64, seq: u64, body: &str, now: Timestamp) -> Result<bool> {
-    let done = sqlx::query("INSERT OR IGNORE INTO journal (run, kind, seq, received, body) VALUES (?, ?, ?, ?, ?)")
-        .bind(run.as_str())
-        .bind(kind)
-        .bind(i64::try_from(seq).unwrap_or(i64::MAX))
-        .bind(millis(now))
-        .bind(body)
-        .execute(&mut **write)
-        .await
-        .map_err(|error| wrong("adding to the journal", &error))?;
-    Ok(done.rows_affected() == 1)
+    async fn add(&mut self, run: &RunId, kind: i64, seq: u64, body: &str) -> Result<bool> {
+        self.after.written = true;
+        let done = sqlx::query("INSERT OR IGNORE INTO journal (run, kind, seq, received, body) VALUES (?, ?, ?, ?, ?)")
+            .bind(run.as_str())
+            .bind(kind)
+            .bind(i64::try_from(seq).unwrap_or(i64::MAX))
+            .bind(millis(self.now))
+            .bind(body)
+            .execute(&mut *self.connection)
+            .await
+            .doing("adding to the journal")?;
+        Ok(done.rows_affected() == 1)
+    }
 }

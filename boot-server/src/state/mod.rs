@@ -1,47 +1,93 @@
-//! The server's memory: SQLite, whole after a kill -9 (WAL, synchronous FULL).
+//! The server's memory: SQLite, whole after a kill -9 (WAL, synchronous FULL), and what of it is at hand in RAM.
 //!
-//! Whatever is acknowledged to a machine or an admin has been committed. Everything that writes goes through
-//! [`State::write`], which takes SQLite's write lock at once, so that what is read inside it cannot be stale.
+//! Whatever is acknowledged to a machine or an admin has been committed. Everything that writes is a [`Unit`]: it has
+//! the one connection that writes, so what is read inside it cannot be stale, and it happens as a whole or not at all.
+//! The memory at hand and the bells follow its commit, always in the same order, and cannot fail.
 
-pub mod audit;
-pub mod clusters;
+mod audit;
+mod clusters;
 pub mod enrolments;
-pub mod handed_out;
-pub mod health;
+mod handed_out;
+mod health;
 pub mod journal;
+pub mod memory;
 pub mod nodes;
-pub mod operations;
+mod operations;
 pub mod runs;
-pub mod tokens;
+pub mod seen;
+mod tokens;
+mod unit;
 
+use crate::base::{bell::Bell, clock, health::Health};
+use memory::Memory;
 use protocol::{
     Code, Failure, Timestamp,
     failure::{OrFail, Result},
+    names::NodeName,
 };
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Sqlite, SqlitePool,
+    pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+/// What `/health` calls it.
+const HEALTH: &str = "state";
 
-/// The database; clones share it.
+/// The state; clones share it.
 #[derive(Debug, Clone)]
 pub struct State {
     readers: SqlitePool,
     writer: SqlitePool,
+    /// What is at hand.
+    pub memory: Arc<Memory>,
+    /// Rings when an enrolment, a node or a cluster has changed.
+    pub changed: Bell,
+    /// Rings when the journal has grown.
+    pub written: Bell,
+    health: Health,
 }
 
-/// A write that is not committed yet.
-pub type Write = Transaction<'static, Sqlite>;
+/// One change of the state. Dropped before [`Unit::commit`], it has never happened.
+#[derive(Debug)]
+#[must_use]
+pub struct Unit {
+    state: State,
+    connection: PoolConnection<Sqlite>,
+    committed: bool,
+    now: Timestamp,
+    after: After,
+}
+
+/// What follows the commit.
+#[derive(Debug, Default)]
+struct After {
+    /// Nodes whose entries are made anew.
+    nodes: BTreeSet<NodeName>,
+    memory: memory::Changes,
+    changed: bool,
+    written: bool,
+}
+
+/// The database of an init folder.
+pub fn path_in(dir: &Path) -> PathBuf {
+    dir.join("state.db")
+}
 
 impl State {
-    /// Opens the database, makes it where it is missing, and brings its tables up to date.
+    /// Opens the database, makes it where it is missing, brings its tables up to date, and recalls what is at hand.
     ///
     /// # Errors
     /// `E-SYSTEM` where the file cannot be opened or is of a newer release.
-    pub async fn open(path: &Path) -> Result<Self> {
+    pub async fn open(path: &Path, health: Health) -> Result<Self> {
         let activity = || format!("opening the state {}", path.display());
         private_file(path).or_fail(Code::System, activity)?;
         let options = SqliteConnectOptions::new()
@@ -54,25 +100,44 @@ impl State {
         let writer = pool(1).connect_with(options.clone()).await.or_fail(Code::System, activity)?;
         MIGRATIONS.run(&writer).await.or_fail(Code::System, activity)?;
         let readers = pool(3).connect_with(options).await.or_fail(Code::System, activity)?;
-        Ok(Self { readers, writer })
+        let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
+        let state = Self { readers, writer, memory, changed, written, health };
+        state.recall().await?;
+        Ok(state)
     }
 
-    /// Begins a write.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
-    pub async fn write(&self) -> Result<Write> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| wrong("beginning a write", &error))
+    /// What is at hand is made by the one way that also keeps it up to date.
+    async fn recall(&self) -> Result<()> {
+        let mut unit = self.begin().await?;
+        unit.after.nodes = self.nodes().await?.into_iter().map(|node| node.name).collect();
+        unit.after.memory.revoked = self.revoked_keys().await?;
+        unit.after.memory.vitals = self.health().await?.into_iter().map(|(name, heard)| (name, Some(heard))).collect();
+        unit.commit().await
+    }
+
+    /// Begins a change: waits until the one before it has ended.
+    pub async fn begin(&self) -> Result<Unit> {
+        const BEGINNING: &str = "beginning a write";
+        let failed = |failure| self.broken(failure);
+        let connection = self.writer.acquire().await.doing(BEGINNING).map_err(failed)?;
+        let after = After::default();
+        let mut unit = Unit { state: self.clone(), connection, committed: false, now: clock::now(), after };
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *unit.connection).await.doing(BEGINNING).map_err(failed)?;
+        Ok(unit)
+    }
+
+    /// Adds one line to the history of a node, or of none.
+    pub async fn note(&self, actor: &str, node: Option<&NodeName>, text: impl Into<String>) -> Result<()> {
+        let mut unit = self.begin().await?;
+        unit.note(actor, node, text).await?;
+        unit.commit().await
     }
 
     /// Writes the database as it is now to a new file, while it is in use.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn copy_to(&self, path: &Path) -> Result<()> {
         let activity = format!("copying the state to {}", path.display());
         let copied = sqlx::query("VACUUM INTO ?").bind(path.to_string_lossy().as_ref()).execute(&self.readers).await;
-        copied.map(drop).map_err(|error| wrong(&activity, &error))
+        copied.map(drop).doing(&activity)
     }
 
     /// Closes the database after what is under way.
@@ -80,14 +145,12 @@ impl State {
         self.readers.close().await;
         self.writer.close().await;
     }
-}
 
-/// Makes a write durable.
-///
-/// # Errors
-/// `E-SYSTEM`; nothing of the write has happened then.
-pub async fn commit(write: Write) -> Result<()> {
-    write.commit().await.map_err(|error| wrong("committing a write", &error))
+    /// Has `/health` say that the state takes nothing in.
+    fn broken(&self, failure: Failure) -> Failure {
+        self.health.set(HEALTH, format!("failed: {failure}"));
+        failure
+    }
 }
 
 /// The state holds secrets: its file is made before SQLite can make it with looser rights.
@@ -96,24 +159,39 @@ fn private_file(path: &Path) -> std::io::Result<()> {
     std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
-pub(crate) fn wrong(activity: &str, error: &sqlx::Error) -> Failure {
-    Failure::from_error(Code::System, activity, error)
+/// Says what failed.
+trait Doing<T> {
+    fn doing(self, activity: &str) -> Result<T>;
 }
 
-pub(crate) fn millis(time: Timestamp) -> i64 {
+impl<T> Doing<T> for sqlx::Result<T> {
+    fn doing(self, activity: &str) -> Result<T> {
+        self.map_err(|error| Failure::from_error(Code::System, activity, &error))
+    }
+}
+
+fn millis(time: Timestamp) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn time_of(millis: i64) -> Timestamp {
+fn time_of(millis: i64) -> Timestamp {
     Timestamp::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Reads a JSON column.
-pub(crate) fn column<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+fn column<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).or_fail(Code::Internal, || format!("reading {what} from the state"))
 }
 
+/// Reads a plain column.
+fn plain<T: FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T> {
+    text.parse().map_err(|error| Failure::new(Code::Internal, format!("reading {what} from the state: {error}")))
+}
+
 /// Writes a JSON column.
-pub(crate) fn to_column<T: serde::Serialize>(what: &str, value: &T) -> Result<String> {
+fn to_column<T: serde::Serialize>(what: &str, value: &T) -> Result<String> {
     serde_json::to_string(value).or_fail(Code::Internal, || format!("writing {what} to the state"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,20 @@
 //! Nodes: what operators applied, and where each stands.
 
-use super::{State, Write, column, millis, to_column, wrong};
-use crate::lifecycle::Record;
+use super::{Doing, State, Unit, column, millis, to_column};
+use crate::domain::{enrolment::Entry, lifecycle::Record, plan::HeldPlan};
 use protocol::{
     Code, Failure, Timestamp,
+    claims::Claims,
+    cluster::ClusterConfig,
     encoding::Sha256,
     failure::Result,
     names::NodeName,
     report::{InstalledReport, ReadyReport},
     spec::NodeSpec,
 };
-use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+const READING: &str = "reading nodes";
 
 /// One node.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,26 +37,73 @@ pub struct Node {
     pub ready: Option<ReadyReport>,
 }
 
-/// A plan and whether an admin has agreed to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldPlan {
-    /// The exact disks and actions.
-    pub lines: Vec<String>,
-    /// The generation it would use up.
-    pub generation: u64,
-    /// It waits for an admin.
-    pub held: bool,
-    /// An admin has agreed to it.
-    #[serde(default)]
-    pub approved: bool,
-}
+impl Node {
+    /// A node that nothing is known of yet.
+    pub fn new(name: NodeName) -> Self {
+        Self {
+            name,
+            spec: None,
+            record: Record::default(),
+            key: None,
+            enrolment: None,
+            plan: None,
+            installed: None,
+            ready: None,
+        }
+    }
 
-impl HeldPlan {
-    /// What an approval is bound to: every line of it, and its generation.
-    pub fn id(&self) -> Sha256 {
-        let lines = self.lines.iter().map(|line| format!("{} {line}\n", line.len()));
-        let text: String = std::iter::once(format!("plan/1 {}\n", self.generation)).chain(lines).collect();
-        Sha256::of(text.as_bytes())
+    /// Whether the key is its own now.
+    ///
+    /// # Errors
+    /// `E-FORBIDDEN` where it is not.
+    pub fn has_key(&self, key: &Sha256) -> Result<()> {
+        if self.key == Some(*key) {
+            return Ok(());
+        }
+        Err(Failure::new(Code::Forbidden, format!("node {} has another key now", self.name)))
+    }
+
+    /// What the operator wants of it.
+    ///
+    /// # Errors
+    /// `E-NO-SPEC`.
+    pub fn spec(&self) -> Result<&NodeSpec> {
+        self.spec.as_ref().ok_or_else(|| Failure::new(Code::NoSpec, format!("node {} has no spec", self.name)))
+    }
+
+    /// The cluster that its spec names.
+    ///
+    /// # Errors
+    /// `E-NO-SPEC` where it names none.
+    pub fn cluster(&self) -> Result<&ClusterConfig> {
+        self.spec.as_ref().and_then(|spec| spec.cluster.as_ref()).ok_or_else(|| {
+            Failure::new(Code::NoSpec, format!("looking for the cluster of node {}: its spec names none", self.name))
+                .with_remedy("give the spec a `cluster` and apply it")
+        })
+    }
+
+    /// Whether its spec puts it into this cluster.
+    pub fn is_in(&self, cluster: &str) -> bool {
+        self.cluster().is_ok_and(|config| config.cluster_name == cluster)
+    }
+
+    /// What decisions need to know of it.
+    pub(super) fn entry(self, claims: Option<Claims>, window: Option<Timestamp>) -> Entry {
+        let spec = self.spec.as_ref();
+        let cluster = spec.and_then(|spec| spec.cluster.as_ref());
+        let address = cluster.and_then(|cluster| cluster.node_ip);
+        Entry {
+            address: address.and_then(|address| if let IpAddr::V4(address) = address { Some(address) } else { None }),
+            founds: cluster.filter(|cluster| cluster.bootstrap).map(|cluster| cluster.cluster_name.clone()),
+            matches: spec.map(|spec| spec.matches.clone()),
+            admission: spec.and_then(|spec| spec.admission),
+            profile: spec.map_or_else(protocol::spec::default_profile, |spec| spec.profile.clone()),
+            name: self.name,
+            claims,
+            window,
+            key: self.key,
+            record: self.record,
+        }
     }
 }
 
@@ -89,86 +140,83 @@ const BY_KEY: &str =
     "SELECT name, spec, record, key_sha256, enrolment, plan, installed, ready FROM nodes WHERE key_sha256 = ?";
 const ALL: &str = "SELECT name, spec, record, key_sha256, enrolment, plan, installed, ready FROM nodes ORDER BY name";
 
-fn unread(error: &sqlx::Error) -> Failure {
-    wrong("reading nodes", error)
+fn none(name: &NodeName) -> Failure {
+    Failure::new(Code::NotFound, format!("looking for node {name}: there is none"))
 }
 
 impl State {
     /// Every node, by name.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn nodes(&self) -> Result<Vec<Node>> {
-        let rows: Vec<Row> = sqlx::query_as(ALL).fetch_all(&self.readers).await.map_err(|error| unread(&error))?;
+        let rows: Vec<Row> = sqlx::query_as(ALL).fetch_all(&self.readers).await.doing(READING)?;
         rows.into_iter().map(Row::node).collect()
     }
 
     /// The node of this name.
+    pub async fn node(&self, name: &str) -> Result<Option<Node>> {
+        let row: Option<Row> = sqlx::query_as(ONE).bind(name).fetch_optional(&self.readers).await.doing(READING)?;
+        row.map(Row::node).transpose()
+    }
+
+    /// As [`State::node`], where it has to be there.
     ///
     /// # Errors
-    /// `E-SYSTEM`.
-    pub async fn node(&self, name: &str) -> Result<Option<Node>> {
-        let row: Option<Row> =
-            sqlx::query_as(ONE).bind(name).fetch_optional(&self.readers).await.map_err(|error| unread(&error))?;
-        row.map(Row::node).transpose()
+    /// `E-NOT-FOUND`.
+    pub async fn known_node(&self, name: &NodeName) -> Result<Node> {
+        self.node(name.as_str()).await?.ok_or_else(|| none(name))
     }
 
     /// The node that has this key.
-    ///
-    /// # Errors
-    /// `E-SYSTEM`.
     pub async fn node_by_key(&self, key: &Sha256) -> Result<Option<Node>> {
-        let row: Option<Row> = sqlx::query_as(BY_KEY)
-            .bind(key.hex())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| unread(&error))?;
+        let row: Option<Row> =
+            sqlx::query_as(BY_KEY).bind(key.hex()).fetch_optional(&self.readers).await.doing(READING)?;
         row.map(Row::node).transpose()
     }
 }
 
-/// The node of this name, inside a write.
-///
-/// # Errors
-/// `E-SYSTEM`; `E-NOT-FOUND` where there is none.
-pub async fn load(write: &mut Write, name: &NodeName) -> Result<Node> {
-    find(write, name)
-        .await?
-        .ok_or_else(|| Failure::new(Code::NotFound, format!("looking for node {name}: there is none")))
-}
+impl Unit {
+    /// The node of this name.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND` where there is none.
+    pub async fn node(&mut self, name: &NodeName) -> Result<Node> {
+        self.find_node(name).await?.ok_or_else(|| none(name))
+    }
 
-/// As [`load`], where there may be none.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn find(write: &mut Write, name: &NodeName) -> Result<Option<Node>> {
-    let row: Option<Row> =
-        sqlx::query_as(ONE).bind(name.as_str()).fetch_optional(&mut **write).await.map_err(|error| unread(&error))?;
-    row.map(Row::node).transpose()
-}
+    /// As [`Unit::node`], where there may be none.
+    pub async fn find_node(&mut self, name: &NodeName) -> Result<Option<Node>> {
+        let row: Option<Row> =
+            sqlx::query_as(ONE).bind(name.as_str()).fetch_optional(&mut *self.connection).await.doing(READING)?;
+        row.map(Row::node).transpose()
+    }
 
-/// Writes the whole node.
-///
-/// # Errors
-/// `E-SYSTEM`.
-pub async fn save(write: &mut Write, node: &Node, now: Timestamp) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-         ON CONFLICT (name) DO UPDATE SET spec = ?2, record = ?3, key_sha256 = ?4, enrolment = ?5, plan = ?6, \
-         installed = ?7, ready = ?8",
-    )
-    .bind(node.name.as_str())
-    .bind(node.spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
-    .bind(to_column("a record", &node.record)?)
-    .bind(node.key.map(|key| key.hex()))
-    .bind(node.enrolment)
-    .bind(node.plan.as_ref().map(|plan| to_column("a plan", plan)).transpose()?)
-    .bind(node.installed.as_ref().map(|report| to_column("a report", report)).transpose()?)
-    .bind(node.ready.as_ref().map(|report| to_column("a report", report)).transpose()?)
-    .bind(millis(now))
-    .execute(&mut **write)
-    .await
-    .map_err(|error| wrong("writing a node", &error))?;
-    Ok(())
+    /// What the last installation reported says nothing of the next.
+    pub async fn forget_installation(&mut self, node: &mut Node) -> Result<()> {
+        (node.plan, node.installed, node.ready) = (None, None, None);
+        self.forget_memberships(&node.name).await?;
+        self.forget_heard(&node.name).await
+    }
+
+    /// Writes the whole node.
+    pub async fn save_node(&mut self, node: &Node) -> Result<()> {
+        self.touch(&node.name);
+        sqlx::query(
+            "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+             ON CONFLICT (name) DO UPDATE SET spec = ?2, record = ?3, key_sha256 = ?4, enrolment = ?5, plan = ?6, \
+             installed = ?7, ready = ?8",
+        )
+        .bind(node.name.as_str())
+        .bind(node.spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
+        .bind(to_column("a record", &node.record)?)
+        .bind(node.key.map(|key| key.hex()))
+        .bind(node.enrolment)
+        .bind(node.plan.as_ref().map(|plan| to_column("a plan", plan)).transpose()?)
+        .bind(node.installed.as_ref().map(|report| to_column("a report", report)).transpose()?)
+        .bind(node.ready.as_ref().map(|report| to_column("a report", report)).transpose()?)
+        .bind(millis(self.now))
+        .execute(&mut *self.connection)
+        .await
+        .doing("writing a node")?;
+        Ok(())
+    }
 }

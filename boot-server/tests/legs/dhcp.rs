@@ -1,7 +1,7 @@
 //! DHCP with real clients, a real relay and a real second server.
 
 use crate::lab::{Namespace, SERVER, Serving, Table, context, wait_for};
-use boot_server::dhcp::{self, Config, Mode};
+use boot_server::netboot::dhcp::{self, Config, Mode};
 use dhcproto::{
     Decodable, Decoder, Encodable,
     v4::{Architecture, DhcpOption, Flags, Message, MessageType, OptionCode},

@@ -2,15 +2,11 @@
 
 use crate::lab::{Table, context};
 use boot_server::{
-    health::Health,
-    http::{Folders, serve_on},
-    policy::Boot,
+    base::health::Health,
+    domain::boot::Boot,
+    netboot::http::{Folders, serve_on},
 };
-use protocol::{
-    Failure,
-    encoding::Sha256,
-    image::{Artefact, ImageIndex},
-};
+use protocol::{Failure, artefact::Artefact, encoding::Sha256, image::ImageIndex};
 use std::{
     fs,
     io::{Read, Write},

@@ -1,10 +1,13 @@
 //! A small network: a namespace with a bridge where the legs run, and one namespace per client.
 
 use boot_server::{
-    context::Context,
-    health::Health,
-    policy::{Answer, Boot, Policy},
-    site::Site,
+    base::health::Health,
+    domain::{addresses::FixedAddresses, boot::Boot},
+    netboot::{
+        context::Context,
+        policy::{Answer, Policy},
+        site::Site,
+    },
 };
 use nix::sched::{CloneFlags, setns};
 use protocol::{claims::Claims, failure::Result, names::Mac};
@@ -40,12 +43,8 @@ impl Policy for Table {
         Box::pin(async { self.boot.clone().unwrap_or(Boot::LocalDisk) })
     }
 
-    fn reserved_address(&self, mac: &Mac) -> Option<Ipv4Addr> {
-        self.reserved.as_ref().filter(|(owner, _)| owner == mac).map(|(_, address)| *address)
-    }
-
-    fn reservation_of(&self, address: Ipv4Addr) -> Option<Mac> {
-        self.reserved.as_ref().filter(|(_, reserved)| *reserved == address).map(|(owner, _)| owner.clone())
+    fn addresses(&self) -> Arc<FixedAddresses> {
+        Arc::new(self.reserved.iter().cloned().collect())
     }
 
     fn event(&self, text: &str) {

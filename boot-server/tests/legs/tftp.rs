@@ -1,7 +1,7 @@
 //! TFTP with real clients.
 
 use crate::lab::{Namespace, SERVER, Serving, Table, context};
-use boot_server::tftp::{self, Config};
+use boot_server::netboot::tftp::{self, Config};
 use std::{fs, net::UdpSocket, os::unix::fs::symlink, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 

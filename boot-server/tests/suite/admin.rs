@@ -138,21 +138,32 @@ async fn apply_refuses_the_whole_file_where_one_node_is_wrong() {
 
 #[tokio::test]
 async fn what_a_leg_noticed_is_told_to_the_admin() {
-    use boot_server::{
-        config::Config,
-        policy::Policy,
-        server::{Server, ServerPolicy},
-    };
+    use boot_server::{config::Config, netboot::policy::Policy, server};
     let mut lab = Lab::open();
     assert!(lab.stop());
     let config = Config::load(&lab.dir().join("config.toml")).unwrap();
-    let server = Server::open(config).await.unwrap();
-    ServerPolicy(server.clone()).event("another DHCP server answers on this network: 10.0.0.9");
-    while server.state.audit(None).await.unwrap().is_empty() {
+    let services = server::open(config).await.unwrap();
+    services.boots.event("another DHCP server answers on this network: 10.0.0.9");
+    while services.state.audit(None).await.unwrap().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    server.state.close().await;
+    services.state.close().await;
     lab.serve();
     let (_, events) = lab.admin().get("/v1/events").await;
     assert!(events[0]["text"].as_str().unwrap().contains("10.0.0.9"), "{events}");
+}
+
+#[tokio::test]
+async fn an_address_that_a_spec_fixes_is_given_to_no_other_card() {
+    use boot_server::{config::Config, netboot::policy::Policy, server};
+    let mut lab = Lab::open();
+    let (own, other) = ("52:54:00:00:00:01", "52:54:00:00:00:99");
+    lab.apply("n1", own);
+    assert!(lab.stop());
+    let services = server::open(Config::load(&lab.dir().join("config.toml")).unwrap()).await.unwrap();
+    let (fixed, address) = (services.boots.addresses(), [10, 0, 0, 2].into());
+    assert_eq!(fixed.of_card(&own.parse().unwrap()), Some(address));
+    assert!(fixed.is_anothers(address, Some(&other.parse().unwrap())));
+    assert!(!fixed.is_anothers(address, Some(&own.parse().unwrap())));
+    services.state.close().await;
 }

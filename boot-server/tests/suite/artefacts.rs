@@ -7,11 +7,7 @@ use super::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{Method, StatusCode};
-use protocol::{
-    encoding::Sha256,
-    image::{Artefact, ImageIndex},
-    overlay::ToolSet,
-};
+use protocol::{artefact::Artefact, encoding::Sha256, image::ImageIndex, overlay::ToolSet};
 use std::{fs, path::PathBuf};
 
 const MAC: &str = "52:54:00:00:00:01";

@@ -77,7 +77,7 @@ fn apply_says_what_became_of_each_node_and_where_a_file_is_wrong() {
     let toml = "[[nodes]]\nname = 'n2'\nmatch = { serial = 'S2' }\n\
         system = { toplevel = '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos', substituters = ['http://c'], \
         trusted_public_keys = ['k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='] }\n\
-        disks.devices.disk.main.type = 'disk'\n";
+        disks.devices.disk.main.type = 'disk'\ndisks.devices.disk.main.device = '/dev/vda'\n";
     let file = lab.file("n.toml", toml);
     assert_eq!(lab.says(&["apply", "-f", path(&file)]), "node n2 created\n");
     let file = lab.file("w.toml", &toml.replace("serial", "seriell"));

@@ -36,7 +36,7 @@ async fn the_server_presents_the_ca_that_the_image_pins() {
     let pem = lab.ca_pem();
     let der = rustls::pki_types::CertificateDer::from(pem_body(&pem));
     let pinned = anchors(&lab).ca_spki_sha256.remove(0);
-    assert_eq!(boot_server::ca::spki_of(&der), Some(pinned));
+    assert_eq!(boot_server::trust::ca::spki_of(&der), Some(pinned));
 }
 
 fn pem_body(pem: &str) -> Vec<u8> {
@@ -210,5 +210,22 @@ async fn the_log_of_a_machine_that_waits_is_kept_and_bounded() {
         let body = telemetry(&format!("other-{n}").parse().unwrap(), Some(&greeted.session), vec![], vec![]);
         let (status, _) = lab.nobody().post("/v1/telemetry", &body).await;
         assert_eq!(status.is_success(), n < 4, "run {n}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_asks_twice_at_once_is_answered_twice() {
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let machine = Machine::new(MAC, "run-1");
+    let (greeted, caller) = (machine.greet(&lab).await, lab.nobody());
+    let asked: tokio::task::JoinSet<_> = std::iter::repeat_n(machine.request(&greeted.session), 8)
+        .map(|request| {
+            let caller = caller.clone();
+            async move { caller.post("/v1/enrol", &request).await }
+        })
+        .collect();
+    for (status, answer) in asked.join_all().await {
+        assert!(status.is_success() && answer["state"] == "approved", "{status} {answer}");
     }
 }

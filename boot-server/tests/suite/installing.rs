@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use protocol::{
     Code, Failure,
     manifest::SecretBundle,
-    report::{PlanDecision, PlanReply, PlanReport},
+    report::{Fate, Lost, PlanDecision, PlanReply, PlanReport, PlannedDisk},
     step::Step,
     telemetry::EventKind,
 };
@@ -159,11 +159,21 @@ async fn node_with_held_plan(lab: &Lab) -> Node {
 
 fn plan(node: &Node, lines: &[&str]) -> PlanReport {
     let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-    PlanReport { run: node.run.clone(), generation: 1, lines, resumes: false, hold: false }
+    PlanReport { run: node.run.clone(), generation: 1, lines, resumes: false, hold: false, disks: Some(vec![]) }
+}
+
+/// The plan destroys what its first line says.
+fn losing(node: &Node, lines: &[&str]) -> PlanReport {
+    let fate = Fate::Make { loses: Lost::Foreign };
+    PlanReport { disks: Some(vec![PlannedDisk { name: "main".into(), line: 0, fate }]), ..plan(node, lines) }
 }
 
 async fn decision(node: &Node, lines: &[&str]) -> PlanDecision {
-    node.caller.done::<PlanReply>("/v1/node/plan", &plan(node, lines)).await.decision
+    judged(node, &plan(node, lines)).await
+}
+
+async fn judged(node: &Node, report: &PlanReport) -> PlanDecision {
+    node.caller.done::<PlanReply>("/v1/node/plan", report).await.decision
 }
 
 #[tokio::test]
@@ -172,7 +182,7 @@ async fn what_a_plan_destroys_is_told_and_agreed_to_by_name() {
     let node = node_with_held_plan(&lab).await;
     let lost = "disk main = /dev/vda (8 GiB, serial X, wwn -), DESTROYS: vda1: ext4 \"\u{1b}[2Jdata\"";
     let lines = [lost, "  partition 1 disk-main-root 8 GiB", "  1. clear /dev/vda"];
-    assert_eq!(decision(&node, &lines).await, PlanDecision::Hold);
+    assert_eq!(judged(&node, &losing(&node, &lines)).await, PlanDecision::Hold);
 
     let shown = lab.says(&["describe", "node", "n1"]);
     assert!(shown.contains("!! disk main") && shown.contains("1. clear /dev/vda"), "{shown}");
@@ -180,14 +190,33 @@ async fn what_a_plan_destroys_is_told_and_agreed_to_by_name() {
     let refused = lab.verb(&["approve", "n1"]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && said.contains("DESTROYS") && said.contains("--plan"), "{said}");
-    assert_eq!(decision(&node, &lines).await, PlanDecision::Hold);
+    assert_eq!(judged(&node, &losing(&node, &lines)).await, PlanDecision::Hold);
 
     let id = lab.describe("n1")["held_plan"].as_str().unwrap().to_owned();
     assert!(shown.contains(&id[..12]), "{shown}");
     assert!(!lab.verb(&["approve", "n1", "--plan", "0123456789ab"]).status.success());
     lab.says(&["approve", "n1", "--plan", &id[..12]]);
-    assert_eq!(decision(&node, &lines).await, PlanDecision::Proceed);
+    assert_eq!(judged(&node, &losing(&node, &lines)).await, PlanDecision::Proceed);
     assert!(lab.describe("n1")["history"].to_string().contains(&format!("approved plan {}", &id[..12])));
+}
+
+#[tokio::test]
+async fn what_neither_the_spec_nor_an_admin_lets_go_is_held_whatever_the_agent_thinks() {
+    let lab = Lab::open();
+    let node = node(&lab, "n1", MAC, "run-1").await;
+    node.manifest(&lab).await;
+    assert_eq!(judged(&node, &losing(&node, &["any words"])).await, PlanDecision::Hold);
+    assert!(!lab.verb(&["approve", "n1"]).status.success(), "the plan has to be named");
+    // An agent of an earlier release does not say what becomes of each disk.
+    let silent = PlanReport { disks: None, ..plan(&node, &["any words"]) };
+    assert_eq!(judged(&node, &silent).await, PlanDecision::Hold);
+    assert!(!lab.verb(&["approve", "n1"]).status.success(), "the plan has to be named");
+    let mut wipe = spec("n1", MAC);
+    wipe["disks"]["wipe"] = json!({"main": "wipe"});
+    lab.apply_spec(&wipe);
+    for report in [losing(&node, &["any words"]), silent] {
+        assert_eq!(judged(&node, &report).await, PlanDecision::Proceed);
+    }
 }
 
 #[tokio::test]

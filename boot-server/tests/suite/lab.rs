@@ -182,7 +182,7 @@ pub fn spec(name: &str, mac: &str) -> Value {
         "name": name, "match": {"macs": [mac]},
         "system": {"toplevel": TOPLEVEL, "substituters": ["http://127.0.0.1/cache"],
             "trusted_public_keys": ["k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]},
-        "disks": {"devices": {"disk": {"main": {"type": "disk"}}}},
+        "disks": {"devices": {"disk": {"main": {"type": "disk", "device": "/dev/vda"}}}},
         "secrets": [{"path": "/etc/nixos/secrets/own", "mode": "0400", "content": format!("secret of {name}")}],
         "cluster": {"node_id": name, "node_role": "control-plane", "bootstrap": false, "cluster_name": "c",
             "leader_url": "https://10.0.0.1:2379", "raft_addr": "10.0.0.2:2380", "node_ip": "10.0.0.2"}

@@ -7,9 +7,11 @@
 mod admin;
 mod artefacts;
 mod cache;
+mod calls;
 mod cluster;
 mod command_line;
 mod durability;
+mod earlier;
 mod enrolment;
 mod health;
 mod installing;

@@ -1,11 +1,9 @@
-//! The closure step: the engine of `crate::closure`, with its progress on the consoles and the server.
+//! The closure step: the engine of `closure`, with its progress on the consoles and the server.
 
-use super::{manifest::Verified, prepare::Machine, runner::Run, server::cache_client};
-use crate::{
-    closure::{self, Limits, Summary},
-    disk::size::human,
-};
-use protocol::{failure::Result, telemetry::Progress};
+use super::{manifest::Verified, prepare::Machine, runner::Run};
+use crate::boot_server::cache_client;
+use closure::{Limits, Summary};
+use protocol::{failure::Result, size::human, telemetry::Progress};
 use std::{path::Path, time::Duration};
 use tokio::{sync::watch, time::interval};
 
@@ -18,7 +16,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// # Errors
 /// Those of the engine.
 pub async fn pull(run: &Run, machine: &Machine, manifest: &Verified, root: &Path) -> Result<(Summary, String)> {
-    let http = cache_client(&machine.anchors, &machine.server.url)?;
+    let http = cache_client(&machine.anchors, machine.server.url())?;
     let system = &manifest.system;
     let request = closure::Request {
         toplevels: std::slice::from_ref(&system.toplevel),

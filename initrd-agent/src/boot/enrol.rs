@@ -1,10 +1,10 @@
-//! enrol/1 as the node: hello, clock, request, code, certificate (DESIGN.md section 4).
+//! enrol/1 as the node: hello, clock, request, code, certificate (docs/design.md section 4).
 
 use super::{
     identity::{self, Identity},
     runner::Run,
-    server::BootServer,
 };
+use crate::boot_server::BootServer;
 use nix::{
     sys::time::TimeSpec,
     time::{ClockId, clock_settime},

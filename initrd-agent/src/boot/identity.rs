@@ -1,6 +1,7 @@
 //! The key that is who this node is: made here, or found on the disk of an earlier installation.
 
-use crate::{boot::trace_of_install, http};
+use crate::boot::trace_of_install;
+use host::http;
 use protocol::{
     Code, Failure, encoding::Sha256, failure::OrFail, failure::Result, marker::InstallMarker, trust::TrustAnchors,
 };

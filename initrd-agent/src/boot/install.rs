@@ -1,7 +1,7 @@
 //! Steps 6 to 12: one run of one generation.
 
 use super::{
-    closure_step, files, manifest,
+    TARGET, closure_step, files, manifest,
     manifest::Verified,
     prepare::Machine,
     runner::{
@@ -10,19 +10,15 @@ use super::{
     },
     trace_of_install, wipe,
 };
-use crate::{
-    bootloader::{self, efi},
-    closure,
-    disk::{
-        apply, health,
-        keys::Keys,
-        mount::Mounted,
-        plan::{self, Facts, Plan},
-        probe,
-        size::human,
-    },
-    overlay, telemetry,
+use crate::{bootloader, overlay};
+use disk::{
+    apply, health,
+    keys::Keys,
+    mount::Mounted,
+    plan::{self, Facts, Plan},
+    probe,
 };
+use hardware::efi;
 use protocol::{
     Code, Failure, Timestamp,
     failure::{OrFail, Result},
@@ -30,6 +26,7 @@ use protocol::{
     manifest::Purpose,
     marker::{InstallMarker, MarkerState},
     report::{InstalledReport, PlanDecision, PlanReport},
+    size::human,
     spec::{FileSpec, HealthPolicy},
     step::Step,
 };
@@ -39,8 +36,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where the target is mounted.
-pub const TARGET: &str = "/mnt";
 const HOLD_POLL: Duration = Duration::from_secs(5);
 /// Disks behind slow controllers come after everything else.
 const LATE_DISKS: Duration = Duration::from_secs(10);
@@ -128,6 +123,7 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
         lines: lines.clone(),
         resumes: plan.stands(),
         hold: manifest.disks.hold,
+        disks: Some(plan.planned_disks()),
     };
     let mut told = false;
     while machine.server.plan(&report).await?.decision == PlanDecision::Hold {
@@ -142,7 +138,7 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
 }
 
 fn plan_now(machine: &Machine, manifest: &Verified) -> Result<Plan> {
-    let disks = crate::inventory::disks();
+    let disks = hardware::inventory::disks();
     let contents = probe::contents(&disks);
     let facts = Facts {
         node: &manifest.node,
@@ -178,16 +174,16 @@ async fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan:
     if let Some(mountpoint) = plan.readable_without_tools() {
         trace_of_install::leave(&root.join(mountpoint.trim_start_matches('/')), &marker, &machine.identity.key_pem())?;
     }
-    Ok((mounted, format!("{} disks partitioned, formatted and mounted", plan.disks.len())))
+    Ok((mounted, format!("{} disks partitioned, formatted and mounted", plan.disks().len())))
 }
 
 /// Only a layout that is encrypted needs the node's secrets this early.
 async fn disk_keys(machine: &Machine, manifest: &Verified, plan: &Plan) -> Result<Keys> {
-    if plan.key_files.is_empty() {
+    if plan.key_files().is_empty() {
         return Ok(Keys::default());
     }
     let secrets = machine.server.secrets(manifest.generation).await?;
-    Keys::of_secrets(&plan.key_files, &secrets.files)
+    Keys::of_secrets(plan.key_files(), &secrets.files)
 }
 
 /// The target as an interrupted run of this generation left it, mounted; `None` where there is none.
@@ -229,7 +225,7 @@ fn marker(run: &Run, machine: &Machine, manifest: &Verified, state: MarkerState)
         run: run.telemetry.run(),
         state,
         toplevel: manifest.system.toplevel.clone(),
-        server: machine.server.url.clone(),
+        server: machine.server.url().to_owned(),
         ca_spki_sha256: machine.anchors.ca_spki_sha256.clone(),
         written: Timestamp::now_utc(),
     }

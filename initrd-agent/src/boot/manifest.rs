@@ -3,8 +3,8 @@
 use super::{
     enrol::is_signed,
     identity::{self, Identity},
-    server::BootServer,
 };
+use crate::boot_server::BootServer;
 use protocol::{
     Code, Failure, Timestamp,
     encoding::Sha256,

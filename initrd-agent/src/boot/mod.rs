@@ -1,4 +1,4 @@
-//! The whole way of a node in the initrd, from the kernel command line to the reboot (DESIGN.md section 1).
+//! The whole way of a node in the initrd, from the kernel command line to the reboot (docs/design.md section 1).
 
 mod closure_step;
 mod cmdline;
@@ -10,24 +10,25 @@ mod install;
 mod manifest;
 mod network;
 mod prepare;
-pub mod runner;
-pub mod server;
+mod runner;
 mod trace_of_install;
 mod wipe;
 
 use crate::{
+    boot_server::{BootServer, Channel},
     console::Console,
-    disk::mount,
-    init,
-    telemetry::{self, Channel, LogLayer, Telemetry},
+    init, kernel_log,
 };
 use cmdline::KernelParameters;
+use disk::mount;
+use host::retry::chance;
 use protocol::{
     Code, Failure, failure::OrFail, failure::Result, manifest::Purpose, names::RunId, parse, step::Step,
     trust::TrustAnchors,
 };
 use runner::Run;
 use std::{fs, path::Path, process::ExitCode, time::Duration};
+use telemetry::{LogLayer, Pace, Patience, Telemetry};
 use tokio::sync::watch;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -36,8 +37,10 @@ const TRUST_ANCHORS: &str = "/etc/centra/trust.json";
 const STATE: &str = "/run/centra";
 /// How long the end of a run waits for the server to take the rest of the log.
 const FLUSH: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Between two runs of one boot.
+const PATIENCE: Patience = Patience { base: Duration::from_secs(30), cap: Duration::from_secs(300) };
+/// Where the target is mounted.
+const TARGET: &str = "/mnt";
 
 /// Runs the way and returns the status that PID 1 acts on.
 pub fn run() -> ExitCode {
@@ -45,12 +48,12 @@ pub fn run() -> ExitCode {
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let level = if command_line.contains("centra.debug") { LevelFilter::DEBUG } else { LevelFilter::INFO };
     tracing_subscriber::registry().with(level).with(LogLayer::new(telemetry.clone())).init();
-    telemetry::follow_kernel_log(telemetry.clone());
+    kernel_log::follow(telemetry.clone());
     let run = Run { telemetry, console: Console::open() };
     if let Ok(how) = std::env::var(init::LAST_EXIT_VARIABLE) {
         run.note(Step::Coldplug, &format!("the agent ended unexpectedly ({how}) and was started again"));
         // What it had open is not the layout's to hold, and a layout that stands is opened again.
-        for line in mount::release(Path::new(install::TARGET)) {
+        for line in mount::release(Path::new(TARGET)) {
             run.note(Step::Coldplug, &line);
         }
     }
@@ -81,7 +84,7 @@ fn status(code: i32) -> ExitCode {
 async fn way(run: &Run, parameters: &KernelParameters) -> Result<Purpose> {
     let anchors = read_anchors()?;
     let (channel, channels) = watch::channel(None);
-    tokio::spawn(telemetry::ship(run.telemetry.clone(), channels));
+    tokio::spawn(telemetry::ship(run.telemetry.clone(), channels, Pace::USUAL));
     let machine = match prepare::prepare(run, parameters, anchors, &channel).await {
         Ok(machine) => machine,
         Err(failure) => {
@@ -89,7 +92,7 @@ async fn way(run: &Run, parameters: &KernelParameters) -> Result<Purpose> {
             return Err(failure);
         }
     };
-    let mut pause = FIRST_PAUSE;
+    let mut failed = 0;
     let purpose = loop {
         let failure = match install::install(run, &machine).await {
             Ok(purpose) => break purpose,
@@ -99,9 +102,10 @@ async fn way(run: &Run, parameters: &KernelParameters) -> Result<Purpose> {
         if needs_new_enrolment(failure.code) {
             return Err(failure);
         }
-        run.console.line(&format!("== this run has failed; the next begins in {} s", pause.as_secs()));
+        failed += 1;
+        let pause = PATIENCE.pause(failed, chance());
+        run.console.line(&format!("== this run has failed; the next begins in {:.0} s", pause.as_secs_f64()));
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
         run.telemetry.begin_run(new_run());
     };
     if !run.telemetry.drained(FLUSH).await {
@@ -136,7 +140,6 @@ fn new_run() -> RunId {
 }
 
 /// Tells the shipper how the server is reached from now on.
-fn announce(channel: &watch::Sender<Option<Channel>>, server: &server::BootServer, session: Option<&str>) {
-    let session = session.map(str::to_owned);
-    channel.send_replace(Some(Channel { client: server.client.clone(), server: server.url.clone(), session }));
+fn announce(channel: &watch::Sender<Option<Channel>>, server: &BootServer, session: Option<&str>) {
+    channel.send_replace(Some(Channel { server: server.clone(), session: session.map(str::to_owned) }));
 }

@@ -4,7 +4,7 @@ use super::{
     cmdline::KernelParameters,
     dhcp::{Answer, Exchange, Lease},
 };
-use crate::inventory;
+use hardware::inventory;
 use nix::sys::socket::{setsockopt, sockopt};
 use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Nic};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};

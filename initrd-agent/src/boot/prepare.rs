@@ -7,9 +7,9 @@ use super::{
     identity::Identity,
     network,
     runner::{Attempts::UntilItWorks, Run},
-    server::BootServer,
 };
-use crate::{coldplug, inventory, telemetry::Channel};
+use crate::boot_server::{BootServer, Channel};
+use hardware::{coldplug, inventory};
 use protocol::{
     Code, Failure, failure::Result, inventory::Inventory, names::NodeName, step::Step, trust::TrustAnchors,
 };

@@ -1,7 +1,7 @@
 //! The end of a node: its disks are wiped as its plan says, and the machine is switched off.
 
 use super::{
-    install::TARGET,
+    TARGET,
     manifest::Verified,
     prepare::Machine,
     runner::{
@@ -9,7 +9,7 @@ use super::{
         Run,
     },
 };
-use crate::disk::{apply, keys::Keys, plan::Plan};
+use disk::{apply, keys::Keys, plan::Plan};
 use protocol::{failure::Result, report::WipedReport, step::Step};
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub async fn wipe(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan
 fn wipe_disks(run: &Run, plan: &Plan) -> Result<((), String)> {
     let progress = |line: &str| run.note(Step::Disk, line);
     apply::apply(plan, &Keys::default(), Path::new(TARGET), &progress)?.close()?;
-    Ok(((), format!("{} disks wiped", plan.disks.len())))
+    Ok(((), format!("{} disks wiped", plan.disks().len())))
 }
 
 async fn send_report(machine: &Machine, report: &WipedReport) -> Result<((), String)> {

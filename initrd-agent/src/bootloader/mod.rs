@@ -1,9 +1,8 @@
 //! Installs the closure's boot loader, as nixos-install does, and reads back that it is there.
 
-pub mod efi;
 mod read_back;
 
-use crate::command;
+use host::command;
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     unistd::{chdir, chroot},

@@ -1,10 +1,8 @@
 //! An artefact from the boot-server into a file: never more than announced, and right when it is there.
 
-use crate::{
-    boot::server::BootServer,
-    http::{self, Broken},
-};
-use protocol::{Code, Failure, failure::Result, image::Artefact};
+use crate::boot_server::BootServer;
+use host::http::{self, Broken};
+use protocol::{Code, Failure, artefact::Artefact, failure::Result};
 use std::{fs::File, path::Path, time::Duration};
 
 /// No overlay is larger: it is held in memory.

@@ -1,7 +1,8 @@
 //! From a blob to files of the root: unpacked beside it first, and then renamed into it.
 
-use crate::closure::tree::{self, Tree};
-use protocol::{Code, Failure, failure::Result, nar, overlay::ToolSet};
+use nix_store::nar;
+use nix_store::tree::{self, Tree};
+use protocol::{Code, Failure, failure::Result, overlay::ToolSet};
 use std::{
     fs::{self, File, Permissions},
     io::{self, BufReader, Read},

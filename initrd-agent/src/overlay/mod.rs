@@ -6,12 +6,15 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
-use crate::{boot::server::BootServer, closure::tree, coldplug, command};
+use crate::boot_server::BootServer;
+use disk::tools::missing_program;
+use hardware::coldplug;
 use merge::Merge;
+use nix_store::tree;
 use protocol::{
     Code, Failure,
+    artefact::Artefact,
     failure::{OrFail, Result},
-    image::Artefact,
     overlay::{LIST, OverlayList, ToolSet},
 };
 use std::{
@@ -58,30 +61,6 @@ pub async fn ensure(server: &BootServer, sets: &BTreeSet<ToolSet>) -> Result<Vec
     Ok(loaded)
 }
 
-/// On an ordinary system: checks that the programs of the sets are in PATH, and has `modprobe` load the modules.
-///
-/// A module that does not load is only logged, as a kernel may have it built in and not say so; otherwise the program that
-/// needs it will complain.
-///
-/// # Errors
-/// `E-TOOLS` naming the program that is missing.
-pub fn ensure_local(sets: &BTreeSet<ToolSet>) -> Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    for set in sets {
-        if let Some(program) = missing_program(*set, &path) {
-            let cause = format!("looking for the {set} tools: {program} is not in PATH");
-            let remedy = format!("install them (Debian: {})", set.packages());
-            return Err(Failure::new(Code::Tools, cause).with_remedy(remedy));
-        }
-    }
-    for module in sets.iter().flat_map(|set| set.modules()) {
-        if let Err(failure) = command::run("modprobe", &["-q", "--", module]) {
-            tracing::debug!("{failure}");
-        }
-    }
-    Ok(())
-}
-
 /// The sets, and of those whose programs are not in `path` the overlay. All are known before any is fetched.
 fn wanted(
     sets: &BTreeSet<ToolSet>,
@@ -104,11 +83,6 @@ fn not_offered(set: ToolSet) -> Failure {
     Failure::new(Code::Tools, format!("loading the {set} tools: this image has no overlay of them")).with_remedy(format!(
         "build the image on a machine with these tools (Debian: {packages}) for a kernel with the modules, and deploy it"
     ))
-}
-
-/// The first program of a set that is in none of the folders of `path`.
-fn missing_program(set: ToolSet, path: &OsStr) -> Option<&'static str> {
-    set.programs().iter().copied().find(|program| !command::is_on_path(program, path))
 }
 
 /// An image from before there were overlays has no list.

@@ -1,14 +1,11 @@
 //! Overlays from a server on loopback, merged into folders that stand for the root.
 
 use super::*;
-use crate::http::{Client, Trust};
 use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
+use host::http::{Client, Trust};
+use nix_store::nar::{Sink, Writer};
 use proptest::prelude::*;
-use protocol::{
-    encoding::Sha256,
-    nar::{Sink, Writer},
-};
-use std::os::unix::fs::PermissionsExt;
+use protocol::encoding::Sha256;
 use std::{
     collections::BTreeMap,
     fs,
@@ -90,7 +87,7 @@ async fn server(answers: Vec<(StatusCode, Vec<u8>)>) -> Server {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, Router::new().route("/v1/artefacts/{hash}", get(answer))).await });
     let client = Client::new(&Trust::Roots(vec![]), None, std::time::SystemTime::UNIX_EPOCH).unwrap();
-    Server { server: BootServer { client, url }, asked }
+    Server { server: BootServer { api: host::api::Api::new(client, &url) }, asked }
 }
 
 async fn obtained(answers: Vec<(StatusCode, Vec<u8>)>, overlay: &Artefact, root: &Path) -> (Result<()>, u32) {
@@ -218,25 +215,6 @@ fn sets_that_are_there_need_no_list_and_the_others_an_overlay() {
     let failure = wanted(&[ToolSet::Xfs, ToolSet::Zfs].into(), &path, list).unwrap_err();
     assert_eq!(failure.code, Code::Tools);
     assert!(failure.cause.contains("zfs") && failure.remedy.contains("zfsutils-linux"), "{failure:?}");
-}
-
-#[test]
-fn a_program_counts_where_it_can_be_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().as_os_str();
-    assert_eq!(missing_program(ToolSet::Mdadm, path), Some("mdadm"));
-    fs::write(folder.path().join("mdadm"), "").unwrap();
-    assert_eq!(missing_program(ToolSet::Mdadm, path), Some("mdadm"));
-    fs::set_permissions(folder.path().join("mdadm"), fs::Permissions::from_mode(0o555)).unwrap();
-    assert_eq!(missing_program(ToolSet::Mdadm, path), None);
-}
-
-#[test]
-fn an_ordinary_system_is_told_which_package_to_install() {
-    assert_eq!(ensure_local(&BTreeSet::new()), Ok(()));
-    assert_eq!(ensure_local(&[ToolSet::Xfs].into()), Ok(()), "xfsprogs is among the packages that the tests need");
-    let failure = ensure_local(&[ToolSet::Bcachefs].into()).unwrap_err();
-    assert_eq!((failure.code, failure.remedy.contains("bcachefs-tools")), (Code::Tools, true), "{failure:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::fs;
 
-/// What an installation may take of a machine's memory (DESIGN.md section 12), KiB.
+/// What an installation may take of a machine's memory (docs/design.md section 12), KiB.
 const BOUND: u64 = 64 << 10;
 
 #[test]

@@ -97,6 +97,29 @@ fn the_turn_is_asked_for_again_while_the_node_joins() {
 }
 
 #[test]
+fn the_end_of_a_long_wait_reaches_the_server_and_it_beats_meanwhile() {
+    let ca = Ca::new("centra");
+    let cluster = chainfire(&ca, Vec::new(), Duration::ZERO);
+    let members = [format!("https://{OTHER}:{}", cluster.port)];
+    let reasons = (0..600).map(|number| wait(&format!("n{number} joins now")));
+    // Then nothing new for as long as three heartbeats take.
+    let quiet = json!({"turn": "wait", "reason": "n599 joins now", "retry_seconds": 5});
+    let server = server(&ca, reasons.chain([quiet, join(&members, false, 60)]).collect());
+    let node = node(&ca, &cluster, server.port);
+    assert_eq!(node.join("chainfire", &["--retry-base", "1", "--call-timeout", "2000"]).code, Some(0));
+    let reports = server.bodies("POST /v1/telemetry");
+    let of = |report: &Value, key: &str| report[key].as_array().unwrap().clone();
+    let lines: Vec<_> =
+        reports.iter().flat_map(|report| of(report, "lines")).map(|line| line["message"].clone()).collect();
+    let has = |part: &str| lines.iter().any(|line| line.as_str().unwrap().contains(part));
+    assert!(has("n0 joins now") && has("n599 joins now") && has("it is this node's turn"), "{} lines", lines.len());
+    let is_beat = |report: &&Value| of(report, "events").is_empty() && of(report, "lines").is_empty();
+    let beats: Vec<_> = reports.iter().filter(is_beat).collect();
+    assert!((1..=6).contains(&beats.len()), "{}", beats.len());
+    assert!(beats.iter().all(|report| report["heartbeat"]["step"] == "preflight"));
+}
+
+#[test]
 fn an_earlier_installation_is_removed_once() {
     let ca = Ca::new("centra");
     let cluster = chainfire(&ca, vec![member("n2", "127.0.0.1:9", "follower")], Duration::ZERO);

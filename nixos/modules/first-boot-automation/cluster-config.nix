@@ -1,4 +1,4 @@
-# cluster-config.json (protocol/src/cluster.rs) as an option. NixOS does not write it, or it would be in the Nix store:
+# cluster-config.json (crates/protocol/src/cluster.rs) as an option. NixOS does not write it, or it would be in the Nix store:
 # lib.mkNode puts it into the node's spec, and the installer writes it.
 { config, lib, ... }:
 let

@@ -11,7 +11,7 @@ use std::{
 
 /// Boot a machine with disks and run shell commands in it: those given, or else those read from standard input.
 ///
-/// `initrd-agent` inside is the one of this build (release, or of CENTRA_BIN_DIR).
+/// `initrd-agent` inside is the one of this build (or of CENTRA_BIN_DIR).
 #[derive(Parser)]
 struct Args {
     /// BUS:SERIAL:MEBIBYTES, with virtio, nvme, ahci, scsi or usb as BUS [default: two of virtio]

@@ -44,6 +44,7 @@ pub struct LabDisk {
     pub(super) mebibytes: u64,
     pub(super) read_only: bool,
     pub(super) faults: Option<String>,
+    pub(super) volatile: bool,
     properties: Map<String, Value>,
 }
 
@@ -51,7 +52,7 @@ impl LabDisk {
     /// A disk with this serial number; the same one twice makes two equal disks.
     pub fn new(bus: Bus, serial: &str, mebibytes: u64) -> Self {
         let properties = Map::from_iter([("serial".to_owned(), json!(serial))]);
-        LabDisk { bus, mebibytes, read_only: false, faults: None, properties }
+        LabDisk { bus, mebibytes, read_only: false, faults: None, volatile: false, properties }
     }
 
     /// Sets a property of QEMU's device, such as `rotation_rate`, `vendor`, `product` or `model`.
@@ -87,15 +88,20 @@ impl LabDisk {
         self
     }
 
+    /// Loses in a power cut what was not flushed. Discards are not offered then.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
     /// Its serial number.
     pub fn serial(&self) -> &str {
         self.properties.get("serial").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// QEMU's block device over an image, for `-blockdev` and `blockdev-add`. `faults` is the file of [`Self::faults`].
-    pub(super) fn blockdev(&self, id: &str, image: &Path, faults: Option<&Path>) -> Value {
-        // No cache.no-flush: a power cut loses what the machine has not flushed no more than the host's page cache does.
-        let mut file = json!({ "driver": "file", "filename": image, "discard": "unmap" });
+    /// QEMU's block device over a file, for `-blockdev` and `blockdev-add`. `faults` is the file of [`Self::faults`].
+    pub(super) fn blockdev(&self, id: &str, mut file: Value, faults: Option<&Path>) -> Value {
         if let Some(faults) = faults {
             file = json!({ "driver": "blkdebug", "config": faults, "image": file });
         }

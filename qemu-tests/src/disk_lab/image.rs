@@ -6,6 +6,7 @@ use crate::{
     demo_system::{self, linux::Kernel},
     paths,
     server::Server,
+    vmlinux,
 };
 use anyhow::{Context, Result};
 use std::{
@@ -25,7 +26,7 @@ const INIT: &str = include_str!("../../disk-lab/init");
 /// Kernel and initrd for `-kernel` and `-initrd`.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The bzImage.
+    /// The kernel.
     pub kernel: PathBuf,
     /// The initrd.
     pub initrd: PathBuf,
@@ -48,7 +49,7 @@ pub fn build(dir: &Path) -> Result<Image> {
     initrd.extend(fs::read(lab_archive(dir, &agent)?).context("reading the laboratory's archive")?);
     let file = dir.join("initrd");
     fs::write(&file, initrd).with_context(|| format!("writing {}", file.display()))?;
-    Ok(Image { kernel: kernel.image, initrd: file })
+    Ok(Image { kernel: vmlinux::of(&kernel.image)?, initrd: file })
 }
 
 /// The product's initrd, kept as long as builder and kernel are the same: the agent in it is written over at boot.

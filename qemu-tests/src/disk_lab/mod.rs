@@ -13,6 +13,7 @@ use crate::{
     child::Process,
     command::{command, output},
     paths,
+    power_cut::{Flush, Random, VolatileDisk},
     qmp::Qmp,
     wait,
 };
@@ -20,6 +21,7 @@ use anyhow::{Context, Result, ensure};
 use channel::Channel;
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -39,7 +41,10 @@ pub struct DiskLab {
     dir: PathBuf,
     image: Image,
     disks: Vec<LabDisk>,
+    // QEMU goes before the disks that it uses.
     running: Option<(Process, Channel)>,
+    served: BTreeMap<usize, VolatileDisk>,
+    random: Random,
 }
 
 impl DiskLab {
@@ -61,9 +66,22 @@ impl DiskLab {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let image = image::build(&dir)?;
-        let mut lab = DiskLab { name: name.to_owned(), dir, image, disks: disks.to_vec(), running: None };
-        for index in 0..disks.len() {
+        let random = Random::of_this_run(name)?;
+        let mut lab = DiskLab {
+            name: name.to_owned(),
+            dir,
+            image,
+            disks: disks.to_vec(),
+            running: None,
+            served: BTreeMap::new(),
+            random,
+        };
+        for (index, disk) in disks.iter().enumerate() {
             lab.erase(index)?;
+            if disk.volatile {
+                let socket = lab.dir.join(format!("{}.nbd", id(index)));
+                lab.served.insert(index, VolatileDisk::serve(&lab.image_of(index), &socket, Flush::Obeyed)?);
+            }
         }
         lab.power_on(attached)?;
         Ok(lab)
@@ -112,9 +130,18 @@ impl DiskLab {
         self.run_for(&script, content, LIMIT)?.success().map(drop).with_context(|| format!("writing {path}"))
     }
 
-    /// Pulls the plug.
-    pub fn cut_power(&mut self) {
+    /// Pulls the plug: disks that are volatile lose what was not flushed, or a part of it.
+    ///
+    /// # Errors
+    /// A disk cannot be written.
+    pub fn cut_power(&mut self) -> Result<()> {
         self.running = None;
+        self.served.values().try_for_each(|disk| disk.lose_power(&mut self.random))
+    }
+
+    /// Where cuts, and what they lose, come from.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
     }
 
     /// Makes a disk of a machine that is off empty again.
@@ -133,7 +160,7 @@ impl DiskLab {
     /// # Errors
     /// As [`Self::boot`].
     pub fn restart(&mut self) -> Result<()> {
-        self.cut_power();
+        self.cut_power()?;
         let all: Vec<usize> = (0..self.disks.len()).collect();
         self.power_on(&all)
     }
@@ -282,7 +309,9 @@ impl DiskLab {
             fs::write(&file, faults).with_context(|| format!("writing {}", file.display()))?;
         }
         let faults = disk.faults.as_ref().map(|_| file.as_path());
-        Ok(disk.blockdev(&id(index), &self.image_of(index), faults))
+        let in_a_file = || json!({ "driver": "file", "filename": self.image_of(index), "discard": "unmap" });
+        let file = self.served.get(&index).map_or_else(in_a_file, VolatileDisk::file);
+        Ok(disk.blockdev(&id(index), file, faults))
     }
 
     fn channel(&mut self) -> Result<&mut Channel> {

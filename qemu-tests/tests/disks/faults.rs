@@ -18,7 +18,7 @@ fn own(name: &str) -> Result<Transcript> {
 
 #[test]
 fn a_run_that_was_cut_anywhere_starts_again_to_the_same_result() {
-    let disks = ["first", "second"].map(|serial| LabDisk::new(Bus::Virtio, serial, 1024));
+    let disks = ["first", "second"].map(|serial| LabDisk::new(Bus::Virtio, serial, 1024).volatile());
     let run = || -> Result<()> {
         let transcript = own("raid1-luks-lvm")?;
         let mut lab = DiskLab::boot("power-cut", &disks)?;
@@ -26,11 +26,9 @@ fn a_run_that_was_cut_anywhere_starts_again_to_the_same_result() {
         let begin = Instant::now();
         transcript.run(&mut lab, "apply")?.success()?;
         let whole_run = begin.elapsed();
-        let mut state = u64::from(std::process::id());
         for cut in 1..=CUTS {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let after = whole_run.mul_f64((state >> 33) as f64 / f64::from(1u32 << 31));
-            lab.cut_power();
+            let after = whole_run.mul_f64(lab.random().part());
+            lab.cut_power()?;
             lab.erase(0)?;
             lab.erase(1)?;
             lab.power_on(&[0, 1])?;
@@ -48,6 +46,28 @@ fn a_run_that_was_cut_anywhere_starts_again_to_the_same_result() {
         transcript.compare(&mut lab)
     };
     run().expect("the same result");
+}
+
+#[test]
+fn what_a_machine_does_not_flush_is_lost_in_a_power_cut() {
+    let disks = ["flushed", "unflushed"].map(|serial| LabDisk::new(Bus::Virtio, serial, 16).volatile());
+    let run = || -> Result<()> {
+        let mut lab = DiskLab::boot("unflushed", &disks)?;
+        lab.ok("tr '\\0' x </dev/zero | dd of=/tmp/xs bs=64k count=64 iflag=fullblock
+            dd if=/tmp/xs of=/dev/vda bs=64k oflag=direct conv=fsync
+            dd if=/tmp/xs of=/dev/vdb bs=64k oflag=direct")?;
+        lab.cut_power()?;
+        let bytes = |index| -> Result<usize> {
+            let image = std::fs::read(lab.image_of(index))?;
+            Ok(image.iter().filter(|&&byte| byte == b'x').count())
+        };
+        let (flushed, unflushed) = (bytes(0)?, bytes(1)?);
+        println!("{flushed} and {unflushed} of {} bytes are left", 4 << 20);
+        ensure!(flushed == 4 << 20, "{} bytes that were flushed are lost", (4 << 20) - flushed);
+        ensure!(unflushed < 4 << 20, "nothing was lost");
+        Ok(())
+    };
+    run().expect("the loss");
 }
 
 /// Start and size of every partition, bytes.

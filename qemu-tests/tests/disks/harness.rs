@@ -46,7 +46,7 @@ fn a_laboratory_shows_its_disks_and_lets_them_come_and_go() {
         let after = lab.digests()?;
         let changed: Vec<usize> = (0..before.len()).filter(|&index| before[index] != after[index]).collect();
         assert_eq!(changed, [1]);
-        lab.cut_power();
+        lab.cut_power()?;
         lab.power_on(&[1, 0])?;
         assert_eq!(names(&mut lab)?, ["vda second", "vdb first"]);
         assert_eq!(lab.ok("dd if=/dev/vda bs=4 count=1 2>/dev/null")?, "kept");

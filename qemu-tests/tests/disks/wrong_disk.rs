@@ -71,7 +71,7 @@ fn equal_swapped_late_and_replaced_disks_are_never_mistaken() {
         lab.ok("until [ -b /dev/vdc ]; do sleep 0.1; done")?;
         refused(&mut lab, "--select main=serial=wanted", "E-DISK-NOT-FOUND")?;
 
-        lab.cut_power();
+        lab.cut_power()?;
         lab.power_on(&[2, 0, 1])?;
         put_layout(&mut lab, &["main"])?;
         let plan = planned(&mut lab, "--select main=serial=wanted")?;

@@ -29,12 +29,12 @@ fn services_are_entered_in_order_once_the_configuration_is_right() {
             { "path": "/etc/nixos/secrets/iam-admin.json", "mode": "0600", "content": administrator },
         ]);
         lab.server.apply(&lab.network, &spec)?;
-        machine.power_on(&lab.network, BootFrom::Network)?;
+        machine.power_on(&lab.network, BootFrom::Script)?;
         lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)?;
-        machine.cut_power();
+        machine.cut_power()?;
         misconfigured::says_what_is_wrong(lab, &mut machine)?;
         let before = wait::read_log(&machine.console()).len();
-        machine.power_on(&lab.network, BootFrom::DiskAlone)?;
+        machine.power_on(&lab.network, BootFrom::Menu)?;
         lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
         machine.wait_console(&["systemd finds nothing wrong with the units"], PATIENCE)?;
         let console = wait::read_log(&machine.console());

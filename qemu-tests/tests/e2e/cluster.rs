@@ -38,6 +38,12 @@ fn timed<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
+/// A reboot switches a machine without firmware off: it asks the server again what to start.
+fn comes_back(lab: &Lab, machine: &mut Machine) -> Result<()> {
+    machine.wait_off(PATIENCE)?;
+    machine.power_on(&lab.network, BootFrom::Script)
+}
+
 /// The nodes' machines, in the order of their names.
 #[derive(Default)]
 struct Machines {
@@ -70,7 +76,8 @@ impl Machines {
     fn found(&mut self, lab: &mut Lab) -> Result<()> {
         FOUNDERS.iter().try_for_each(|name| self.add(lab, name))?;
         timed("from power-on to a healthy cluster of three", || {
-            self.machines.iter_mut().try_for_each(|machine| machine.power_on(&lab.network, BootFrom::Network))?;
+            self.machines.iter_mut().try_for_each(|machine| machine.power_on(&lab.network, BootFrom::Script))?;
+            self.machines.iter_mut().try_for_each(|machine| comes_back(lab, machine))?;
             self.wait_ready(lab, &FOUNDERS)?;
             self.client = Some(self.client(lab)?);
             self.client(lab)?.wait_healthy(&lab.network, PATIENCE)
@@ -84,14 +91,14 @@ impl Machines {
     fn grow_while_the_leader_dies(&mut self, lab: &mut Lab) -> Result<()> {
         self.add(lab, "node-04")?;
         timed("a fourth joins while the leader dies", || {
-            self.machines[3].power_on(&lab.network, BootFrom::Network)?;
+            lab.install(&mut self.machines[3], "node-04", PATIENCE)?;
             lab.server.wait_state(&lab.network, "node-04", "joining", PATIENCE)?;
             let leader = self.leader(lab)?;
-            self.machines[leader].cut_power();
+            self.machines[leader].cut_power()?;
             self.machines[3].plug(&lab.network, false)?;
             std::thread::sleep(PARTITION);
             self.machines[3].plug(&lab.network, true)?;
-            self.machines[leader].power_on(&lab.network, BootFrom::Network)?;
+            self.machines[leader].power_on(&lab.network, BootFrom::Script)?;
             self.wait_ready(lab, &["node-04"])?;
             self.client(lab)?.wait_healthy(&lab.network, PATIENCE)
         })?;
@@ -117,6 +124,7 @@ impl Machines {
         let before = self.client(lab)?.ctl(&lab.network, &["member", "list"])?;
         timed("all four reboot", || {
             self.machines.iter().try_for_each(Machine::press_ctrl_alt_del)?;
+            self.machines.iter_mut().try_for_each(|machine| comes_back(lab, machine))?;
             for machine in &mut self.machines {
                 machine.wait_console(&["nothing to do: "], PATIENCE)?;
             }
@@ -130,11 +138,11 @@ impl Machines {
     /// A founder dies with its disk, and its machine comes back with an empty one.
     fn replace_a_founder(&mut self, lab: &Lab) -> Result<()> {
         let old = self.client(lab)?.ctl(&lab.network, &["member", "list"])?;
-        self.machines[2].cut_power();
+        self.machines[2].cut_power()?;
         self.machines[2].disks = vec![Disk::create(lab.dir(), "disk-node-03", 2048)?];
         timed("a founder is replaced", || {
             println!("{}", lab.server.ask(&lab.network, &["cluster", "replace", "node-03", "--yes"])?);
-            self.machines[2].power_on(&lab.network, BootFrom::Network)?;
+            lab.install(&mut self.machines[2], "node-03", PATIENCE)?;
             lab.server.wait_state(&lab.network, "node-03", "ready", PATIENCE)?;
             self.client(lab)?.wait_healthy(&lab.network, PATIENCE)
         })?;
@@ -156,6 +164,7 @@ impl Machines {
             println!("{}", lab.server.ask(&lab.network, &["cluster", "decommission", "node-04", "--yes"])?);
             let machine = &mut self.machines[3];
             machine.press_ctrl_alt_del()?;
+            comes_back(lab, machine)?;
             lab.server.wait_state(&lab.network, "node-04", "retired", PATIENCE)?;
             wait::until("node-04 to be off", PATIENCE, || Ok((!machine.is_on()).then_some(())))
         })?;

@@ -18,13 +18,13 @@ fn refused(lab: &mut Lab, disks: Vec<Disk>, select: &Value, code: &str) -> Resul
     let mut spec = node::spec("node-01", &machine, &lab.prepared.system);
     spec["disks"]["select"]["main"] = select.clone();
     lab.server.apply(&lab.network, &spec)?;
-    machine.power_on(&lab.network, BootFrom::Network)?;
+    machine.power_on(&lab.network, BootFrom::Script)?;
     machine.wait_console(&[code], PATIENCE)?;
     // The refusal shows what the operator can choose from.
     machine.wait_console(&["disk-a"], PATIENCE)?;
-    machine.cut_power();
+    machine.switch_off()?;
     let after = machine.disks.iter().map(Disk::digest).collect::<Result<Vec<_>>>()?;
-    ensure!(before == after, "a disk was written to");
+    ensure!(machine.writes() == 0 && before == after, "a disk was written to");
     Ok(())
 }
 

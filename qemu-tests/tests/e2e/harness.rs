@@ -14,7 +14,7 @@ fn a_machine_starts_its_network_card_and_leaves_nothing_behind() {
     machine.power_on(&network, BootFrom::Network).expect("power");
     machine.wait_console(&["iPXE"], Duration::from_secs(60)).expect("iPXE");
     assert!(machine.is_on());
-    machine.cut_power();
+    machine.cut_power().expect("a power cut");
     assert!(!machine.is_on());
     let name = network.name().to_owned();
     assert!(Path::new("/run/netns").join(&name).exists());

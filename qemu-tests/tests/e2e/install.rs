@@ -61,7 +61,7 @@ fn network_boot_leads_to_the_disk(lab: &Lab, etcd: &Etcd, machine: &mut Machine)
 
 /// The last check: after a power cut, without a network card to boot from, only the disk.
 fn the_disk_boots_alone(lab: &mut Lab, etcd: &Etcd, machine: &mut Machine) -> Result<()> {
-    machine.cut_power();
+    machine.cut_power()?;
     machine.power_on(&lab.network, BootFrom::DiskAlone)?;
     machine.wait_console(&["login:"], PATIENCE)?;
     member_is_healthy(lab, etcd)

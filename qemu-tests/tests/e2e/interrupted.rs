@@ -20,7 +20,7 @@ fn machine_behind_proxy(lab: &mut Lab, firmware: Firmware) -> Result<Machine> {
     let mut spec = node::spec("node-01", &machine, &lab.prepared.system);
     spec["system"]["substituters"] = json!([format!("http://{HOST}:{}/cache", proxy::PORT)]);
     lab.server.apply(&lab.network, &spec)?;
-    machine.power_on(&lab.network, BootFrom::Network)?;
+    machine.power_on(&lab.network, BootFrom::Script)?;
     Ok(machine)
 }
 
@@ -44,13 +44,12 @@ fn after_a_power_cut_what_was_registered_is_not_fetched_again() {
         // Time to make durable what has come.
         sleep(Duration::from_secs(15));
         let registered = registered(lab)?;
-        machine.cut_power();
+        machine.cut_power()?;
         let first = nars(&proxy.take_requests());
         ensure!(registered > 0, "nothing was registered after {before_cut} NARs");
 
         proxy.pass_nars(usize::MAX);
-        machine.power_on(&lab.network, BootFrom::Network)?;
-        lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)?;
+        lab.install(&mut machine, "node-01", PATIENCE)?;
         let second = nars(&proxy.take_requests());
         let again = first.intersection(&second).count();
         ensure!(
@@ -84,6 +83,8 @@ fn a_boot_server_that_is_killed_in_the_middle_finds_its_state_again() {
         lab.server.start(&lab.network)?;
         proxy.pass_nars(usize::MAX);
         lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)?;
+        machine.wait_off(PATIENCE)?;
+        machine.power_on(&lab.network, BootFrom::Menu)?;
         machine.wait_console(&["login:"], PATIENCE).map(drop)
     });
 }

@@ -24,7 +24,7 @@ pub fn says_what_is_wrong(lab: &Lab, machine: &mut Machine) -> Result<()> {
     ] {
         in_etc_nixos(machine, &format!("cp -a secrets whole; cd secrets; {break_it}"))?;
         fails_with(lab, machine, cause).with_context(|| format!("waiting for {cause:?}"))?;
-        machine.cut_power();
+        machine.cut_power()?;
         in_etc_nixos(machine, "rm -r secrets; mv whole secrets")?;
     }
     Ok(())
@@ -35,7 +35,7 @@ fn in_etc_nixos(machine: &Machine, script: &str) -> Result<()> {
 }
 
 fn fails_with(lab: &Lab, machine: &mut Machine, cause: &str) -> Result<()> {
-    machine.power_on(&lab.network, BootFrom::DiskAlone)?;
+    machine.power_on(&lab.network, BootFrom::Menu)?;
     machine.wait_console(&[cause], PATIENCE)?;
     lab.server.wait_state(&lab.network, "node-01", "failed", PATIENCE)?;
     let shown = || lab.server.ask(&lab.network, &["describe", "node", "node-01"]);

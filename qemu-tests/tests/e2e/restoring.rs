@@ -7,7 +7,7 @@ use qemu_tests::{
     disk::Disk,
     etcd::Client,
     lab::{self, Lab},
-    machine::{BootFrom, Firmware, Machine},
+    machine::{Firmware, Machine},
     node,
     server::Admission,
 };
@@ -26,7 +26,7 @@ fn a_lost_cluster_comes_back_from_its_backup_by_itself() {
         let backup = told.lines().last().context("cluster backup says nothing")?;
         client.ctl(&lab.network, &["put", "order", "later"])?;
 
-        machine.cut_power();
+        machine.cut_power()?;
         machine.disks = vec![Disk::create(lab.dir(), &machine.disks[0].serial, 2048)?];
         let restore = ["cluster", "restore", "--cluster", "trio", "--from", backup, "--yes"];
         println!("{}", lab.server.ask(&lab.network, &restore)?);
@@ -41,7 +41,7 @@ fn a_lost_cluster_comes_back_from_its_backup_by_itself() {
 
 /// Powers the machine on, and waits until it is a healthy cluster.
 fn found(lab: &Lab, machine: &mut Machine, client: &Client) -> Result<()> {
-    machine.power_on(&lab.network, BootFrom::Network)?;
+    lab.install(machine, "node-01", PATIENCE)?;
     lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
     client.wait_healthy(&lab.network, PATIENCE)
 }

@@ -26,16 +26,16 @@ fn install(lab: &mut Lab, layout: &str, names: &[&str], mounts: &[&str], secrets
     spec["disks"]["select"] = names.iter().map(|name| ((*name).to_owned(), json!({ "serial": name }))).collect();
     spec["secrets"] = secrets.clone();
     lab.server.apply(&lab.network, &spec)?;
-    machine.power_on(&lab.network, BootFrom::Network)?;
+    machine.power_on(&lab.network, BootFrom::Script)?;
     lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)?;
-    machine.cut_power();
+    machine.cut_power()?;
     Ok(machine)
 }
 
 fn boots_alone(lab: &Lab, machine: &mut Machine) -> Result<()> {
     machine.power_on(&lab.network, BootFrom::DiskAlone)?;
     machine.wait_console(&["login:"], PATIENCE)?;
-    machine.cut_power();
+    machine.cut_power()?;
     Ok(())
 }
 

@@ -3,20 +3,21 @@
 use super::{
     Format,
     pack::{self, Packed, Zstd},
-    print,
+    print::{self, Imported},
     progress::Progress,
     queue::Queue,
     source::Source,
-    trust::{self, PublicKey},
 };
 use crate::cli::client::{Client, Target};
+use nix_store::{
+    narinfo::NarInfo,
+    signature::{self, PublicKey},
+};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
     names::StorePath,
-    narinfo::NarInfo,
 };
-use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -44,7 +45,7 @@ pub struct Import {
     #[arg(long, value_name = "HOW")]
     recompress: Option<Zstd>,
     /// Refuse what none of these keys has signed, NAME:BASE64; repeat for more
-    #[arg(long = "trusted-key", value_name = "KEY")]
+    #[arg(long = "trusted-key", value_name = "KEY", value_parser = PublicKey::parse)]
     trusted_keys: Vec<PublicKey>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
@@ -53,15 +54,14 @@ pub struct Import {
     target: Target,
 }
 
-/// What was done.
-#[derive(Debug, Default, Serialize)]
-pub struct Imported {
-    /// Paths that are new in the cache.
-    pub imported: u64,
-    /// Paths that were there already.
-    pub present: u64,
-    /// Bytes of NARs that were sent.
-    pub sent_bytes: u64,
+/// Anything passes where no key is named.
+fn check_signature(info: &NarInfo, keys: &[PublicKey]) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    signature::verify(info, keys).map_err(|fault| {
+        fault.failure.context("importing").with_remedy("sign it, or pass the key of who did: --trusted-key")
+    })
 }
 
 /// What the copy of each path needs.
@@ -102,7 +102,7 @@ async fn walk(copier: &Arc<Copier>, paths: &[StorePath], keys: &[PublicKey]) -> 
         }
         let Some(answer) = asking.join_next().await else { return Ok(closure) };
         let info = answer.or_fail(Code::Internal, || "asking for a narinfo")??;
-        trust::verify(&info, keys)?;
+        check_signature(&info, keys)?;
         queue.extend(info.references.iter().filter(|path| seen.insert((*path).clone())).cloned());
         closure.insert(info.path.clone(), info);
     }
@@ -168,7 +168,7 @@ impl Copier {
     async fn renew(&self, path: &StorePath) -> Result<()> {
         let address = narinfo_path(path);
         let text = self.client.text(&address).await?;
-        let size = protocol::narinfo::parse(&text).map_or(0, |info| info.nar_size);
+        let size = nix_store::narinfo::parse(&text).map_or(0, |info| info.nar_size);
         self.client.put(&address, text, patience(size)).await
     }
 }

@@ -6,14 +6,14 @@ mod print;
 mod progress;
 mod queue;
 mod source;
-mod trust;
 
 use super::client::Target;
 use clap::Subcommand;
 use progress::Progress;
 use protocol::{
     Failure,
-    closures::{ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
+    calls::{self, Nothing},
+    closures::{GcRequest, VerifyRequest},
     failure::Result,
     names::StorePath,
 };
@@ -103,7 +103,7 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 async fn list(args: List) -> Result<()> {
-    let list: ClosureList = args.target.client()?.get("/v1/closures").await?;
+    let list = args.target.client()?.call::<calls::Closures>(&[], &Nothing {}).await?;
     print::result(args.output, &list, print::list)
 }
 
@@ -111,7 +111,7 @@ async fn verify(args: Verify) -> Result<()> {
     let request = VerifyRequest { paths: args.paths, remove: args.remove };
     let progress = Progress::new("checked", "paths");
     let told = |done, total| progress.steps(done, total);
-    let report: VerifyReport = args.target.client()?.work("/v1/closures/verify", &request, told).await?;
+    let report = args.target.client()?.work::<calls::VerifyClosures>(&[], &request, told).await?;
     drop(progress);
     print::result(args.output, &report, print::verify)?;
     let Some(first) = report.damaged.first() else { return Ok(()) };
@@ -127,7 +127,7 @@ async fn gc(args: Gc) -> Result<()> {
     let request = GcRequest { dry_run: args.dry_run, keep_newer_seconds: args.keep_newer };
     let progress = Progress::new("removed", "files");
     let told = |done, total| progress.steps(done, total);
-    let report: GcReport = args.target.client()?.work("/v1/closures/gc", &request, told).await?;
+    let report = args.target.client()?.work::<calls::CollectGarbage>(&[], &request, told).await?;
     drop(progress);
     print::result(args.output, &report, |report| print::gc(report, args.dry_run))
 }

@@ -1,12 +1,13 @@
 //! A NAR as it is sent: as the source has it, or compressed anew.
 
 use super::source::Source;
-use crate::cache::{decompress, hashing::Hashing};
+use crate::cache::check::MAX_MEMORY;
+use nix_store::narinfo::{Compression, NarInfo};
+use nix_store::{decompress, hashing::Hashing};
 use protocol::{
     Code, Failure,
     encoding::{Sha256, nix_base32_encode},
     failure::{OrFail, Result},
-    narinfo::{Compression, NarInfo},
 };
 use std::{
     fs::File,
@@ -74,7 +75,7 @@ fn copied(reader: impl Read, info: NarInfo) -> Result<Packed> {
 
 fn recompressed(reader: impl Read, mut info: NarInfo, level: i32) -> Result<Packed> {
     let mut body = BufReader::with_capacity(BUFFER, reader);
-    let unpacked = decompress::reader(info.compression, &mut body).map_err(|error| wrong(&info, error))?;
+    let unpacked = decompress::reader(info.compression, MAX_MEMORY, &mut body).map_err(|error| wrong(&info, error))?;
     let mut nar = Hashing::new(unpacked.take(info.nar_size.saturating_add(1)));
     let mut out =
         zstd::Encoder::new(Hashing::new(temporary()?), level).or_fail(Code::System, || "compressing a NAR")?;

@@ -1,6 +1,6 @@
 //! What the verbs print.
 
-use super::{Format, import::Imported};
+use super::Format;
 use crate::cli::output::{align, bytes, json};
 use protocol::{
     closures::{Closure, ClosureList, GcReport, VerifyReport},
@@ -15,6 +15,17 @@ pub fn result<T: Serialize>(format: Format, result: &T, text: impl Fn(&T) -> Str
         Format::Json => print!("{}", json(result)?),
     }
     Ok(())
+}
+
+/// What an import did.
+#[derive(Debug, Default, Serialize)]
+pub struct Imported {
+    /// Paths that are new in the cache.
+    pub imported: u64,
+    /// Paths that were there already.
+    pub present: u64,
+    /// Bytes of NARs that were sent.
+    pub sent_bytes: u64,
 }
 
 /// `closure list`

@@ -1,6 +1,7 @@
 //! In which order paths are copied: each after what it refers to. Pure.
 
-use protocol::{names::StorePath, narinfo::NarInfo};
+use nix_store::narinfo::NarInfo;
+use protocol::names::StorePath;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Paths that wait for others.
@@ -56,8 +57,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix_store::narinfo;
     use proptest::prelude::*;
-    use protocol::narinfo;
 
     fn info(number: usize, references: &[usize]) -> NarInfo {
         let base = |number: &usize| format!("{number:0>32}-p");

@@ -1,6 +1,6 @@
 //! `boot-server cluster backup` and `restore`
 
-use crate::backup::{cluster, restore, take};
+use crate::clusters::backup::{cluster, restore, take};
 use protocol::{Code, Failure, failure::Result, service::Service};
 use std::path::PathBuf;
 
@@ -91,7 +91,7 @@ fn restore_server(args: &Restore) -> Result<()> {
 
 async fn restore_cluster(args: &Restore, name: &str) -> Result<()> {
     // It is a part of names of files.
-    super::path_of(name)?;
+    super::checked(name)?;
     let wrong = |error| Failure::new(Code::Input, format!("reading --service: {error}"));
     let services = args.service.iter().map(|name| name.parse().map_err(wrong)).collect::<Result<Vec<Service>>>()?;
     if !args.yes {

@@ -1,11 +1,7 @@
 //! `boot-server cluster forget`
 
 use crate::cli::client::Target;
-use protocol::{
-    Code, Failure,
-    failure::Result,
-    operations::{ForgetRequest, Forgotten},
-};
+use protocol::{Code, Failure, calls, failure::Result, operations::ForgetRequest};
 
 /// Have the founders of a cluster that was destroyed fixed anew
 ///
@@ -27,12 +23,13 @@ pub struct Args {
 
 /// Forgets the cluster.
 pub async fn run(args: Args) -> Result<()> {
-    let path = format!("{}/forget", super::path_of(&args.cluster)?);
+    let cluster = super::checked(&args.cluster)?;
     if !args.yes {
         let cause = format!("forgetting cluster {}: its founders would bootstrap another one", args.cluster);
         return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where the cluster is gone for good"));
     }
-    let forgotten: Forgotten = args.target.client()?.post(&path, &ForgetRequest { force: args.force }).await?;
+    let request = ForgetRequest { force: args.force };
+    let forgotten = args.target.client()?.call::<calls::ForgetCluster>(&[cluster], &request).await?;
     println!("cluster {} is forgotten ({} services): its founders are fixed anew", args.cluster, forgotten.services);
     Ok(())
 }

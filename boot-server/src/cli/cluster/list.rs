@@ -2,7 +2,12 @@
 
 use super::Format;
 use crate::cli::{client::Target, output};
-use protocol::{failure::Result, names::NodeName, operations::ClusterSummary};
+use protocol::{
+    calls::{self, Nothing},
+    failure::Result,
+    names::NodeName,
+    operations::ClusterSummary,
+};
 
 /// List clusters: their founders, who is ready, whose turn it is to join
 #[derive(Debug, clap::Args)]
@@ -16,7 +21,7 @@ pub struct Args {
 
 /// Prints the list.
 pub async fn run(args: Args) -> Result<()> {
-    let clusters: Vec<ClusterSummary> = args.target.client()?.get("/v1/clusters").await?;
+    let clusters = args.target.client()?.call::<calls::Clusters>(&[], &Nothing {}).await?;
     match args.output {
         Format::Json => print!("{}", output::json(&clusters)?),
         Format::Table => print!("{}", table(&clusters)),

@@ -6,12 +6,13 @@ use crate::{
         client::{Client, Target},
         output,
     },
-    cluster::quorum::Standing,
+    clusters::members::quorum::Standing,
 };
 use protocol::{
     Code, Failure,
+    calls::{self, Nothing},
     failure::Result,
-    operations::{Check, ClusterMembers, ClusterSummary, ServiceMembers, Verification},
+    operations::{Check, ClusterMembers, ServiceMembers},
 };
 
 /// What to look at.
@@ -26,14 +27,14 @@ pub struct Args {
     target: Target,
 }
 
-/// The cluster's path: that of the one that is named, or of the only one.
-pub async fn path(client: &Client, cluster: Option<&str>) -> Result<String> {
+/// The cluster that is named, or the only one.
+pub async fn chosen(client: &Client, cluster: Option<&str>) -> Result<String> {
     if let Some(cluster) = cluster {
-        return super::path_of(cluster);
+        return super::checked(cluster).map(str::to_owned);
     }
-    let known: Vec<ClusterSummary> = client.get("/v1/clusters").await?;
+    let known = client.call::<calls::Clusters>(&[], &Nothing {}).await?;
     match known.as_slice() {
-        [only] => super::path_of(&only.cluster),
+        [only] => Ok(only.cluster.clone()),
         [] => Err(Failure::new(Code::NotFound, "looking for the cluster: there is none")
             .with_remedy("give specs a `cluster` and apply them")),
         several => {
@@ -46,8 +47,8 @@ pub async fn path(client: &Client, cluster: Option<&str>) -> Result<String> {
 
 async fn asked(args: &Args) -> Result<ClusterMembers> {
     let client = args.target.client()?;
-    let path = path(&client, args.cluster.as_deref()).await?;
-    client.get(&format!("{path}/members")).await
+    let cluster = chosen(&client, args.cluster.as_deref()).await?;
+    client.call::<calls::Members>(&[&cluster], &Nothing {}).await
 }
 
 /// Prints the members.
@@ -127,8 +128,8 @@ fn health_line(service: &ServiceMembers) -> (String, bool) {
 /// Prints every check; ends with 1 where one fails.
 pub async fn verify(args: Args) -> Result<()> {
     let client = args.target.client()?;
-    let path = path(&client, args.cluster.as_deref()).await?;
-    let done: Verification = client.post(&format!("{path}/verify"), &serde_json::json!({})).await?;
+    let cluster = chosen(&client, args.cluster.as_deref()).await?;
+    let done = client.call::<calls::VerifyCluster>(&[&cluster], &Nothing {}).await?;
     match args.output {
         Format::Json => print!("{}", output::json(&done)?),
         Format::Table => done.checks.iter().for_each(|check| println!("{}", output::printable(&check_line(check)))),

@@ -62,13 +62,13 @@ enum Format {
     Json,
 }
 
-/// A cluster's name goes into a URL; what is no name is refused here.
-fn path_of(cluster: &str) -> Result<String> {
+/// The name of a cluster; what is none is refused before anybody is asked.
+fn checked(cluster: &str) -> Result<&str> {
     let fits = (1..=253).contains(&cluster.len())
         && cluster.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         && !cluster.bytes().all(|byte| byte == b'.');
     if fits {
-        return Ok(format!("/v1/clusters/{cluster}"));
+        return Ok(cluster);
     }
     let cause = format!("reading the cluster's name: {cluster:?} is not 1 to 253 of a-z A-Z 0-9 . _ -");
     Err(Failure::new(Code::Input, cause).with_remedy("boot-server cluster list names the clusters"))
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_its_path() {
         for wrong in ["", "..", "a/b", "a?b", "ä"] {
-            assert!(path_of(wrong).is_err(), "{wrong}");
+            assert!(checked(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(path_of("prod.eu").unwrap(), "/v1/clusters/prod.eu");
+        assert_eq!(checked("prod.eu").unwrap(), "prod.eu");
     }
 }

@@ -1,7 +1,12 @@
 //! `boot-server cluster remove|replace|decommission`
 
-use crate::cli::{admin::path_of, client::Target, output};
-use protocol::{Code, Failure, failure::Result, operations::OperateRequest};
+use crate::cli::{admin::checked, client::Target, output};
+use protocol::{
+    Code, Failure,
+    calls::{self, Call},
+    failure::Result,
+    operations::OperateRequest,
+};
 
 /// What every operation on a node is told.
 #[derive(Debug, clap::Args)]
@@ -56,27 +61,39 @@ pub struct Decommission {
 
 /// Removes the node's members.
 pub async fn remove(args: Remove) -> Result<()> {
-    operate(args.common, "remove", "removing", "it would be no member of its cluster any more", false).await
+    operate::<calls::RemoveMember>(args.common, "removing", "it would be no member of its cluster any more", false)
+        .await
 }
 
 /// Has the node replaced.
 pub async fn replace(args: Replace) -> Result<()> {
-    operate(args.common, "replace", "replacing", "its machine would be it no more, and its disks may be lost", false)
-        .await
+    operate::<calls::Replace>(
+        args.common,
+        "replacing",
+        "its machine would be it no more, and its disks may be lost",
+        false,
+    )
+    .await
 }
 
 /// Has the node leave.
 pub async fn decommission(args: Decommission) -> Result<()> {
     let lost = if args.keep_disks { "it would be retired" } else { "what is on its disks would be lost" };
-    operate(args.common, "decommission", "decommissioning", lost, args.keep_disks).await
+    operate::<calls::Decommission>(args.common, "decommissioning", lost, args.keep_disks).await
 }
 
-async fn operate(args: Common, verb: &str, doing: &str, lost: &str, keep_disks: bool) -> Result<()> {
+async fn operate<C: Call<Request = OperateRequest>>(
+    args: Common,
+    doing: &str,
+    lost: &str,
+    keep_disks: bool,
+) -> Result<()> {
     if !args.yes {
         let cause = format!("{doing} node {}: {lost}", args.node);
         return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"));
     }
-    let path = format!("{}/{verb}", path_of(&args.node)?);
+    let node = checked(&args.node)?;
     let request = OperateRequest { force: args.force, keep_disks };
-    args.target.client()?.steps(&path, &request, |step| println!("{}", output::printable(step))).await
+    let told = |step: &str| println!("{}", output::printable(step));
+    args.target.client()?.steps::<C>(&[node.as_str()], &request, told).await.map(drop)
 }

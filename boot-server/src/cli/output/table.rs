@@ -32,7 +32,11 @@ fn row(node: &NodeSummary, wide: bool) -> Vec<String> {
         or_dash(node.silent_seconds.map(duration)),
     ];
     if wide {
-        let needs = node.failure.as_ref().map(|failure| first_line(&failure.cause)).or(node.missing.first().cloned());
+        let needs = node
+            .failure
+            .as_ref()
+            .map(|failure| first_line(&failure.cause))
+            .or(node.missing.first().map(|missing| missing.text.clone()));
         cells.extend([node.generation.to_string(), or_dash(node.address.clone())]);
         cells.extend(health(node.health.as_ref()).map(or_dash));
         cells.push(or_dash(needs));

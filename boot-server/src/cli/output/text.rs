@@ -1,7 +1,7 @@
 //! One node, and the journal, for people.
 
 use super::table::{align, bytes, duration, progress};
-use crate::install;
+use crate::domain::plan::short;
 use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
@@ -17,10 +17,10 @@ pub fn detail(detail: &NodeDetail) -> String {
         text.push_str(&format!("\nFailure\n{}", failure_text(failure)));
     }
     let title = detail.held_plan.map_or("Plan".to_owned(), |plan| {
-        format!("Plan {} (held: boot-server approve {} --plan {0})", install::short(&plan), detail.summary.name)
+        format!("Plan {} (held: boot-server approve {} --plan {0})", short(&plan), detail.summary.name)
     });
-    let marked = |line: &String| format!("{} {line}", if destroys(line) { "!!" } else { "  " });
-    section(&mut text, title.trim(), &detail.plan.iter().map(marked).collect::<Vec<_>>());
+    let marked = |(line, destroys): (&str, bool)| format!("{} {line}", if destroys { "!!" } else { "  " });
+    section(&mut text, title.trim(), &detail.marked_plan().map(marked).collect::<Vec<_>>());
     section(&mut text, "Health", &health(detail));
     section(&mut text, "Memberships", &detail.memberships.iter().map(membership).collect::<Vec<_>>());
     section(&mut text, "Boot order as installed", &detail.boot_order);
@@ -69,11 +69,6 @@ fn membership(report: &ReadyReport) -> String {
     format!("{line}; members: {}", report.members.join(", "))
 }
 
-/// Whether a line of a plan says that something of another owner is lost.
-pub fn destroys(line: &str) -> bool {
-    line.contains("DESTROYS")
-}
-
 /// Control characters of a machine do not reach the terminal.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
@@ -96,7 +91,7 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     fact("Progress:", summary.progress.map(progress));
     fact("Code:", summary.code.clone());
     for missing in &summary.missing {
-        fact("Needs:", Some(missing.clone()));
+        fact("Needs:", Some(missing.text.clone()));
     }
     fact("Generation:", Some(summary.generation.to_string()));
     fact("Silent for:", summary.silent_seconds.map(duration));

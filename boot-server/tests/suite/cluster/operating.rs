@@ -179,6 +179,7 @@ async fn a_node_is_drained_removed_wiped_and_retired() {
         lines: vec!["wipe vda".into()],
         resumes: false,
         hold: false,
+        disks: None,
     };
     assert!(node.caller.post("/v1/node/plan", &plan).await.0.is_success());
     assert_eq!(node.caller.get("/v1/node/secrets?generation=2").await.0, StatusCode::CONFLICT);
@@ -199,4 +200,30 @@ async fn a_node_is_drained_removed_wiped_and_retired() {
     assert!(done && told.contains("not removed from chainfire, as --force allows"), "{told}");
     assert!(told.ends_with("node n1 is retired: it boots nothing\n"), "{told}");
     assert!(hooked(&lab).ends_with("off n1 n1 52:54:00:00:00:01\n"), "{}", hooked(&lab));
+}
+
+#[tokio::test]
+async fn a_decommission_that_was_taken_back_while_its_hook_ran_wipes_nothing() {
+    let mut lab = Lab::open();
+    let folder = lab.dir().display().to_string();
+    let text = format!("#!/bin/sh\ntouch {folder}/draining\nwhile ! test -e {folder}/go; do sleep 0.05; done\n");
+    let hook = lab.file("hook", &text);
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    restart(&mut lab, "open-lab", &format!("[cluster]\ndrain = '{}'\n", path(&hook)));
+    let lab = Arc::new(lab);
+    lab.apply("n1", &Site::mac(1));
+    let node = Machine::new(&Site::mac(1), "run-1").admitted(&lab).await;
+    node.manifest(&lab).await;
+    node.installed(1).await;
+    let waiting = lab.clone();
+    let decommission = tokio::spawn(async move { verb(&waiting, &["cluster", "decommission", "n1", "--yes"]).await });
+    while !lab.dir().join("draining").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    lab.says(&["reinstall", "n1", "--yes"]);
+    std::fs::write(lab.dir().join("go"), "").unwrap();
+    let (done, told) = decommission.await.unwrap();
+    assert!(!done && told.contains("E-WRONG-STATE"), "{told}");
+    let manifest = node.manifest(&lab).await;
+    assert_eq!((manifest.purpose, manifest.generation), (Purpose::Install, 2));
 }

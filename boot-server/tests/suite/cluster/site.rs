@@ -7,11 +7,17 @@ use super::super::{
 use protocol::service::Service;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    sync::atomic::{AtomicU16, Ordering},
+};
 
-/// A port that was free just now, on any loopback address.
+/// A port that no other test here is given, and that no connection takes as its own end: those are from 32768 on.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let is_free = |port: &u16| (1..=3).all(|n| TcpListener::bind((Site::ip(n), *port)).is_ok());
+    std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).find(is_free).unwrap()
 }
 
 /// The ports that every node of the cluster has, each on its own address.

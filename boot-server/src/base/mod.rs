@@ -1,0 +1,8 @@
+//! The ground: what the machine underneath gives, and how the parts of one process speak to one another.
+
+pub mod bell;
+pub mod clock;
+pub mod files;
+pub mod hashing;
+pub mod health;
+pub mod random;

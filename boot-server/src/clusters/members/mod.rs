@@ -1,0 +1,85 @@
+//! Clusters as their members see them: who is listed, who is well, who leads, and whether a key can be written.
+//!
+//! The server speaks to the members over mTLS, with a certificate of its own CA that lives for minutes.
+
+pub mod caller;
+pub mod discovery;
+pub mod quorum;
+pub mod survey;
+pub mod verify;
+
+use crate::{base::clock::now, state::State, trust::ca::Ca};
+use caller::caller;
+use discovery::Endpoint;
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    operations::{ClusterMembers, ServiceMembers, Verification},
+    service::Service,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::task::JoinSet;
+
+/// Asks members.
+#[derive(Debug)]
+pub struct Members {
+    state: State,
+    ca: Arc<Ca>,
+}
+
+impl Members {
+    /// Of the parts it uses.
+    pub fn new(state: State, ca: Arc<Ca>) -> Self {
+        Self { state, ca }
+    }
+
+    /// The members of every service of the cluster, as they are now.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND` for a cluster that nobody is a member of. What is wrong with a service is in the answer.
+    pub async fn list(&self, cluster: &str) -> Result<ClusterMembers> {
+        let caller = caller(&self.ca, now())?;
+        let mut asked = JoinSet::new();
+        for (service, endpoints) in self.endpoints_of(cluster).await? {
+            let caller = caller.clone();
+            asked.spawn(async move {
+                match survey::members(&caller, service, &endpoints).await {
+                    Ok(members) => ServiceMembers { service, members, failure: None },
+                    Err(failure) => ServiceMembers { service, members: vec![], failure: Some(failure) },
+                }
+            });
+        }
+        let mut services = asked.join_all().await;
+        services.sort_by_key(|asked| asked.service);
+        Ok(ClusterMembers { cluster: cluster.to_owned(), services })
+    }
+
+    /// Every check of every service of the cluster.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND` for a cluster that nobody is a member of.
+    pub async fn verify(&self, cluster: &str) -> Result<Verification> {
+        let caller = caller(&self.ca, now())?;
+        let mut asked = JoinSet::new();
+        for (service, endpoints) in self.endpoints_of(cluster).await? {
+            let caller = caller.clone();
+            asked.spawn(async move { verify::service(&caller, service, &endpoints, now()).await });
+        }
+        let mut checks = asked.join_all().await.concat();
+        checks.sort_by_key(|check| check.service);
+        Ok(Verification { cluster: cluster.to_owned(), checks })
+    }
+
+    async fn endpoints_of(&self, cluster: &str) -> Result<BTreeMap<Service, Vec<Endpoint>>> {
+        let (nodes, memberships) = (self.state.nodes().await?, self.state.memberships().await?);
+        let endpoints = discovery::endpoints(cluster, &nodes, &memberships);
+        if endpoints.is_empty() {
+            let named = nodes.iter().any(|node| node.is_in(cluster));
+            let why = if named { "none of its nodes has reported a membership yet" } else { "no spec names it" };
+            let failure =
+                Failure::new(Code::NotFound, format!("looking for the members of cluster {cluster:?}: {why}"));
+            return Err(failure.with_remedy("boot-server cluster list; boot-server get nodes -o wide"));
+        }
+        Ok(endpoints)
+    }
+}

@@ -1,0 +1,194 @@
+//! What a node with a certificate asks and reports on its way: manifest, secrets, plan, installed.
+
+use crate::{
+    base::clock::now,
+    domain::{
+        lifecycle::{Input, Record, Refusal},
+        plan::{HeldPlan, short},
+    },
+    state::{State, runs::Owner},
+    trust::manifest::{self, ManifestKey},
+};
+use protocol::{
+    Code, Failure,
+    admin::NodeState,
+    encoding::Sha256,
+    enrol::NONCE_BYTES,
+    failure::Result,
+    manifest::{ManifestRequest, Purpose, SecretBundle, SignedManifest},
+    names::NodeName,
+    report::{InstalledReport, PlanDecision, PlanReport},
+};
+use std::sync::Arc;
+
+/// A plan beyond this is one that nobody could read before agreeing to it.
+const MOST_PLAN_LINES: usize = 5_000;
+const MOST_PLAN_BYTES: usize = 1 << 20;
+
+fn check_lines(report: &PlanReport) -> Result<()> {
+    let (lines, bytes) = (report.lines.len(), report.lines.iter().map(String::len).sum::<usize>());
+    let elsewhere = report.disks.iter().flatten().find(|disk| disk.line >= lines);
+    if let Some(disk) = elsewhere {
+        let cause = format!("checking the plan of run {}: it has no line {} for a disk", report.run, disk.line);
+        return Err(Failure::new(Code::Input, cause));
+    }
+    if lines <= MOST_PLAN_LINES && bytes <= MOST_PLAN_BYTES {
+        return Ok(());
+    }
+    let cause = format!("checking the plan of run {}: nobody could read its {lines} lines, {bytes} bytes", report.run);
+    let remedy = format!("make the layout smaller: at most {MOST_PLAN_LINES} lines, {MOST_PLAN_BYTES} bytes");
+    Err(Failure::new(Code::Layout, cause).with_remedy(remedy))
+}
+
+/// Serves nodes while they are installed.
+#[derive(Debug)]
+pub struct Installs {
+    state: State,
+    signer: Arc<ManifestKey>,
+}
+
+impl Installs {
+    /// Of the parts it uses.
+    pub fn new(state: State, signer: Arc<ManifestKey>) -> Self {
+        Self { state, signer }
+    }
+
+    /// The signed manifest; with it the run begins to use the generation.
+    ///
+    /// # Errors
+    /// `E-GENERATION-USED`, `E-QUARANTINE`, `E-WRONG-STATE`, `E-INPUT` for a nonce of another length.
+    pub async fn manifest(&self, name: &NodeName, key: &Sha256, request: ManifestRequest) -> Result<SignedManifest> {
+        if request.nonce.len() != NONCE_BYTES {
+            let cause = format!("reading the request at nonce: {} bytes, not {NONCE_BYTES}", request.nonce.len());
+            return Err(Failure::new(Code::Input, cause));
+        }
+        let mut unit = self.state.begin().await?;
+        let mut node = unit.node_of(name, key).await?;
+        let refused = |refusal: Refusal| refusal.failure(name);
+        let before = node.record.clone();
+        node.record = node.record.after(&Input::Began(request.run.clone())).map_err(refused)?;
+        let owner = Owner::Node(name.clone());
+        unit.may_speak(&request.run, &owner).await?;
+        unit.claim_run(&request.run, &owner, None).await?;
+        if node.record != before {
+            node.plan = node.plan.filter(|plan| plan.generation == node.record.generation);
+            let what = if node.record.purpose == Purpose::Wipe { "wipe in" } else { "install" };
+            let text = format!("run {} may {what} generation {}", request.run, node.record.generation);
+            unit.note("server", Some(name), text).await?;
+            unit.save_node(&node).await?;
+        }
+        let spec = node.spec()?;
+        let Record { generation, purpose, .. } = node.record;
+        let manifest = manifest::compose(spec, generation, purpose, *key, request.nonce, now());
+        let signed = self.signer.sign(&manifest)?;
+        unit.hand_out(name, &spec.system.toplevel).await?;
+        unit.commit().await?;
+        // A run that vanished may have been one too many: that is stored, and nothing is handed out.
+        node.record.may_install().map_err(refused)?;
+        Ok(signed)
+    }
+
+    /// The node's own secrets, while its generation is open.
+    ///
+    /// # Errors
+    /// `E-GENERATION-USED`, `E-WRONG-STATE`.
+    pub async fn secrets(&self, name: &NodeName, key: &Sha256, generation: u64) -> Result<SecretBundle> {
+        let mut unit = self.state.begin().await?;
+        let node = unit.node_of(name, key).await?;
+        node.record.may_install().map_err(|refusal| refusal.failure(name))?;
+        let installs = node.record.state == NodeState::Installing && node.record.purpose == Purpose::Install;
+        if !installs || generation != node.record.generation {
+            let cause = format!("handing out secrets for generation {generation} of node {name}: it is not under way");
+            return Err(Failure::new(Code::WrongState, cause));
+        }
+        let bundle = manifest::secrets(node.spec()?, generation)?;
+        let text = format!("handed out {} secret files for generation {generation}", bundle.files.len());
+        unit.note("server", Some(name), text).await?;
+        unit.commit().await?;
+        Ok(bundle)
+    }
+
+    /// Whether the plan may be carried out.
+    ///
+    /// # Errors
+    /// `E-GENERATION-USED`, `E-QUARANTINE`, `E-WRONG-STATE`; `E-LAYOUT` for one that is too long to be shown.
+    pub async fn plan(&self, name: &NodeName, key: &Sha256, report: PlanReport) -> Result<PlanDecision> {
+        let mut unit = self.state.begin().await?;
+        let mut node = unit.node_of(name, key).await?;
+        node.record.may_install().map_err(|refusal| refusal.failure(name))?;
+        if report.generation != node.record.generation || node.record.run.as_ref() != Some(&report.run) {
+            let cause = format!("checking the plan of run {}: that run does not install node {name}", report.run);
+            return Err(Failure::new(Code::WrongState, cause));
+        }
+        check_lines(&report)?;
+        let PlanReport { lines, generation, disks, .. } = report;
+        let mut plan = HeldPlan { lines, generation, held: false, approved: false, disks };
+        let wanted = &node.spec()?.disks;
+        // Where a node is retired, the verb has said that all of it goes.
+        let beyond = node.record.purpose == Purpose::Install && !plan.is_within(wanted);
+        let hold = wanted.hold || report.hold || beyond;
+        let last = node.plan.as_ref().filter(|last| last.id() == plan.id());
+        plan.approved = last.is_some_and(|last| last.approved);
+        plan.held = hold && !plan.approved;
+        let held = plan.held;
+        let asked = held && last.is_none_or(|last| !last.held);
+        if asked {
+            let text = format!("plan {} waits for an admin", short(&plan.id()));
+            unit.note("server", Some(name), text).await?;
+        }
+        node.plan = Some(plan);
+        unit.save_node(&node).await?;
+        unit.commit().await?;
+        Ok(if held { PlanDecision::Hold } else { PlanDecision::Proceed })
+    }
+
+    /// An admin agrees to the plan that is held, which must be the one that the admin was shown.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`; `E-WRONG-STATE` where no plan is held, or another one.
+    pub async fn approve_plan(&self, name: &NodeName, shown: &Sha256, actor: &str) -> Result<()> {
+        let mut unit = self.state.begin().await?;
+        let mut node = unit.node(name).await?;
+        let Some(plan) = node.plan.as_mut().filter(|plan| plan.held) else {
+            let cause = format!("approving the plan of node {name}: it holds no plan");
+            return Err(Failure::new(Code::WrongState, cause).with_remedy(
+                "a machine that waits to become a node is approved by the code on its console: boot-server approve CODE",
+            ));
+        };
+        if plan.id() != *shown {
+            let cause = format!(
+                "approving plan {} of node {name}: the machine has made another one, {}",
+                short(shown),
+                short(&plan.id())
+            );
+            return Err(Failure::new(Code::WrongState, cause)
+                .with_remedy(format!("read the new plan: boot-server describe node {name}")));
+        }
+        (plan.held, plan.approved) = (false, true);
+        let text = format!("approved plan {}", short(shown));
+        unit.note(actor, Some(name), text).await?;
+        unit.save_node(&node).await?;
+        unit.commit().await?;
+        Ok(())
+    }
+
+    /// The installation is complete: its generation is used up.
+    ///
+    /// # Errors
+    /// `E-WRONG-STATE` for another generation than the node's.
+    pub async fn installed(&self, name: &NodeName, key: &Sha256, report: InstalledReport) -> Result<()> {
+        let mut unit = self.state.begin().await?;
+        let mut node = unit.node_of(name, key).await?;
+        let input = Input::Installed { run: report.run.clone(), generation: report.generation };
+        let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
+        if after != node.record {
+            let text = format!("installed generation {} in run {}", report.generation, report.run);
+            unit.note(name.as_str(), Some(name), text).await?;
+            unit.used_memory(&report.run, report.agent_peak_rss).await?;
+            node.record = after;
+            node.installed = Some(report);
+            unit.save_node(&node).await?;
+        }
+        unit.commit().await
+    }
+}

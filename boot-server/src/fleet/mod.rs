@@ -1,0 +1,10 @@
+//! The nodes: what operators apply, what each boots and installs, and how it is.
+
+pub mod boots;
+pub mod closures;
+pub mod installs;
+pub mod intake;
+pub mod spec_check;
+pub mod specs;
+pub mod view;
+pub mod vitals;

@@ -1,0 +1,343 @@
+//! What an admin sees: nodes, machines that wait, and one of them in detail.
+
+use super::vitals::Vitals;
+use crate::{
+    base::clock::now,
+    domain::{
+        enrolment::Decision,
+        lifecycle::Record,
+        plan::{HeldPlan, short},
+    },
+    state::{
+        State,
+        enrolments::{Enrolment, Standing},
+        journal::Of,
+        memory::presence::Word,
+        nodes::Node,
+        runs::Run,
+    },
+    trust::admission::Admission,
+};
+use protocol::{
+    Code, Failure, Timestamp,
+    admin::{Missing, Need, NodeDetail, NodeState, NodeSummary},
+    encoding::Sha256,
+    failure::Result,
+    manifest::Purpose,
+    names::NodeName,
+    report::InstalledReport,
+    spec::NodeSpec,
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// A machine that waits and has been silent for so long is not shown any more.
+const GONE: time::Duration = time::Duration::days(1);
+
+/// A node or a machine that waits to become one.
+enum Subject {
+    Node(Box<Node>, Option<Box<Enrolment>>),
+    Machine(Box<Enrolment>),
+}
+
+/// Shows them.
+#[derive(Debug)]
+pub struct View {
+    state: State,
+    admission: Arc<Admission>,
+    vitals: Arc<Vitals>,
+}
+
+impl View {
+    /// Of the parts it uses.
+    pub fn new(state: State, admission: Arc<Admission>, vitals: Arc<Vitals>) -> Self {
+        Self { state, admission, vitals }
+    }
+
+    /// Every node, then every machine that waits and is not shown as its node.
+    pub async fn summaries(&self) -> Result<Vec<NodeSummary>> {
+        let runs: HashMap<String, Run> = self.state.last_runs().await?.into_iter().collect();
+        let mut summaries = Vec::new();
+        let ends = self.state.certificate_ends().await?;
+        for subject in self.subjects().await? {
+            let run = match &subject {
+                Subject::Node(node, None) => runs.get(node.name.as_str()).cloned(),
+                Subject::Node(_, Some(enrolment)) => self.state.run(&enrolment.run).await?,
+                Subject::Machine(enrolment) => self.state.run(&enrolment.run).await?,
+            };
+            summaries.push(self.summary(&subject, run, &ends));
+        }
+        Ok(summaries)
+    }
+
+    /// One node or machine.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`.
+    pub async fn detail(&self, name: &str) -> Result<NodeDetail> {
+        let subject = self.subject(name).await?;
+        let (node, enrolment) = match &subject {
+            Subject::Node(node, waiting) => {
+                let admitted = match (waiting, node.enrolment) {
+                    (Some(waiting), _) => Some(waiting.as_ref().clone()),
+                    (None, Some(id)) => self.state.enrolment(id).await?,
+                    (None, None) => None,
+                };
+                (Some(node.as_ref()), admitted)
+            }
+            Subject::Machine(enrolment) => (None, Some(enrolment.as_ref().clone())),
+        };
+        let run = match (node, &subject) {
+            (Some(node), Subject::Node(_, None)) => {
+                let runs: HashMap<String, Run> = self.state.last_runs().await?.into_iter().collect();
+                runs.get(node.name.as_str()).cloned()
+            }
+            _ => match &enrolment {
+                Some(enrolment) => self.state.run(&enrolment.run).await?,
+                None => None,
+            },
+        };
+        let shown = node.and_then(|node| node.record.run.clone()).or_else(|| run.as_ref().map(|run| run.id.clone()));
+        let events = match (node, &shown) {
+            (Some(node), _) => self.state.events_since(&node.name, shown.as_ref()).await?,
+            (None, Some(run)) => events_of(self.state.journal(&Of::Run(run.clone()), 0).await?),
+            (None, None) => Vec::new(),
+        };
+        let installed = node.and_then(|node| node.installed.as_ref());
+        let ends = self.state.certificate_ends().await?;
+        Ok(NodeDetail {
+            agent_peak_rss: self.peak_rss(installed, run.as_ref()),
+            boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
+            summary: self.summary(&subject, run, &ends),
+            spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
+            claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
+            inventory: enrolment.map(|enrolment| enrolment.inventory),
+            run: shown,
+            held_plan: node.and_then(waiting_plan).map(HeldPlan::id),
+            destroys: node.and_then(|node| node.plan.as_ref()).map(HeldPlan::destroys),
+            plan: node.and_then(|node| node.plan.clone()).map(|plan| plan.lines).unwrap_or_default(),
+            events,
+            history: match node {
+                Some(node) => self.state.audit(Some(&node.name)).await?,
+                None => Vec::new(),
+            },
+            ready: node.and_then(|node| node.ready.clone()),
+            memberships: match node {
+                Some(node) => self.state.memberships_of(&node.name).await?,
+                None => Vec::new(),
+            },
+        })
+    }
+
+    /// Whose journal it is: a node's, or that of a machine that waits.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`.
+    pub async fn journal_of(&self, name: &str) -> Result<Of> {
+        Ok(match self.subject(name).await? {
+            Subject::Node(_, Some(enrolment)) => Of::Run(enrolment.run),
+            Subject::Node(node, None) => Of::Node(node.name),
+            Subject::Machine(enrolment) => Of::Run(enrolment.run),
+        })
+    }
+
+    /// The largest that is known of the agent's memory: reported, stored, or just heard.
+    fn peak_rss(&self, installed: Option<&InstalledReport>, run: Option<&Run>) -> u64 {
+        let heard = run.and_then(|run| self.state.memory.presence.of(&run.id)).and_then(|word| word.heartbeat);
+        let known = [
+            installed.map(|report| report.agent_peak_rss),
+            run.map(|run| run.rss),
+            heard.map(|beat| beat.agent_peak_rss),
+        ];
+        known.into_iter().flatten().max().unwrap_or(0)
+    }
+
+    async fn subjects(&self) -> Result<Vec<Subject>> {
+        let mut waiting = self.state.open_enrolments().await?;
+        waiting.retain(|enrolment| self.admission.silent_for(enrolment) < GONE);
+        let mut subjects = Vec::new();
+        for node in self.state.nodes().await? {
+            let own = waiting.iter().position(|enrolment| self.is_shown_as(enrolment, &node));
+            subjects.push(Subject::Node(Box::new(node), own.map(|index| Box::new(waiting.remove(index)))));
+        }
+        subjects.extend(waiting.into_iter().map(|enrolment| Subject::Machine(Box::new(enrolment))));
+        Ok(subjects)
+    }
+
+    async fn subject(&self, name: &str) -> Result<Subject> {
+        let found = self.subjects().await?.into_iter().find(|subject| match subject {
+            Subject::Node(node, _) => node.name.as_str() == name,
+            Subject::Machine(enrolment) => machine_name(&enrolment.key) == name,
+        });
+        found.ok_or_else(|| Failure::new(Code::NotFound, format!("looking for node {name:?}: there is none")))
+    }
+
+    /// A machine that waits is shown as the node that it would become, while no other machine is that node.
+    fn is_shown_as(&self, enrolment: &Enrolment, node: &Node) -> bool {
+        let wanted = || match self.admission.decision(enrolment) {
+            Decision::Wait { node, .. } => node,
+            Decision::Approve(_) | Decision::Conflict(_) => None,
+        };
+        node.key.is_none() && enrolment.standing == Standing::Pending && wanted().as_ref() == Some(&node.name)
+    }
+
+    fn summary(&self, subject: &Subject, run: Option<Run>, ends: &HashMap<String, Timestamp>) -> NodeSummary {
+        let word = run.as_ref().and_then(|run| self.state.memory.presence.of(&run.id));
+        let waiting = match subject {
+            Subject::Node(_, waiting) => waiting.as_deref(),
+            Subject::Machine(enrolment) => Some(enrolment.as_ref()),
+        };
+        let word = word.or_else(|| waiting.and_then(|enrolment| self.state.memory.presence.of(&enrolment.run)));
+        let record = match subject {
+            Subject::Node(node, _) => Some(&node.record),
+            Subject::Machine(_) => None,
+        };
+        let state = shown_state(record, waiting);
+        let health = match subject {
+            Subject::Node(node, _) => self.vitals.of(&node.name),
+            Subject::Machine(_) => None,
+        };
+        let spoke = health.as_ref().map(|health| now() - time::Duration::seconds(health.heard_seconds as i64));
+        let turn = match subject {
+            Subject::Node(node, None) => self.state.memory.waits.of(&node.name, now()),
+            Subject::Node(..) | Subject::Machine(_) => None,
+        };
+        let asked = turn.as_ref().map(|turn| turn.heard);
+        let heard = last_heard(run.as_ref(), waiting, word.as_ref()).max(spoke).max(asked);
+        let beat = word.and_then(|word| word.heartbeat);
+        let busy =
+            !matches!(state, NodeState::Expected | NodeState::Discovered | NodeState::Ready | NodeState::Installed);
+        let step =
+            if busy { run.as_ref().and_then(|run| run.step).or(beat.as_ref().map(|beat| beat.step)) } else { None };
+        NodeSummary {
+            name: match subject {
+                Subject::Node(node, _) => node.name.to_string(),
+                Subject::Machine(enrolment) => machine_name(&enrolment.key),
+            },
+            state,
+            step,
+            progress: beat.filter(|beat| Some(beat.step) == step).and_then(|beat| beat.progress),
+            code: waiting.filter(|waiting| waiting.standing == Standing::Pending).map(|waiting| waiting.code.clone()),
+            missing: self
+                .missing(subject, waiting)
+                .into_iter()
+                .chain(new_certificate(subject, ends, now()))
+                .chain(turn.map(|turn| Missing::new(Need::Turn, turn.reason)))
+                .collect(),
+            generation: record.map_or(0, |record| record.generation),
+            silent_seconds: heard.map(|heard| u64::try_from((now() - heard).whole_seconds()).unwrap_or(0)),
+            failure: run.as_ref().and_then(|run| run.failure.clone()).filter(|_| busy),
+            address: run
+                .map(|run| run.address)
+                .filter(|address| !address.is_empty())
+                .or_else(|| waiting.map(|waiting| waiting.address.clone())),
+            health,
+        }
+    }
+
+    fn has_window(&self, name: &NodeName) -> bool {
+        let open = |until| now() < until;
+        self.state
+            .memory
+            .directory
+            .with(|entries| entries.iter().any(|entry| entry.name == *name && entry.window.is_some_and(open)))
+    }
+
+    fn missing(&self, subject: &Subject, waiting: Option<&Enrolment>) -> Vec<Missing> {
+        if let Some(waiting) = waiting {
+            return match (waiting.standing, self.admission.decision(waiting)) {
+                (Standing::Conflict, _) | (_, Decision::Conflict(_)) => {
+                    let node = waiting.node.as_ref().map_or("another node", NodeName::as_str);
+                    let text =
+                        format!("an admin to decide: it claims to be {node}, which is installed under another key");
+                    vec![Missing::new(Need::Decision, text)]
+                }
+                (_, Decision::Wait { missing, .. }) => missing,
+                (_, Decision::Approve(_)) => vec![],
+            };
+        }
+        let Subject::Node(node, None) = subject else { return vec![] };
+        if let Some(plan) = waiting_plan(node) {
+            let (name, plan) = (&node.name, short(&plan.id()));
+            let text = format!("an admin to approve the plan: boot-server approve {name} --plan {plan}");
+            return vec![Missing::new(Need::PlanApproval, text)];
+        }
+        let waits = node.record.state != NodeState::Installing && !node.record.used;
+        if waits && node.record.purpose == Purpose::Wipe {
+            let text = "its machine to boot from the network: its disks are wiped then";
+            return vec![Missing::new(Need::NetworkBoot, text)];
+        }
+        if waits && self.has_window(&node.name) {
+            let text = "its new machine to boot from the network, which needs no approval (replace)";
+            return vec![Missing::new(Need::NetworkBoot, text)];
+        }
+        if node.record.quarantined() {
+            let text = format!("an admin: in quarantine after {} failed runs", node.record.failed_runs);
+            return vec![Missing::new(Need::Release, text)];
+        }
+        vec![]
+    }
+}
+
+/// The plan that waits for an admin.
+fn waiting_plan(node: &Node) -> Option<&HeldPlan> {
+    node.plan.as_ref().filter(|plan| plan.held && !node.record.used)
+}
+
+fn shown_state(record: Option<&Record>, waiting: Option<&Enrolment>) -> NodeState {
+    match (record, waiting) {
+        (Some(record), _) => record.state,
+        (None, Some(enrolment)) if enrolment.standing == Standing::Conflict => NodeState::Conflict,
+        (None, _) => NodeState::Pending,
+    }
+}
+
+fn last_heard(run: Option<&Run>, waiting: Option<&Enrolment>, word: Option<&Word>) -> Option<Timestamp> {
+    [run.map(|run| run.heard), waiting.map(|waiting| waiting.heard), word.map(|word| word.heard)]
+        .into_iter()
+        .flatten()
+        .max()
+}
+
+/// An installed node whose certificate has ended cannot say so itself: nobody takes its word any more.
+fn new_certificate(subject: &Subject, ends: &HashMap<String, Timestamp>, now: Timestamp) -> Option<Missing> {
+    let Subject::Node(node, _) = subject else { return None };
+    let ends = ends.get(&node.key?.hex()).filter(|_| node.record.used)?;
+    has_ended(*ends, now).map(|text| Missing::new(Need::Certificate, text))
+}
+
+fn has_ended(ends: Timestamp, now: Timestamp) -> Option<String> {
+    let shown = ends.replace_nanosecond(0).unwrap_or(ends);
+    (ends <= now).then(|| format!("a new certificate, for its own ended {shown}: reinstall or replace the node"))
+}
+
+/// A name for a machine that is no node.
+fn machine_name(key: &Sha256) -> String {
+    format!("machine-{}", &key.hex()[..8])
+}
+
+fn events_of(entries: Vec<protocol::admin::JournalEntry>) -> Vec<protocol::admin::ServerEvent> {
+    let event = |entry| match entry {
+        protocol::admin::JournalEntry::Event(event) => Some(event),
+        protocol::admin::JournalEntry::Line(_) => None,
+    };
+    entries.into_iter().filter_map(event).collect()
+}
+
+fn without_secrets(mut spec: NodeSpec) -> NodeSpec {
+    for file in &mut spec.secrets {
+        file.content = "(secret)".to_owned();
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_has_ended_is_asked_for_anew_with_its_end() {
+        let end = Timestamp::from_unix_timestamp(1_800_000_000).unwrap();
+        assert_eq!(has_ended(end, end - time::Duration::SECOND), None);
+        assert!(has_ended(end, end).is_some_and(|text| text.contains("2027-01-15 8:00:00")));
+    }
+}

@@ -1,0 +1,199 @@
+//! The plain HTTP of the boot network: script, kernel, initrd, iPXE itself, the binary cache, health.
+//!
+//! Nothing secret passes here, and nothing that a client sends is trusted: labels go to the policy,
+//! names go through a grammar.
+
+pub mod body;
+mod cache;
+mod conditions;
+mod head;
+mod images;
+mod listener;
+mod plain;
+mod reply;
+mod script;
+
+use crate::{base::files, cache::Cache, netboot::context::Context};
+use axum::{
+    BoxError, Json, Router,
+    body::{Body, Bytes, HttpBody},
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, Request, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use images::Images;
+use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName};
+use reply::Refusal;
+use serde::{Deserialize, Serialize};
+use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinError};
+
+/// `[http]` of config.toml.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where; the boot port of the server's address where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// What is served, from other sections of the configuration.
+#[derive(Clone)]
+pub struct Folders {
+    /// `[ipxe] dir`.
+    pub ipxe: PathBuf,
+    /// `[images] dir`.
+    pub images: PathBuf,
+    /// `[images] default_profile`: serves the profiles without an image of their own.
+    pub default_profile: NodeName,
+    /// The Nix binary cache.
+    pub cache: Arc<Cache>,
+}
+
+/// Serves on a socket that is bound already.
+///
+/// # Errors
+/// None by itself; it ends when it is dropped.
+pub async fn serve_on(listener: TcpListener, folders: Folders, context: Context) -> Result<()> {
+    context.health.set("http", "running");
+    listener::run(listener, Routes::new(folders, context)).await
+}
+
+/// What requests mean, whichever way they come.
+#[derive(Clone)]
+struct Routes {
+    shared: Arc<Shared>,
+    router: TowerToHyperService<Router>,
+    /// The event loop of the state and the policy.
+    home: Handle,
+}
+
+impl Routes {
+    fn new(folders: Folders, context: Context) -> Self {
+        let images = Images { folder: folders.images, default_profile: folders.default_profile };
+        let shared = Arc::new(Shared { ipxe: folders.ipxe, cache: folders.cache, images, context });
+        let router = Router::new()
+            .route("/boot/ipxe/boot.ipxe", get(boot_script))
+            .route("/boot/ipxe/{file}", get(ipxe_file))
+            .route("/boot/nixos/{profile}/{file}", get(image_file))
+            .route("/cache/{*path}", get(cache_file))
+            .route("/v1/closure/{hash}", get(closure))
+            .route("/health", get(health))
+            .fallback(nothing_here)
+            .with_state(shared.clone());
+        Self { shared, router: TowerToHyperService::new(router), home: Handle::current() }
+    }
+
+    /// The answer; a file is in it as a [`reply::FilePart`].
+    async fn answer<B>(&self, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut response = match self.home.spawn(self.router.call(request)).await {
+            Ok(Ok(response)) => response,
+            Err(error) => panicked(&error),
+        };
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // It would be the length of the file (RFC 9110 section 8.6), where axum puts that of this body.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        response
+    }
+
+    /// As [`Routes::answer`], for a GET or HEAD, with a shorter way to what is asked for most.
+    async fn answer_plain(&self, request: Request<Body>) -> Response {
+        let path = request.uri().path();
+        match path.strip_prefix("/cache/").filter(|member| !member.is_empty() && !member.contains('%')) {
+            Some(member) => cache::serve(&self.shared.cache, request.headers(), member).await.into_response(),
+            None => self.answer(request).await,
+        }
+    }
+}
+
+struct Shared {
+    ipxe: PathBuf,
+    cache: Arc<Cache>,
+    images: Images,
+    context: Context,
+}
+
+async fn boot_script(
+    State(shared): State<Arc<Shared>>,
+    query: std::result::Result<Query<script::Query>, QueryRejection>,
+) -> Response {
+    // Whoever sends nonsense is asked who it is.
+    let query = query.map(|Query(query)| query).unwrap_or_default();
+    let script = script::script(&query, &shared.images, &shared.context).await;
+    ([(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-store")], script).into_response()
+}
+
+async fn ipxe_file(State(shared): State<Arc<Shared>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
+    match files::open_soon(&shared.ipxe, &[&file]).await {
+        Ok((file, metadata)) => {
+            reply::file(&headers, file, metadata.len(), &reply::tag_of(&metadata), "application/octet-stream")
+        }
+        Err(error) => Refusal::from_open("such iPXE file", &error).into_response(),
+    }
+}
+
+async fn image_file(
+    State(shared): State<Arc<Shared>>,
+    Path((profile, file)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    on_disk(move || shared.images.serve(&headers, &profile, &file)).await
+}
+
+async fn cache_file(State(shared): State<Arc<Shared>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    cache::serve(&shared.cache, &headers, &path).await.into_response()
+}
+
+async fn closure(State(shared): State<Arc<Shared>>, Path(hash): Path<String>, headers: HeaderMap) -> Response {
+    cache::closure(&shared.cache, &headers, &hash).await.into_response()
+}
+
+/// A file of the cache, for the HTTPS port, which serves the same. `path` is behind `/cache/`.
+pub async fn serve_cache(cache: &Cache, headers: &HeaderMap, path: &str) -> Response {
+    reply::streamed(cache::serve(cache, headers, path).await.into_response())
+}
+
+/// All narinfos of a closure, likewise.
+pub async fn serve_closure(cache: &Cache, headers: &HeaderMap, hash: &str) -> Response {
+    cache::closure(cache, headers, hash).await.into_response()
+}
+
+/// An artefact of a deployed image by its hash, for the HTTPS port.
+pub async fn serve_artefact(images: PathBuf, headers: HeaderMap, hash: String) -> Response {
+    reply::streamed(on_disk(move || images::artefact(&images, &headers, &hash)).await)
+}
+
+/// An open file that was found by its hash, for the HTTPS port.
+pub fn serve_file(headers: &HeaderMap, file: File, size: u64, sha256: &Sha256) -> Response {
+    reply::streamed(reply::file(headers, file, size, &format!("\"{sha256}\""), "application/octet-stream"))
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    let report = shared.context.health.report();
+    let status = if report.status == "healthy" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report)).into_response()
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::not_found(Failure::new(Code::NotFound, "there is nothing at this address"))
+}
+
+/// Opens files away from the event loop: a cold disk must not stop the other machines.
+async fn on_disk(answer: impl FnOnce() -> std::result::Result<Response, Refusal> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(refusal)) => refusal.into_response(),
+        Err(error) => panicked(&error),
+    }
+}
+
+fn panicked(error: &JoinError) -> Response {
+    Refusal::internal(Failure::from_error(Code::Internal, "answering a request", error)).into_response()
+}

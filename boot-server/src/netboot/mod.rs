@@ -1,0 +1,13 @@
+//! The legs that firmware, iPXE and the agent in its initrd meet: DHCP, TFTP, plain HTTP.
+//!
+//! They know packets and files. Who boots what is behind [`policy::Policy`].
+
+pub mod context;
+pub mod dhcp;
+pub mod http;
+pub mod ipxe;
+mod page_cache;
+pub mod policy;
+pub mod router_advert;
+pub mod site;
+pub mod tftp;

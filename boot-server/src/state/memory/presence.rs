@@ -1,0 +1,115 @@
+//! What machines do right now: heartbeats, which are not history.
+
+use protocol::{
+    Timestamp,
+    names::{NodeName, RunId},
+    telemetry::Heartbeat,
+};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+use time::Duration;
+
+/// Runs that are remembered; the longest silent is forgotten first.
+const MOST: usize = 10_000;
+
+/// The last word of a run.
+#[derive(Debug, Clone)]
+pub struct Word {
+    /// When it was heard.
+    pub heard: Timestamp,
+    /// What the run does.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// The last word of every run.
+#[derive(Debug, Default)]
+pub struct Presence(Mutex<HashMap<RunId, Word>>);
+
+impl Presence {
+    /// Notes that the run spoke.
+    pub fn heard(&self, run: &RunId, heartbeat: Option<&Heartbeat>, now: Timestamp) {
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if words.len() >= MOST && !words.contains_key(run) {
+            let oldest = words.iter().min_by_key(|(_, word)| word.heard).map(|(run, _)| run.clone());
+            oldest.map(|run| words.remove(&run));
+        }
+        let word = words.entry(run.clone()).or_insert(Word { heard: now, heartbeat: None });
+        word.heard = now;
+        if let Some(heartbeat) = heartbeat {
+            word.heartbeat = Some(heartbeat.clone());
+        }
+    }
+
+    /// The last word of the run since this server started.
+    pub fn of(&self, run: &RunId) -> Option<Word> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
+    }
+}
+
+/// What nodes wait for that have asked for a turn.
+#[derive(Debug, Default)]
+pub struct Waits(Mutex<HashMap<NodeName, Wait>>);
+
+/// A node's last answer was to ask again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// When it asked.
+    pub heard: Timestamp,
+    /// For people.
+    pub reason: String,
+}
+
+impl Wait {
+    /// Nodes ask again after seconds: one that has not was switched off, or has found another way.
+    const LASTS: Duration = Duration::minutes(2);
+}
+
+impl Waits {
+    /// Notes that the node was told to wait, or that it waits no more; whether that is new.
+    pub(in crate::state) fn told(&self, node: &NodeName, reason: Option<String>, now: Timestamp) -> bool {
+        let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            None => waits.remove(node).is_some(),
+            Some(reason) => {
+                let before = waits.insert(node.clone(), Wait { heard: now, reason: reason.clone() });
+                before.is_none_or(|before| before.reason != reason)
+            }
+        }
+    }
+
+    /// What the node waits for.
+    pub fn of(&self, node: &NodeName, now: Timestamp) -> Option<Wait> {
+        let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.get(node).filter(|wait| now - wait.heard < Wait::LASTS).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_runs_is_bounded() {
+        let presence = Presence::default();
+        for n in 0..=MOST as i64 {
+            let now = Timestamp::from_unix_timestamp(n).unwrap();
+            presence.heard(&format!("r{n}").parse().unwrap(), None, now);
+        }
+        assert!(presence.of(&"r0".parse().unwrap()).is_none());
+        assert!(presence.of(&format!("r{MOST}").parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_wait_is_news_once_and_is_forgotten_where_nobody_asks_again() {
+        let (waits, node) = (Waits::default(), "n1".parse().unwrap());
+        let at = |seconds| Timestamp::from_unix_timestamp(seconds).unwrap();
+        let told = |reason: &str, seconds| waits.told(&node, Some(reason.to_owned()), at(seconds));
+        assert_eq!([told("a", 0), told("a", 3), told("b", 6)], [true, false, true]);
+        assert_eq!(waits.of(&node, at(7)), Some(Wait { heard: at(6), reason: "b".to_owned() }));
+        assert_eq!(waits.of(&node, at(126)), None);
+        assert!(waits.told(&node, None, at(8)) && !waits.told(&node, None, at(9)));
+        assert_eq!(waits.of(&node, at(9)), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! What machines say before they are admitted: hello, the request, and asking for news.
+
+use super::Admission;
+use crate::{
+    base::{clock::now, random},
+    domain::enrolment::{self, Decision},
+    state::enrolments::{Enrolment, Standing},
+    trust::ca::{self, CsrKey},
+};
+use protocol::{
+    Code, Failure,
+    encoding::Sha256,
+    enrol::{self, EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES},
+    failure::Result,
+};
+use time::Duration;
+
+/// Machines that wait at once.
+const MOST_PENDING: i64 = 5_000;
+/// A machine that waits asks at least every minute; one that was silent for longer has been restarted.
+const STILL_THERE: Duration = Duration::seconds(90);
+
+impl Admission {
+    /// The first message: the machine commits to its CSR, the server draws its nonce.
+    ///
+    /// # Errors
+    /// `E-INPUT` where the nonce has another length; `E-SERVER-UNREACHABLE` where there are too many machines.
+    pub fn hello(&self, request: HelloRequest) -> Result<HelloReply> {
+        if request.nonce.len() != NONCE_BYTES {
+            let cause = format!("reading hello at nonce: {} bytes, not {NONCE_BYTES}", request.nonce.len());
+            return Err(Failure::new(Code::Input, cause));
+        }
+        let (session, nonce, time) = (random::name()?, random::bytes::<NONCE_BYTES>()?.to_vec(), now());
+        let signature = self.signer.sign_hello(&request.nonce, &nonce, time);
+        self.hellos.add(Sha256::of(session.as_bytes()), request.csr_sha256, request.nonce, nonce.clone(), time)?;
+        Ok(HelloReply { session, nonce, time, signature })
+    }
+
+    /// The second message: the CSR, the claims, the inventory.
+    ///
+    /// # Errors
+    /// `E-ENROL-UNKNOWN` for a session that is not known; `E-INPUT` for a CSR that is not the one of hello.
+    pub async fn enrol(&self, request: EnrolRequest, address: &str) -> Result<EnrolReply> {
+        let session = Sha256::of(request.session.as_bytes());
+        let key = match self.state.enrolment_by_session(&session).await? {
+            Some(known) => {
+                let key = ca::csr_key(&request.csr)?;
+                if key.hash() != known.key {
+                    return Err(other_csr());
+                }
+                self.refuse_revoked(&key)?;
+                return self.enrolment_reply(&known);
+            }
+            None => self.new_key(&session, &request)?,
+        };
+        let enrolment = self.record_enrolment(session, key, request, address).await?;
+        let settled = self.settle(enrolment).await?;
+        self.enrolment_reply(&settled)
+    }
+
+    /// Waits for news of an enrolment, at most so long.
+    ///
+    /// # Errors
+    /// `E-ENROL-UNKNOWN` for a session that is not known.
+    pub async fn poll(&self, session: &str, wait: std::time::Duration) -> Result<EnrolReply> {
+        let session = Sha256::of(session.as_bytes());
+        let mut bell = self.state.changed.listen();
+        let mut stopping = self.stop.listen();
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            let enrolment = self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session)?;
+            self.state.memory.presence.heard(&enrolment.run, None, now());
+            let over = tokio::time::Instant::now() >= deadline || *stopping.borrow();
+            if enrolment.standing != Standing::Pending || over {
+                return self.enrolment_reply(&enrolment);
+            }
+            tokio::select! {
+                _ = bell.changed() => {}
+                _ = stopping.changed() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// Whether the session is one of a machine that has greeted or enrolled.
+    pub async fn knows_session(&self, session: &Sha256) -> Result<bool> {
+        Ok(self.hellos.get(session, now()).is_some() || self.state.enrolment_by_session(session).await?.is_some())
+    }
+
+    fn new_key(&self, session: &Sha256, request: &EnrolRequest) -> Result<CsrKey> {
+        let hello = self.hellos.get(session, now()).ok_or_else(unknown_session)?;
+        if Sha256::of(&request.csr) != hello.csr {
+            return Err(other_csr());
+        }
+        let key = ca::csr_key(&request.csr)?;
+        self.refuse_revoked(&key)?;
+        Ok(key)
+    }
+
+    fn refuse_revoked(&self, key: &CsrKey) -> Result<()> {
+        if !self.state.memory.revoked.holds(&key.hash()) {
+            return Ok(());
+        }
+        Err(Failure::new(Code::EnrolRejected, "enrolling a machine: its key was revoked")
+            .with_remedy("the node was replaced or retired: wipe this machine's disks, so that it makes a new key"))
+    }
+
+    async fn record_enrolment(
+        &self,
+        session: Sha256,
+        key: CsrKey,
+        request: EnrolRequest,
+        address: &str,
+    ) -> Result<Enrolment> {
+        // Whoever took the hello in the meantime has recorded the enrolment before.
+        let Some(hello) = self.hellos.get(&session, now()) else {
+            return self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session);
+        };
+        if self.state.pending_count().await? >= MOST_PENDING && self.set_aside_silent().await? == 0 {
+            let cause = format!("enrolling a machine: {MOST_PENDING} machines wait already");
+            return Err(Failure::new(Code::ServerUnreachable, cause));
+        }
+        let code = enrol::code(&key.hash(), &self.ca.spki(), &hello.client_nonce, &hello.server_nonce);
+        let mut enrolment = Enrolment {
+            id: 0,
+            session,
+            key: key.hash(),
+            spki: key.spki,
+            code,
+            standing: Standing::Pending,
+            node: None,
+            claims: request.claims.cleaned(),
+            inventory: request.inventory,
+            run: request.run,
+            agent_version: request.agent_version,
+            address: address.to_owned(),
+            certificate: None,
+            heard: now(),
+        };
+        let mut unit = self.state.begin().await?;
+        // Nobody else writes while the unit is open: of two requests with one session, the second sees the first.
+        if let Some(known) = self.state.enrolment_by_session(&session).await? {
+            unit.commit().await?;
+            return Ok(known);
+        }
+        let similar = self.state.similar_enrolments(&enrolment).await?;
+        for older in &similar {
+            if self.replaces(&enrolment, older) {
+                unit.set_enrolment(older.id, Standing::Superseded, None, None).await?;
+            }
+        }
+        enrolment.id = unit.add_enrolment(&enrolment).await?;
+        unit.commit().await?;
+        self.state.memory.presence.heard(&enrolment.run, None, now());
+        self.hellos.remove(&session);
+        Ok(enrolment)
+    }
+
+    /// The same machine has come back: by its key, or by its claims where the older one has fallen silent. An older
+    /// one that still asks stays, so that nobody is pushed aside by another machine with his claims.
+    fn replaces(&self, newer: &Enrolment, older: &Enrolment) -> bool {
+        older.key == newer.key
+            || (enrolment::same_machine(&older.claims, &newer.claims) && self.silent_for(older) > STILL_THERE)
+            || (older.run == newer.run && enrolment::same_machine(&older.claims, &newer.claims))
+    }
+
+    /// Machines that ask no more make room for those that do; one that comes back greets again. How many made room.
+    async fn set_aside_silent(&self) -> Result<usize> {
+        let mut unit = self.state.begin().await?;
+        let mut silent = self.state.open_enrolments().await?;
+        silent.retain(|enrolment| self.silent_for(enrolment) > STILL_THERE);
+        for enrolment in &silent {
+            unit.set_enrolment(enrolment.id, Standing::Superseded, None, None).await?;
+        }
+        unit.commit().await?;
+        Ok(silent.len())
+    }
+
+    fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None };
+        Ok(match enrolment.standing {
+            Standing::Superseded => return Err(unknown_session()),
+            Standing::Conflict => {
+                reply(EnrolState::Conflict, vec!["an admin to decide which machine it is".to_owned()])
+            }
+            Standing::Pending => match self.decision(enrolment) {
+                Decision::Wait { missing, .. } => {
+                    reply(EnrolState::Pending, missing.into_iter().map(|missing| missing.text).collect())
+                }
+                Decision::Approve(_) | Decision::Conflict(_) => reply(EnrolState::Pending, vec![]),
+            },
+            Standing::Approved => EnrolReply {
+                state: EnrolState::Approved,
+                missing: vec![],
+                node: enrolment.node.clone(),
+                certificate: enrolment.certificate.clone(),
+            },
+        })
+    }
+}
+
+fn unknown_session() -> Failure {
+    Failure::new(Code::EnrolUnknown, "looking for the enrolment: this session is not known or has been replaced")
+}
+
+fn other_csr() -> Failure {
+    Failure::new(Code::Input, "reading the CSR: it is not the one that hello committed to")
+}

@@ -1,0 +1,201 @@
+//! Enrolments carried out: who is admitted as which node. What is decided is in [`enrolment`].
+
+mod greeting;
+
+use super::{
+    ca::{Ca, NODE_LIFE},
+    manifest::{self, ManifestKey},
+    sessions::{Hellos, WrongCodes},
+};
+use crate::{
+    base::{bell::Stop, clock::now},
+    domain::{
+        enrolment::{self, Decision, constant_time_equal},
+        lifecycle::Input,
+        operation::Kind,
+    },
+    state::{
+        State, Unit,
+        enrolments::{Enrolment, Standing},
+        nodes::Node,
+    },
+};
+use protocol::{Code, Failure, failure::Result, names::NodeName, spec};
+use std::sync::Arc;
+use time::Duration;
+
+/// Admits machines.
+#[derive(Debug)]
+pub struct Admission {
+    state: State,
+    ca: Arc<Ca>,
+    signer: Arc<ManifestKey>,
+    /// How a machine may become a node where its spec does not say.
+    default: spec::Admission,
+    /// Enrolments that have said hello and no more.
+    hellos: Hellos,
+    wrong_codes: WrongCodes,
+    stop: Stop,
+}
+
+impl Admission {
+    /// Of the parts it uses; `default` says how a machine may become a node where its spec does not.
+    pub fn new(state: State, ca: Arc<Ca>, signer: Arc<ManifestKey>, default: spec::Admission, stop: Stop) -> Self {
+        Self { state, ca, signer, default, hellos: Hellos::default(), wrong_codes: WrongCodes::default(), stop }
+    }
+
+    /// Decides about every machine that waits: a spec has been applied. One that cannot be admitted keeps no other
+    /// waiting, and fails nobody's verb.
+    pub async fn settle_all(&self) -> Result<()> {
+        for enrolment in self.state.open_enrolments().await? {
+            let address = enrolment.address.clone();
+            if let Err(failure) = self.settle(enrolment).await {
+                tracing::warn!(%failure, address, "settling an enrolment");
+            }
+        }
+        Ok(())
+    }
+
+    /// An admin has compared the code and names the node where no spec matches.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND` for a code that no machine shows; `E-NO-SPEC`; `E-ENROL-CONFLICT`.
+    pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &str) -> Result<NodeName> {
+        self.wrong_codes.may_try(now())?;
+        let wanted = enrolment::normal_code(code).unwrap_or_default();
+        let open = self.state.open_enrolments().await?;
+        let mut found = None;
+        for enrolment in open {
+            // Every code is compared, so that the time says nothing about which one is close.
+            if constant_time_equal(&enrolment.code, &wanted) {
+                found = Some(enrolment);
+            }
+        }
+        let Some(enrolment) = found else {
+            self.wrong_codes.count(now());
+            return Err(Failure::new(
+                Code::NotFound,
+                format!("looking for code {code:?}: no machine that waits shows it"),
+            )
+            .with_remedy("type the code that the machine's console shows now: it changes when the machine restarts"));
+        };
+        let mut unit = self.state.begin().await?;
+        let name = match node {
+            Some(name) => name,
+            None => self.node_for(&enrolment)?,
+        };
+        self.admit(&mut unit, &enrolment, &name, actor).await?;
+        unit.commit().await?;
+        Ok(name)
+    }
+
+    fn node_for(&self, enrolment: &Enrolment) -> Result<NodeName> {
+        let missing = |text: String| Failure::new(Code::NoSpec, format!("approving a machine: {text}"));
+        match self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims)) {
+            enrolment::Found::One(name) => Ok(name),
+            enrolment::Found::Nobody => Err(missing("no NodeSpec matches it".to_owned()).with_remedy(
+                "apply a NodeSpec that matches it, or name the node: boot-server approve CODE --node NAME",
+            )),
+            enrolment::Found::Several(names) => {
+                let names: Vec<&str> = names.iter().map(NodeName::as_str).collect();
+                Err(missing(format!("{} match it", names.join(" and ")))
+                    .with_remedy("name the node: boot-server approve CODE --node NAME"))
+            }
+        }
+    }
+
+    /// How long the machine has not asked.
+    pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
+        now()
+            - self
+                .state
+                .memory
+                .presence
+                .of(&enrolment.run)
+                .map_or(enrolment.heard, |word| word.heard.max(enrolment.heard))
+    }
+
+    async fn settle(&self, enrolment: Enrolment) -> Result<Enrolment> {
+        // Most machines that wait are nobody's yet, and a rack of them is looked through at every apply.
+        if !matches!(self.decision(&enrolment), Decision::Wait { node: None, .. }) {
+            let mut unit = self.state.begin().await?;
+            self.settle_in(&mut unit, &enrolment).await?;
+            unit.commit().await?;
+        }
+        let gone = || Failure::new(Code::Internal, "reading an enrolment that was just written: it is gone");
+        self.state.enrolment(enrolment.id).await?.ok_or_else(gone)
+    }
+
+    /// The nodes do not change while the unit is open, so this decision is the one that is written.
+    async fn settle_in(&self, unit: &mut Unit, enrolment: &Enrolment) -> Result<()> {
+        if !unit.enrolment_is_open(enrolment.id).await? {
+            // Somebody else has settled it since it was read.
+            return Ok(());
+        }
+        match self.decision(enrolment) {
+            Decision::Approve(name) => self.admit(unit, enrolment, &name, "server").await,
+            Decision::Conflict(name) => {
+                unit.set_enrolment(enrolment.id, Standing::Conflict, Some(&name), None).await?;
+                if enrolment.standing == Standing::Conflict {
+                    return Ok(());
+                }
+                let from = &enrolment.address;
+                let text = format!("a machine with the node's claims and another key asked from {from}");
+                unit.note("server", Some(&name), text).await
+            }
+            Decision::Wait { node: Some(name), .. } => {
+                let mut node = unit.node(&name).await?;
+                if let Ok(record) = node.record.after(&Input::Asked) {
+                    node.record = record;
+                    unit.save_node(&node).await?;
+                }
+                Ok(())
+            }
+            Decision::Wait { node: None, .. } => Ok(()),
+        }
+    }
+
+    /// Makes the machine the node: key, certificate and generation in one unit.
+    async fn admit(&self, unit: &mut Unit, enrolment: &Enrolment, name: &NodeName, actor: &str) -> Result<()> {
+        if !unit.enrolment_is_open(enrolment.id).await? {
+            return Err(Failure::new(Code::WrongState, format!("approving a machine as {name}: it no longer waits")));
+        }
+        let mut node = unit.node(name).await?;
+        if node.key != Some(enrolment.key) {
+            node.record = node.record.after(&Input::Approved).map_err(|refusal| refusal.failure(name))?;
+            let text = format!("admitted a machine from {}", enrolment.address);
+            unit.note(actor, Some(name), text).await?;
+        }
+        let certificate = self.certify(unit, &node, enrolment).await?;
+        if self.state.memory.revoked.holds(&enrolment.key) {
+            let cause = format!("approving a machine as {name}: its key was revoked");
+            return Err(Failure::new(Code::EnrolRejected, cause));
+        }
+        node.key = Some(enrolment.key);
+        node.enrolment = Some(enrolment.id);
+        if unit.operation(name).await?.is_some_and(|operation| operation.kind == Kind::Replace) {
+            // The window is for one machine: it has come.
+            unit.end_operation(name).await?;
+        }
+        unit.save_node(&node).await?;
+        unit.set_enrolment(enrolment.id, Standing::Approved, Some(name), Some(&certificate)).await?;
+        unit.supersede_others(name, enrolment.id).await?;
+        unit.give_runs_to_node(&enrolment.session, name).await
+    }
+
+    async fn certify(&self, unit: &mut Unit, node: &Node, enrolment: &Enrolment) -> Result<String> {
+        let spec = node.spec.as_ref();
+        let spec = spec.ok_or_else(|| Failure::new(Code::NoSpec, format!("approving node {}: no spec", node.name)))?;
+        let names = manifest::certificate_names(spec);
+        let issued = self.ca.issue(node.name.as_str(), &names, &enrolment.spki, now(), NODE_LIFE)?;
+        unit.add_certificate(&issued.serial, &node.name, &enrolment.key, issued.not_after).await?;
+        Ok(issued.chain_pem)
+    }
+
+    /// What becomes of the enrolment as things stand.
+    pub fn decision(&self, enrolment: &Enrolment) -> Decision {
+        self.state.memory.directory.with(|entries| {
+            enrolment::decide(entries, &enrolment.key, &enrolment.claims, &enrolment.code, self.default, now())
+        })
+    }
+}

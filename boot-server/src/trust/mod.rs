@@ -1,0 +1,6 @@
+//! Who is believed: the CA, what the server signs, who is admitted as which node, who is logged in.
+
+pub mod admission;
+pub mod ca;
+pub mod manifest;
+pub mod sessions;

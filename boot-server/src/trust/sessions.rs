@@ -1,0 +1,174 @@
+//! Short-lived sessions in memory: machines between hello and enrol, admins on the page. Both are bounded.
+
+use crate::base::random;
+use protocol::{Code, Failure, Timestamp, encoding::Sha256, failure::Result};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+use time::Duration;
+
+const MOST_HELLOS: usize = 20_000;
+const HELLO_LIFE: Duration = Duration::minutes(10);
+const MOST_ADMINS: usize = 100;
+const ADMIN_LIFE: Duration = Duration::hours(12);
+/// Wrong codes a minute before every code is refused for the rest of it.
+const WRONG_CODES: u32 = 10;
+
+/// A machine that said hello: it has committed to its CSR.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// SHA-256 of the CSR.
+    pub csr: Sha256,
+    /// The machine's nonce.
+    pub client_nonce: Vec<u8>,
+    /// The server's nonce.
+    pub server_nonce: Vec<u8>,
+    at: Timestamp,
+}
+
+/// Machines between hello and enrol, by the hash of their session. A server that restarts forgets them; they say
+/// hello again.
+#[derive(Debug, Default)]
+pub struct Hellos(Mutex<HashMap<Sha256, Hello>>);
+
+impl Hellos {
+    /// Remembers a hello.
+    ///
+    /// # Errors
+    /// `E-SERVER-UNREACHABLE` where there are too many: the machine tries again later.
+    pub fn add(
+        &self,
+        session: Sha256,
+        csr: Sha256,
+        client_nonce: Vec<u8>,
+        server_nonce: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut hellos = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if hellos.len() >= MOST_HELLOS {
+            hellos.retain(|_, hello| now - hello.at < HELLO_LIFE);
+        }
+        if hellos.len() >= MOST_HELLOS {
+            let cause = format!("greeting a machine: {MOST_HELLOS} machines are being greeted");
+            return Err(Failure::new(Code::ServerUnreachable, cause));
+        }
+        hellos.insert(session, Hello { csr, client_nonce, server_nonce, at: now });
+        Ok(())
+    }
+
+    /// The hello of the session.
+    pub fn get(&self, session: &Sha256, now: Timestamp) -> Option<Hello> {
+        let hellos = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hellos.get(session).filter(|hello| now - hello.at < HELLO_LIFE).cloned()
+    }
+
+    /// Forgets the session: it has enrolled.
+    pub fn remove(&self, session: &Sha256) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+    }
+}
+
+/// Admins on the page, by the hash of their cookie.
+#[derive(Debug, Default)]
+pub struct AdminSessions(Mutex<HashMap<Sha256, Timestamp>>);
+
+impl AdminSessions {
+    /// A new session: the cookie's value.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn begin(&self, now: Timestamp) -> Result<String> {
+        let name = random::name()?;
+        let mut admins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        admins.retain(|_, began| now - *began < ADMIN_LIFE);
+        if admins.len() >= MOST_ADMINS {
+            let oldest = admins.iter().min_by_key(|(_, began)| **began).map(|(session, _)| *session);
+            oldest.map(|session| admins.remove(&session));
+        }
+        admins.insert(Sha256::of(name.as_bytes()), now);
+        Ok(name)
+    }
+
+    /// Whether the cookie's value is a session.
+    pub fn holds(&self, cookie: &str, now: Timestamp) -> bool {
+        let admins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        admins.get(&Sha256::of(cookie.as_bytes())).is_some_and(|began| now - *began < ADMIN_LIFE)
+    }
+
+    /// Ends a session.
+    pub fn end(&self, cookie: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Sha256::of(cookie.as_bytes()));
+    }
+}
+
+/// The wrong codes of the last minute: which one, and how many.
+#[derive(Debug, Default)]
+pub struct WrongCodes(Mutex<(i64, u32)>);
+
+impl WrongCodes {
+    /// Whether a code may be tried now.
+    ///
+    /// # Errors
+    /// `E-FORBIDDEN` after too many wrong ones.
+    pub fn may_try(&self, now: Timestamp) -> Result<()> {
+        let minute = now.unix_timestamp() / 60;
+        let (last, count) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last == minute && count >= WRONG_CODES {
+            return Err(Failure::new(Code::Forbidden, "trying a code: too many wrong codes")
+                .with_remedy("wait a minute, then type the code that the machine shows"));
+        }
+        Ok(())
+    }
+
+    /// Counts a wrong code.
+    pub fn count(&self, now: Timestamp) {
+        let minute = now.unix_timestamp() / 60;
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = if counted.0 == minute { counted.1 } else { 0 };
+        *counted = (minute, count + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_timestamp(seconds).unwrap()
+    }
+
+    #[test]
+    fn hellos_end_and_are_bounded() {
+        let hellos = Hellos::default();
+        let key = |n: usize| Sha256::of(&n.to_be_bytes());
+        for n in 0..MOST_HELLOS {
+            hellos.add(key(n), key(n), vec![], vec![], at(0)).unwrap();
+        }
+        assert!(hellos.add(key(MOST_HELLOS), key(0), vec![], vec![], at(1)).is_err());
+        assert!(hellos.get(&key(0), at(1)).is_some());
+        assert!(hellos.get(&key(0), at(601)).is_none());
+        assert!(hellos.add(key(MOST_HELLOS), key(0), vec![], vec![], at(601)).is_ok());
+    }
+
+    #[test]
+    fn an_admin_s_session_ends() {
+        let admins = AdminSessions::default();
+        let cookie = admins.begin(at(0)).unwrap();
+        assert!(admins.holds(&cookie, at(60)) && !admins.holds("x", at(60)));
+        assert!(!admins.holds(&cookie, at(13 * 3600)));
+        admins.end(&cookie);
+        assert!(!admins.holds(&cookie, at(60)));
+    }
+
+    #[test]
+    fn wrong_codes_are_counted_by_the_minute() {
+        let codes = WrongCodes::default();
+        for _ in 0..WRONG_CODES {
+            codes.may_try(at(0)).unwrap();
+            codes.count(at(0));
+        }
+        assert!(codes.may_try(at(59)).is_err());
+        assert!(codes.may_try(at(60)).is_ok());
+    }
+}

@@ -1,0 +1,41 @@
+//! What an admin may: a bearer token, or the page's cookie.
+
+mod apply;
+mod approve;
+mod closures;
+mod clusters;
+mod events;
+mod login;
+mod logs;
+mod nodes;
+mod operate;
+
+use super::routes::Routes;
+use protocol::calls;
+
+/// The admin's calls.
+pub fn add(routes: Routes) -> Routes {
+    routes
+        .call::<calls::Nodes, _>(nodes::list)
+        .call::<calls::Apply, _>(apply::apply)
+        .call::<calls::Node, _>(nodes::detail)
+        .call::<calls::Logs, _>(logs::page)
+        .call::<calls::FollowLogs, _>(logs::stream)
+        .call::<calls::ApproveHeldPlan, _>(approve::plan)
+        .call::<calls::Reinstall, _>(apply::reinstall)
+        .call::<calls::Power, _>(operate::power)
+        .call::<calls::RemoveMember, _>(operate::remove)
+        .call::<calls::Replace, _>(operate::replace)
+        .call::<calls::Decommission, _>(operate::decommission)
+        .call::<calls::Approve, _>(approve::code)
+        .call::<calls::Closures, _>(closures::list)
+        .call::<calls::VerifyClosures, _>(closures::verify)
+        .call::<calls::CollectGarbage, _>(closures::gc)
+        .call::<calls::Clusters, _>(clusters::list)
+        .call::<calls::Members, _>(clusters::members)
+        .call::<calls::VerifyCluster, _>(clusters::verify)
+        .call::<calls::ForgetCluster, _>(clusters::forget)
+        .call::<calls::Events, _>(events::list)
+        .call::<calls::LogIn, _>(login::begin)
+        .call::<calls::LogOut, _>(login::end)
+}

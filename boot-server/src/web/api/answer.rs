@@ -1,0 +1,73 @@
+//! Failures as HTTP answers.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use protocol::{Code, Failure, calls::Call};
+
+/// What a call ends with.
+pub type Answer<C> = Result<Json<<C as Call>::Answer>, Refused>;
+
+/// A failure on its way out.
+#[derive(Debug)]
+pub struct Refused(pub Failure);
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        failed(&self.0)
+    }
+}
+
+/// The failure as JSON under its status. What is ours to know is logged, and not told to machines.
+pub fn failed(failure: &Failure) -> Response {
+    let status = status(failure.code);
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(%failure, "answering a request");
+        let shown = Failure::new(failure.code, "the boot-server failed inside; its log says more");
+        return (status, Json(shown)).into_response();
+    }
+    (status, Json(failure)).into_response()
+}
+
+/// The status of a code. Codes that only agents have count as ours to know.
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::Input | Code::Config | Code::NoSpec | Code::Layout | Code::ClosureCorrupt => StatusCode::BAD_REQUEST,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::EnrolUnknown => StatusCode::UNAUTHORIZED,
+        Code::WrongState
+        | Code::GenerationUsed
+        | Code::Quarantine
+        | Code::EnrolConflict
+        | Code::EnrolPending
+        | Code::EnrolRejected
+        | Code::Quorum
+        | Code::ClosureMissing => StatusCode::CONFLICT,
+        Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        Code::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ClusterUnreachable | Code::Tool | Code::Tls => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_failed_inside_is_not_told() {
+        let answer = failed(&Failure::new(Code::System, "opening /secret/path: Permission denied"));
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("/secret/path"));
+    }
+}

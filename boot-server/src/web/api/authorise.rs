@@ -1,0 +1,85 @@
+//! Who may make a call: the one place that decides it, by the list of calls.
+
+use super::{
+    answer::Refused,
+    request::{Admin, Identity, Machine, bearer, cookie},
+};
+use crate::{base::clock, server::Services, state::nodes::Node, web::peer::Peer};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method},
+    middleware::Next,
+    response::Response,
+};
+use protocol::{Code, Failure, admin::NodeState, calls::Who, encoding::Sha256, failure::Result};
+use std::sync::Arc;
+
+/// Lets through who may, and puts beside the request who it is.
+pub async fn authorise(
+    State((services, who)): State<(Arc<Services>, Who)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refused> {
+    match who {
+        Who::Anyone => {}
+        Who::FormerNode => drop(shown(key(&request))?),
+        Who::Node => {
+            let node = node(&services, shown(key(&request))?).await?;
+            request.extensions_mut().insert(node);
+        }
+        Who::Machine => {
+            let node = match key(&request) {
+                Some(key) => Some(node(&services, key).await?),
+                None => None,
+            };
+            request.extensions_mut().insert(Machine(node));
+        }
+        Who::Admin => {
+            let admin = admin(&services, request.method(), request.headers()).await?;
+            request.extensions_mut().insert(admin);
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+fn key(request: &Request) -> Option<Sha256> {
+    request.extensions().get::<Peer>().and_then(|peer| peer.key)
+}
+
+fn shown(key: Option<Sha256>) -> Result<Sha256> {
+    key.ok_or_else(|| Failure::new(Code::Forbidden, "reading the request: it needs a node's certificate"))
+}
+
+/// The node that has this key and has not been sent away: looked up in the state at every request, so that a key that has
+/// lost its node can do nothing more, however long its certificate lasts.
+async fn node(services: &Services, key: Sha256) -> Result<Identity> {
+    let unknown = || Failure::new(Code::EnrolUnknown, "looking for the node of this certificate: it has none");
+    let node: Node = services.state.node_by_key(&key).await?.ok_or_else(unknown)?;
+    if matches!(node.record.state, NodeState::Revoked | NodeState::Retired | NodeState::Rejected) {
+        let cause = format!("reading the request: node {} is {}", node.name, node.record.state);
+        return Err(Failure::new(Code::Forbidden, cause));
+    }
+    Ok(Identity { name: node.name, key })
+}
+
+/// A bearer token, or the page's cookie. A node's certificate is worth nothing here.
+async fn admin(services: &Services, method: &Method, headers: &HeaderMap) -> Result<Admin> {
+    if let Some(token) = bearer(headers)
+        && let Some(name) = services.state.token_name(token).await?
+    {
+        return Ok(Admin(name));
+    }
+    if let Some(cookie) = cookie(headers)
+        && services.admins.holds(cookie, clock::now())
+        && (*method == Method::GET || from_our_page(headers))
+    {
+        return Ok(Admin("admin".to_owned()));
+    }
+    Err(Failure::new(Code::Forbidden, "reading the request: it needs an admin's token")
+        .with_remedy("pass --dir DIR of the init folder, or --token-file DIR/admin.token"))
+}
+
+/// The cookie is SameSite=Strict already; a browser also says where a request comes from.
+fn from_our_page(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin")
+}

@@ -1,0 +1,131 @@
+//! `/cache/...` and `/v1/closure/HASH` on the HTTPS port: read by everybody as on the plain one, written by admins.
+
+use super::{answer::failed, request::bearer};
+use crate::{cache::Member, netboot::http, server::Services};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+    routing::get,
+};
+use data_encoding::BASE64;
+use http_body_util::BodyExt;
+use protocol::{Code, Failure};
+use std::{sync::Arc, time::Duration};
+
+/// What is left of an upload that is answered early is read away, for so long and so far.
+const REST: Duration = Duration::from_secs(30);
+const MAX_REST: usize = 64 << 20;
+
+/// The cache's routes.
+pub fn router() -> Router<Arc<Services>> {
+    Router::new().route("/cache/{*path}", get(read).put(put)).route("/v1/closure/{hash}", get(closure))
+}
+
+async fn read(State(services): State<Arc<Services>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    http::serve_cache(&services.cache, &headers, &path).await
+}
+
+async fn closure(State(services): State<Arc<Services>>, Path(hash): Path<String>, headers: HeaderMap) -> Response {
+    http::serve_closure(&services.cache, &headers, &hash).await
+}
+
+async fn put(
+    State(services): State<Arc<Services>>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Result<StatusCode, Response> {
+    let done = take(&services, &headers, &path, &mut body).await;
+    // To curl an answer that comes before the end of the upload is a broken stream of HTTP/2.
+    let _ = tokio::time::timeout(REST, discard(body)).await;
+    done
+}
+
+async fn discard(mut body: Body) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && seen < MAX_REST
+    {
+        seen += frame.data_ref().map_or(0, bytes::Bytes::len);
+    }
+}
+
+/// 201 where the file is new, 200 where it was here already.
+async fn take(services: &Services, headers: &HeaderMap, path: &str, body: &mut Body) -> Result<StatusCode, Response> {
+    let actor = pusher(services, headers).await?;
+    let refused = |failure: Failure| {
+        tracing::warn!(%failure, actor, "a push is refused");
+        failed(&failure)
+    };
+    match Member::parse(path) {
+        Some(Member::Nar(name)) => {
+            let new = services.cache.put_nar(name, body.size_hint().exact(), body).await.map_err(refused)?;
+            Ok(if new { StatusCode::CREATED } else { StatusCode::OK })
+        }
+        Some(Member::NarInfo(name)) => {
+            let info = services.cache.put_narinfo(name.trim_end_matches(".narinfo"), body).await.map_err(refused)?;
+            tracing::info!(actor, path = %info.path, "pushed");
+            Ok(StatusCode::CREATED)
+        }
+        // Listings, logs, realisations, debug information: to take them and drop them would be a lie.
+        Some(Member::Info) | None => Err(not_kept()),
+    }
+}
+
+fn not_kept() -> Response {
+    let cause = "putting a file into the cache: it keeps NARs and narinfos, nothing else";
+    let failure = Failure::new(Code::Input, cause)
+        .with_remedy("push without write-nar-listing and index-debug-info in the cache's URL");
+    let mut response = failed(&failure);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// An admin by a token, which Nix sends as the password of HTTP Basic, whatever the login. Only here: a browser that
+/// knows such a password would send it along with a request of any page.
+async fn pusher(services: &Services, headers: &HeaderMap) -> Result<String, Response> {
+    let token = bearer(headers).map(str::to_owned).or_else(|| password(headers));
+    let name = match token {
+        Some(token) => services.state.token_name(&token).await.map_err(|failure| failed(&failure))?,
+        None => None,
+    };
+    name.ok_or_else(unauthorised)
+}
+
+fn unauthorised() -> Response {
+    let failure = Failure::new(Code::Forbidden, "putting a file into the cache: it needs an admin's token")
+        .with_remedy("Nix: netrc-file with a line: machine HOST login admin password TOKEN");
+    let mut response = failed(&failure);
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let challenge = HeaderValue::from_static("Basic realm=\"cache\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn password(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+    let pair = String::from_utf8(BASE64.decode(text.trim().as_bytes()).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_may_hold_colons_and_the_login_does_not_matter() {
+        let read = |text: &str| {
+            let headers = [(header::AUTHORIZATION, text.parse().unwrap())].into_iter().collect();
+            password(&headers)
+        };
+        let basic = |pair: &str| read(&format!("Basic {}", BASE64.encode(pair.as_bytes())));
+        assert_eq!(basic("admin:a:b").as_deref(), Some("a:b"));
+        assert_eq!(basic(":t").as_deref(), Some("t"));
+        assert_eq!(basic("no-colon"), None);
+        assert_eq!(read("Basic ###"), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! The routes of the HTTPS port, by the list of calls ([`protocol::calls`]), one file a subject; what they do is in the
+//! services.
+
+mod admin;
+mod answer;
+mod authorise;
+mod cache;
+mod enrol;
+mod lines;
+mod node;
+mod request;
+mod routes;
+
+use crate::server::Services;
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use protocol::{Code, Failure};
+use routes::Routes;
+use std::sync::Arc;
+
+/// No body is larger than this.
+const MAX_BODY: usize = 4 << 20;
+
+/// Every route.
+pub fn router(services: Arc<Services>) -> Router {
+    let calls = admin::add(node::add(enrol::add(Routes::new(services.clone()))));
+    Router::new()
+        .route("/health", get(health))
+        .merge(calls.router())
+        .merge(cache::router())
+        .merge(crate::web::ui::router())
+        .fallback(|| async { answer::failed(&Failure::new(Code::NotFound, "looking for this address: there is none")) })
+        .method_not_allowed_fallback(|| async {
+            answer::failed(&Failure::new(Code::Input, "reading the request: this address has other methods"))
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(services)
+}
+
+/// What a key hears that was revoked, whatever it asks.
+pub fn revoked() -> axum::response::Response {
+    let failure = Failure::new(Code::Forbidden, "reading the request: the key of this certificate was revoked")
+        .with_remedy("the node was replaced or retired: this machine is it no more");
+    answer::failed(&failure)
+}
+
+async fn health(
+    axum::extract::State(services): axum::extract::State<Arc<Services>>,
+) -> axum::Json<crate::base::health::Report> {
+    axum::Json(services.health.report())
+}

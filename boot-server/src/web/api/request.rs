@@ -1,0 +1,112 @@
+//! Who asks, and what: identities and bodies of requests.
+
+use super::answer::Refused;
+use crate::{server::Services, web::peer::Peer};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use protocol::{
+    Code, Failure,
+    calls::{self, Call},
+    encoding::Sha256,
+    failure::Result,
+    names::NodeName,
+};
+use std::{sync::Arc, time::Duration};
+
+/// A body that has not arrived by then is given up.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The cookie of an admin on the page; `__Host-` ties it to this host and to HTTPS.
+pub const COOKIE: &str = "__Host-centra";
+
+/// What a call asks for: the query of a GET, the JSON body of any other; an error names the key by its path.
+pub struct In<C: Call>(pub C::Request);
+
+impl<C: Call> FromRequest<Arc<Services>> for In<C> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Refused> {
+        let wrong = |text: &str| Refused(Failure::new(Code::Input, format!("reading the request: {text}")));
+        if C::METHOD == calls::Method::Get {
+            let query = Query::try_from_uri(request.uri()).map_err(|rejection| wrong(&rejection.body_text()))?;
+            return Ok(Self(query.0));
+        }
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, bytes::Bytes::from_request(request, services)).await;
+        let bytes = bytes.map_err(|_| wrong("its body did not arrive"))?;
+        let bytes = bytes.map_err(|rejection| wrong(&rejection.body_text()))?;
+        Ok(Self(protocol::parse::json("the request", &bytes)?))
+    }
+}
+
+impl FromRequestParts<Arc<Services>> for Peer {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Services>) -> Result<Self, Refused> {
+        let missing = || Refused(Failure::new(Code::Internal, "reading the request: it has no peer"));
+        parts.extensions.get::<Peer>().cloned().ok_or_else(missing)
+    }
+}
+
+/// What [`super::authorise`] found out is with the request; a route that it did not guard has none of it.
+macro_rules! from_authorisation {
+    ($($who:ty),*) => {$(
+        impl FromRequestParts<Arc<Services>> for $who {
+            type Rejection = Refused;
+
+            async fn from_request_parts(parts: &mut Parts, _: &Arc<Services>) -> Result<Self, Refused> {
+                let unguarded = || Refused(Failure::new(Code::Internal, "reading the request: nobody asked who may"));
+                parts.extensions.get::<Self>().cloned().ok_or_else(unguarded)
+            }
+        }
+    )*};
+}
+
+from_authorisation!(Identity, Machine, Admin);
+
+/// A node by its certificate.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The node.
+    pub name: NodeName,
+    /// Its key.
+    pub key: Sha256,
+}
+
+/// A node by its certificate, or a machine that showed none.
+#[derive(Debug, Clone)]
+pub struct Machine(pub Option<Identity>);
+
+/// An admin by name.
+#[derive(Debug, Clone)]
+pub struct Admin(pub String);
+
+/// The name of a node in a path.
+pub fn node_name(text: &str) -> Result<NodeName> {
+    text.parse().map_err(|error| Failure::new(Code::NotFound, format!("looking for the node: {error}")))
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+}
+
+/// The value of our cookie.
+pub fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let pairs = headers.get(header::COOKIE)?.to_str().ok()?.split(';');
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, format!("a=b; {COOKIE}=xyz; c").parse().unwrap());
+        assert_eq!(cookie(&headers), Some("xyz"));
+        headers.insert(header::COOKIE, "a=b".parse().unwrap());
+        assert_eq!(cookie(&headers), None);
+    }
+}

@@ -1,0 +1,6 @@
+//! The HTTPS port: the API of agents and admins, and the admin's page.
+
+pub mod api;
+pub mod https;
+pub mod peer;
+pub mod ui;

@@ -1,0 +1,276 @@
+//! Carries a plan out, action by action, and closes what it opened.
+
+use super::{
+    action::{Action, Arg, Command, Device, Key, Open},
+    device_node::{kernel_name, name_for_tools, node_of, sector_size, sysfs_number, wait},
+    exclusive, health,
+    keys::Keys,
+    mount,
+    opened::Opened,
+    partition_table,
+    partitions::{Extent, Partition, Table},
+    place::Room,
+    plan::{DiskPlan, Plan},
+    probe, swap,
+    teardown::{reread_partitions, teardown},
+    tool::{PRIVATE, check_shell, prepare_private, run_hook, tool},
+    wipe,
+};
+use host::command;
+use nix::mount::{MntFlags, MsFlags, umount2};
+use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Disk, report::Fate};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Seek, SeekFrom, Write},
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+const RESYNC_KIB_PER_SECOND: &str = "2000";
+
+/// Makes the layout. What was on its disks is gone, but for what the plan keeps. The result is open.
+///
+/// # Errors
+/// `E-DISK-IO`, `E-DISK-UNFIT` where a disk is not the one of the plan any more, `E-DISK-NOT-CLEAN`, `E-DISK-KEY`,
+/// `E-TOOL`. What was opened is closed again then.
+pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> Result<Opened> {
+    check_shell(plan)?;
+    mount::load_ahead(plan);
+    let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
+    let total = plan.actions.len();
+    for (action, n) in plan.actions.iter().zip(1..) {
+        let began = Instant::now();
+        run.action(action)?;
+        progress(&format!("{n}/{total} {action} ({:.1} s)", began.elapsed().as_secs_f64()));
+    }
+    // Last of all, and after everything has reached the disks: from here on the layout is known as whole.
+    nix::unistd::sync();
+    plan.disks.iter().filter(|disk| matches!(disk.fate, Fate::Make { .. })).try_for_each(seal)?;
+    Ok(std::mem::take(&mut run.opened))
+}
+
+/// Opens a layout that stands.
+///
+/// # Errors
+/// As [`apply`].
+pub fn open(plan: &Plan, keys: &Keys, root: &Path) -> Result<Opened> {
+    let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
+    plan.open.iter().try_for_each(|action| run.action(action))?;
+    Ok(std::mem::take(&mut run.opened))
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    keys: &'a Keys,
+    root: &'a Path,
+    opened: Opened,
+    /// Removed on drop.
+    key_files: Vec<PathBuf>,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.key_files.iter().for_each(|path| drop(fs::remove_file(path)));
+    }
+}
+
+impl Run<'_> {
+    fn action(&mut self, action: &Action) -> Result<()> {
+        match action {
+            Action::Clear(devices) => {
+                let disks = devices.iter().map(|one| Ok(&self.disk(one)?.disk)).collect::<Result<Vec<_>>>()?;
+                disks.iter().try_for_each(|disk| health::probe_write(disk))?;
+                teardown(&disks, self.plan.discard).map(drop)
+            }
+            Action::Table { device, table } => self.table(device, table),
+            Action::Wipe(device) => wipe::wipe(&self.resolve(device)?),
+            Action::Run(command) => self.run(command, None),
+            Action::Swap { device, uuid, label } => {
+                let path = self.resolve(device)?;
+                swap::make(&path, *uuid, label.as_deref())
+                    .or_fail(Code::DiskIo, || format!("making swap space on {}", path.display()))
+            }
+            Action::Within { device, format, options, commands } => self.within(device, format, options, commands),
+            Action::KeyFile(path) => self.key_file(path),
+            Action::Hook { text, at } => run_hook(at, text),
+        }
+    }
+
+    fn disk(&self, device: &Device) -> Result<&DiskPlan> {
+        let found = self.plan.disks.iter().find(|disk| disk.device() == *device);
+        found.ok_or_else(|| Failure::new(Code::DiskIo, format!("looking for {device}: the plan has no such disk")))
+    }
+
+    fn table(&self, device: &Device, table: &Table) -> Result<()> {
+        if matches!(device, Device::Disk { .. }) {
+            let plan = self.disk(device)?;
+            let (table, extents) = plan.table.as_ref().ok_or_else(|| gone(device))?;
+            let file = exclusive::open_exclusive(&plan.disk)?;
+            let room = Room::new(plan.disk.size, super::plan::sector_bytes(&plan.disk));
+            return self.write_table(file, device, table, extents, room, false);
+        }
+        let path = self.resolve(device)?;
+        let activity = || format!("opening {device}");
+        let options = OpenOptions::new().read(true).write(true).custom_flags(libc::O_EXCL).open(&path);
+        let mut file = options.or_fail(Code::DiskIo, activity)?;
+        let bytes = file.seek(SeekFrom::End(0)).or_fail(Code::DiskIo, activity)?;
+        let room = Room::new(bytes, sector_size(&path));
+        let extents = partition_table::place(table, room).map_err(|(number, why)| {
+            Failure::new(Code::DiskUnfit, format!("partitioning {device}: partition {number} has no place: {why:?}"))
+        })?;
+        // An array has no table of its own to be sealed: the disks below it do.
+        self.write_table(file, device, table, &extents, room, true)
+    }
+
+    fn write_table(
+        &self,
+        file: File,
+        device: &Device,
+        table: &Table,
+        extents: &[Extent],
+        room: Room,
+        finished: bool,
+    ) -> Result<()> {
+        let activity = || format!("partitioning {device}");
+        let file = partition_table::write(file, table, extents, room, finished).or_fail(Code::DiskIo, activity)?;
+        // SAFETY: BLKRRPART takes no argument; the descriptor is open for the length of the call.
+        unsafe { reread_partitions(file.as_raw_fd()) }.or_fail(Code::DiskIo, activity)?;
+        drop(file);
+        let base = self.resolve(device)?;
+        wait(&format!("the partitions of {device}"), || {
+            let now = probe::partitions(&kernel_name(&base)?);
+            let there = |(one, extent): (&Partition, &Extent)| {
+                let name = now.get(&one.number)?;
+                let start = sysfs_number(name, "start")?.checked_mul(512)?;
+                (start == extent.first * room.sector && probe::device_path(name).exists()).then_some(())
+            };
+            table.partitions.iter().zip(extents).map(there).collect::<Option<Vec<()>>>()
+        })
+        .map(drop)
+    }
+
+    /// The node of a device of the plan, whose disk is still the one of the plan.
+    fn resolve(&self, device: &Device) -> Result<PathBuf> {
+        let mut below = device;
+        while let Device::Partition(of, _) = below {
+            below = of;
+        }
+        if matches!(below, Device::Disk { .. }) {
+            check_same_disk(&self.disk(below)?.disk)?;
+        }
+        node_of(device)
+    }
+
+    fn run(&mut self, wanted: &Command, inside: Option<&Path>) -> Result<()> {
+        let mut shown = Vec::new();
+        let mut arguments = Vec::new();
+        for argument in &wanted.arguments {
+            arguments.push(match argument {
+                Arg::Text(text) => text.clone(),
+                Arg::Device(device) => self.argument(device)?,
+                Arg::Root => self.root.to_string_lossy().into_owned(),
+                Arg::Key(Key { file, passphrase }) => {
+                    let file = self.keys.file(file, *passphrase)?;
+                    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                    shown.push(file);
+                    path
+                }
+                Arg::Inside(path) => {
+                    let path = inside.unwrap_or(Path::new("/")).join(path);
+                    let parent = path.parent().unwrap_or(Path::new("/"));
+                    fs::create_dir_all(parent).or_fail(Code::DiskIo, || format!("creating {}", parent.display()))?;
+                    path.to_string_lossy().into_owned()
+                }
+            });
+        }
+        let input = wanted.input.as_ref().map(|key| self.keys.bytes(&key.file, key.passphrase)).transpose()?;
+        if wanted.program == "lvm" || wanted.program == "mdadm" {
+            prepare_private()?;
+        }
+        let result = command::run_command(tool(wanted.program, &arguments), input);
+        drop(shown);
+        match result {
+            Err(_) if wanted.may_fail => return Ok(()),
+            other => other?,
+        };
+        if wanted.program == "mdadm" && wanted.arguments.first() == Some(&Arg::from("--create")) {
+            self.resync_later(wanted);
+        }
+        if let Some(open) = &wanted.opens {
+            let members = match open {
+                Open::Group(_, members) => members.iter().map(|one| self.argument(one)).collect::<Result<Vec<_>>>()?,
+                _ => Vec::new(),
+            };
+            self.opened.add(open.clone(), members.into_iter().map(PathBuf::from).collect());
+        }
+        Ok(())
+    }
+
+    /// A new mirror is made equal once the machine has booted from it; until then an installation needs the disks. The
+    /// limit is the running array's own, and gone with it.
+    fn resync_later(&self, create: &Command) {
+        let Some(Open::Array(name)) = &create.opens else { return };
+        let kernel_name = node_of(&Device::Array(name.clone())).ok().and_then(|node| kernel_name(&node));
+        let Some(kernel_name) = kernel_name else { return };
+        let limit = Path::new("/sys/class/block").join(kernel_name).join("md/sync_speed_max");
+        // RAID 0 has none.
+        let _ = fs::write(limit, RESYNC_KIB_PER_SECOND);
+    }
+
+    fn argument(&self, device: &Device) -> Result<String> {
+        self.resolve(device)?;
+        Ok(name_for_tools(device)?.to_string_lossy().into_owned())
+    }
+
+    fn within(&mut self, device: &Device, format: &str, options: &str, commands: &[Command]) -> Result<()> {
+        prepare_private()?;
+        let path = self.resolve(device)?;
+        let folder = Path::new(PRIVATE).join("within");
+        let activity = || format!("mounting {device} to make subvolumes");
+        fs::create_dir_all(&folder).or_fail(Code::DiskIo, activity)?;
+        nix::mount::mount(Some(&path), &folder, Some(format), MsFlags::empty(), Some(options))
+            .or_fail(Code::DiskIo, activity)?;
+        let result = commands.iter().try_for_each(|command| self.run(command, Some(&folder)));
+        let unmounted = umount2(&folder, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {device}"));
+        result.and(unmounted)
+    }
+
+    /// zfs insists on reading its key from the path that its property names.
+    fn key_file(&mut self, path: &str) -> Result<()> {
+        let path = Path::new(path);
+        if path.exists() {
+            return Ok(());
+        }
+        let activity = || format!("putting the key file {} where zfs reads it", path.display());
+        let bytes = self.keys.bytes(&path.to_string_lossy(), false)?;
+        path.parent().map_or(Ok(()), fs::create_dir_all).or_fail(Code::DiskKey, activity)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path);
+        let mut file = file.or_fail(Code::DiskKey, activity)?;
+        self.key_files.push(path.to_owned());
+        file.write_all(bytes).or_fail(Code::DiskKey, activity)
+    }
+}
+
+/// The table once more, with the identifier of a layout that is whole.
+fn seal(disk: &DiskPlan) -> Result<()> {
+    let Some((table, extents)) = &disk.table else { return Ok(()) };
+    check_same_disk(&disk.disk)?;
+    let path = probe::device_path(&disk.disk.name);
+    let activity = || format!("completing the partition table of {}", path.display());
+    let file = OpenOptions::new().read(true).write(true).open(&path).or_fail(Code::DiskIo, activity)?;
+    let room = Room::new(disk.disk.size, super::plan::sector_bytes(&disk.disk));
+    partition_table::write(file, table, extents, room, true).map(drop).or_fail(Code::DiskIo, activity)
+}
+
+/// The name may mean another disk by now.
+fn check_same_disk(disk: &Disk) -> Result<()> {
+    let path = probe::device_path(&disk.name);
+    let opening = || format!("opening {}", path.display());
+    let file = File::open(&path).or_fail(Code::DiskIo, opening)?;
+    exclusive::check(disk, &file).map_err(|failure| failure.context(opening()))
+}
+
+fn gone(device: &Device) -> Failure {
+    Failure::new(Code::DiskIo, format!("partitioning {device}: the plan has no table for it"))
+}

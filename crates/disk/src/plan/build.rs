@@ -1,0 +1,119 @@
+//! From the layout to actions, in disko's order: what lies in what, each content type by its own module.
+
+use super::{
+    bcachefs, btrfs,
+    builder::{Builder, Collection, Inside, Members, Mode},
+    facts::Source,
+    filesystem, luks, lvm, raid, swap, table, zfs,
+};
+use crate::action::{Action, Device};
+use layout::{Content, Hooks, Layout};
+
+impl Builder<'_> {
+    /// All actions for these devices of the layout, which stand in the order of what they depend on.
+    pub fn build(&mut self, layout: &Layout, order: &[Collection]) {
+        let made = self.disks.values().filter(|(_, mode)| *mode == Mode::Make).map(|(device, _)| device.clone());
+        let made: Vec<Device> = made.collect();
+        if !made.is_empty() {
+            self.actions.push(Action::Clear(made));
+        }
+        for (section, key) in order {
+            match *section {
+                "disk" => self.disk(key, layout),
+                "mdadm" => layout.mdadm.get(key).into_iter().for_each(|one| {
+                    self.collection(section, key, &one.hooks, |builder, set| raid::array(builder, key, one, set));
+                }),
+                "lvm_vg" => layout.lvm_vg.get(key).into_iter().for_each(|one| {
+                    self.collection(section, key, &one.hooks, |builder, set| lvm::group(builder, key, one, set));
+                }),
+                "zpool" => layout.zpool.get(key).into_iter().for_each(|one| {
+                    self.collection(section, key, &one.hooks, |builder, set| {
+                        let name = zfs::name(key, one);
+                        zfs::pool(builder, key, one, set, layout);
+                        for (dataset, what) in &one.datasets {
+                            let inside = zfs::dataset(builder, &name, dataset, what, set.mode);
+                            builder.inside(inside.into_iter().collect());
+                        }
+                        zfs::root(builder, &name, one);
+                        Vec::new()
+                    });
+                }),
+                _ => layout.bcachefs_filesystems.get(key).into_iter().for_each(|one| {
+                    self.collection(section, key, &one.hooks, |builder, set| {
+                        bcachefs::make(builder, key, one, set);
+                        Vec::new()
+                    });
+                }),
+            }
+        }
+        for (key, one) in &layout.nodev {
+            let mountpoint = one.mountpoint.clone().unwrap_or_else(|| key.clone());
+            let bind = one.mount_options.iter().any(|option| option == "bind" || option == "rbind");
+            let device = one.device.clone().unwrap_or_else(|| one.fs_type.clone());
+            let source = if bind { Source::Folder(device) } else { Source::Named(device) };
+            self.mount(source, &one.fs_type, &mountpoint, &one.mount_options, None, &one.hooks);
+        }
+    }
+
+    fn disk(&mut self, key: &str, layout: &Layout) {
+        let (Some((device, mode)), Some(disk)) = (self.disks.get(key).cloned(), layout.disk.get(key)) else { return };
+        let at = format!("disk.{key}");
+        self.before(&at, &disk.hooks);
+        if let Some(content) = &disk.content {
+            self.content(&at, &device, content, mode);
+        }
+        self.after(&at, &disk.hooks);
+    }
+
+    /// What all the members of a collection make together, and what lies in that.
+    fn collection<'b>(
+        &mut self,
+        section: &'static str,
+        key: &str,
+        hooks: &Hooks,
+        make: impl FnOnce(&mut Self, &Members) -> Vec<Inside<'b>>,
+    ) {
+        let (devices, mode) = self.members_of(section, key);
+        if devices.is_empty() {
+            return;
+        }
+        let members = Members { at: format!("{section}.{key}"), devices, mode };
+        self.before(&members.at, hooks);
+        let inside = make(self, &members);
+        self.inside(inside);
+        self.after(&members.at, hooks);
+    }
+
+    fn inside(&mut self, inside: Vec<Inside<'_>>) {
+        for Inside { at, device, content, mode } in inside {
+            // An older owner's signature may lie exactly there.
+            if mode == Mode::Make {
+                self.actions.push(Action::Wipe(device.clone()));
+            }
+            content.into_iter().for_each(|content| self.content(&at, &device, content, mode));
+        }
+    }
+
+    /// What goes onto a device that is there and clean, or what stands on it already.
+    fn content(&mut self, at: &str, device: &Device, content: &Content, mode: Mode) {
+        let at = format!("{at}.content");
+        // Of a file system, the hooks of mounting belong to its mount.
+        let is_mounted = matches!(content, Content::Filesystem(_) | Content::Btrfs(_) | Content::Swap(_));
+        let hooks = if is_mounted && self.opening { &Hooks::default() } else { content.hooks() };
+        self.before(&at, hooks);
+        let mut inside = Vec::new();
+        match content {
+            Content::Gpt(_) | Content::Table(_) => inside = table::make(self, &at, device, content, mode),
+            Content::Luks(one) => inside = luks::make(self, &at, device, one, mode),
+            Content::Filesystem(one) => filesystem::make(self, &at, device, one, mode),
+            Content::Btrfs(one) => btrfs::make(self, &at, device, one, mode),
+            Content::Swap(one) => swap::make(self, &at, device, one, mode),
+            Content::LvmPv(one) => lvm::member(self, &at, device, one, mode),
+            Content::Mdraid(one) => self.member("mdadm", &one.name, device, mode),
+            Content::Zfs(one) => self.member("zpool", &one.pool, device, mode),
+            Content::Bcachefs(one) => bcachefs::member(self, device, one, mode),
+        }
+        self.inside(inside);
+        self.after(&at, hooks);
+    }
+}

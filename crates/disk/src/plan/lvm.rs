@@ -1,0 +1,96 @@
+//! LVM: groups and their volumes.
+
+use super::builder::{Builder, Inside, Members, Mode};
+use crate::action::{Command, Device, Open};
+use layout::{LvmPv, LvmType, VolumeGroup, words};
+use uuid::Uuid;
+
+/// A physical volume of a group.
+pub fn member(builder: &mut Builder<'_>, at: &str, device: &Device, one: &LvmPv, mode: Mode) {
+    if mode == Mode::Make {
+        let uuid = uuid(builder.own.guid(at));
+        let create = Command::new("lvm", ["pvcreate", "--yes", "-ff", "--norestorefile", "--uuid", &uuid]);
+        builder.run(create.arg(device));
+    }
+    builder.member("lvm_vg", &one.vg, device, mode);
+}
+
+/// Makes the group with its volumes, or activates it.
+pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set: &Members) -> Vec<Inside<'a>> {
+    let Members { at, devices: members, mode } = set;
+    let mode = *mode;
+    let name = one.name.clone().unwrap_or_else(|| key.to_owned());
+    let opens = Open::Group(name.clone(), members.clone());
+    let mut volumes: Vec<_> = one.lvs.iter().collect();
+    volumes.sort_by_key(|(_, volume)| volume.priority());
+    if mode == Mode::Make {
+        builder.run(lvm("vgcreate", members).arg("--yes").arg(name.clone()).args(members).opening(opens));
+    } else {
+        builder.run(lvm("vgchange", members).args(["--activate", "y"]).arg(name.clone()).opening(opens));
+    }
+    for (key, volume) in &volumes {
+        if mode == Mode::Make {
+            let volume_name = volume.name.as_ref().unwrap_or(key);
+            let thin = volume.lvm_type == Some(LvmType::ThinVolume);
+            let how = match (thin, volume.size.contains('%')) {
+                (true, _) => "-V",
+                (false, true) => "-l",
+                (false, false) => "-L",
+            };
+            let free = if volume.size.ends_with('%') { "FREE" } else { "" };
+            // lvcreate refuses the option for a pool, in which no signature is ever seen.
+            let pool = volume.lvm_type == Some(LvmType::ThinPool);
+            let wipe = ["--yes", "--wipesignatures", "y"].into_iter().take(if pool { 1 } else { 3 });
+            let mut create = lvm("lvcreate", members)
+                .args(wipe)
+                .arg(how)
+                .arg(format!("{}{free}", volume.size))
+                .args(["-n", volume_name]);
+            match volume.lvm_type {
+                Some(LvmType::ThinVolume) => {
+                    create = create.arg(format!("--thinpool={}", volume.pool.as_deref().unwrap_or_default()));
+                }
+                Some(kind) => create = create.arg(format!("--type={}", lvm_type(kind))),
+                None => {}
+            }
+            builder.run(create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone()));
+        }
+    }
+    let mut inside = Vec::new();
+    for (key, volume) in volumes {
+        let device = Device::Volume { group: name.clone(), name: volume.name.clone().unwrap_or_else(|| key.clone()) };
+        builder.stands_on(&device, members);
+        if volume.content.is_some() {
+            let at = format!("{at}.lvs.{key}");
+            inside.push(Inside { at, device, content: volume.content.as_ref(), mode });
+        }
+    }
+    inside
+}
+
+/// A command of LVM that sees these physical volumes only: a foreign group of the same name is out of its sight.
+fn lvm(command: &'static str, members: &[Device]) -> Command {
+    members.iter().fold(Command::new("lvm", [command]), |command, member| command.arg("--devices").arg(member))
+}
+
+fn lvm_type(kind: LvmType) -> &'static str {
+    match kind {
+        LvmType::Mirror => "mirror",
+        LvmType::Raid0 => "raid0",
+        LvmType::Raid1 => "raid1",
+        LvmType::Raid4 => "raid4",
+        LvmType::Raid5 => "raid5",
+        LvmType::Raid6 => "raid6",
+        LvmType::Raid10 => "raid10",
+        LvmType::ThinPool => "thin-pool",
+        LvmType::ThinVolume => "thin",
+    }
+}
+
+/// LVM writes identifiers in groups of 6, 4, 4, 4, 4, 4 and 6.
+pub fn uuid(own: Uuid) -> String {
+    let hex = own.simple().to_string();
+    let ends = [6, 10, 14, 18, 22, 26, 32];
+    let starts = std::iter::once(0).chain(ends);
+    starts.zip(ends).map(|(start, end)| &hex[start..end]).collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,255 @@
+//! etcd 3.4 and later: founders start a new cluster, the others come in as learners and are promoted.
+//!
+//! etcd needs to know before its first start whether it founds or joins, so `etcd.service` waits for the
+//! `etcd.env` that is written here.
+
+mod environment;
+mod leave;
+mod plan;
+mod restore;
+
+use super::driver::{self, Call, Driver, Membership, Node, Way};
+use cluster::client::call_failed;
+use cluster::etcd::{self, Member};
+use environment::Identity;
+use host::command;
+use host::file::{self, write_atomically};
+use host::retry::{Attempt, retry};
+use plan::{Data, Standing};
+use protocol::{Code, Failure, failure::OrFail, failure::Result, report::JoinOutcome};
+pub use restore::is_restored_as;
+use std::path::PathBuf;
+
+/// This node and its etcd.
+pub struct Etcd<'a> {
+    node: &'a Node,
+    us: Identity,
+}
+
+impl<'a> Etcd<'a> {
+    /// Works out who the node is: a member is who it has started as.
+    ///
+    /// # Errors
+    /// `E-CONFIG` where the configuration does not say.
+    pub fn new(node: &'a Node) -> Result<Self> {
+        let started_as = || environment::identity(&std::fs::read_to_string(env_file(node)).ok()?);
+        let known = if node.entered { started_as() } else { None };
+        let us = known.map_or_else(|| plan::identity(&node.config, node.way), Ok)?;
+        let token = node.token.clone().unwrap_or_else(|| us.token.clone());
+        Ok(Self { node, us: Identity { token, ..us } })
+    }
+
+    fn local(&self) -> etcd::Etcd<'a> {
+        etcd::Etcd::new(&self.node.client, self.node.local_url())
+    }
+
+    fn member(&self, base: &impl ToString) -> etcd::Etcd<'a> {
+        etcd::Etcd::new(&self.node.client, base.to_string())
+    }
+
+    fn data(&self) -> Result<Data> {
+        let folder = self.node.settings.data_dir.join("member");
+        if !folder.try_exists().or_fail(Code::System, || format!("looking for {}", folder.display()))? {
+            return Ok(Data::None);
+        }
+        let written = std::fs::read_to_string(env_file(self.node));
+        let ours = written.is_ok_and(|text| environment::is_of(&text, &self.us)) || restore::is_restored(self.node);
+        Ok(if ours { Data::Ours } else { Data::Foreign })
+    }
+
+    /// A founder starts on nothing, on what the cluster held before it was lost, or on what an earlier attempt of its own
+    /// left.
+    fn found(&self) -> Result<()> {
+        let begun = self.begin();
+        // It is a copy of all that the cluster holds.
+        self.node.snapshot.as_ref().map_or(Ok(()), |snapshot| file::remove(snapshot))?;
+        begun
+    }
+
+    fn begin(&self) -> Result<()> {
+        let founders = plan::founders(&self.node.config.initial_peers);
+        let leftover = |why: &str| Err(plan::leftover(&self.node.settings.data_dir, why));
+        match (self.data()?, &self.node.snapshot) {
+            (Data::Foreign, _) => return leftover("etcd.env does not say that it is this founder's"),
+            (Data::Ours, Some(_)) if !restore::is_restored_as(self.node, &self.us.token) => {
+                return leftover("it was founded before the snapshot that the cluster begins with now");
+            }
+            (Data::None, Some(snapshot)) => restore::restore(self.node, &self.us, &founders, snapshot)?,
+            (Data::None, None) | (Data::Ours, _) => {}
+        }
+        self.write_env(Way::Bootstrap, &founders)
+    }
+
+    /// Has the cluster expect this node, whoever began that.
+    async fn announce(&self) -> Result<()> {
+        let attempts = self.node.settings.attempts();
+        let data = self.data()?;
+        // With data or etcd.env the listed member is this installation.
+        if self.node.replaces.is_some() && data == Data::None && !env_file(self.node).exists() {
+            self.replace().await?;
+        }
+        let what = "announcing this node to the cluster";
+        let expected = retry(attempts, what, async || {
+            self.node.at_a_member(what, async |base| self.announce_at(&self.member(base), data).await).await
+        });
+        match expected.await? {
+            Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the earlier installation of this node, whose data is gone.
+    async fn replace(&self) -> Result<()> {
+        let what = "removing the earlier installation of this node";
+        retry(self.node.settings.attempts(), what, async || {
+            self.node.at_a_member(what, async |base| self.remove_stale(&self.member(base)).await).await
+        })
+        .await
+    }
+
+    async fn remove_stale(&self, api: &etcd::Etcd<'_>) -> Attempt<()> {
+        let members = match api.members().await {
+            Ok(members) => members,
+            Err(failure) => return look_failed(failure),
+        };
+        for member in plan::stale(&members, &self.us, &self.node.config) {
+            let (id, urls) = (member.id, &member.peer_urls);
+            tracing::info!("removing {id:x} {} at {urls:?}: an earlier installation of this node", member.name);
+            match self.remove_at(api, id).await {
+                Attempt::Done(()) => {}
+                failed => return failed,
+            }
+        }
+        Attempt::Done(())
+    }
+
+    /// One attempt; the member list where this node has not started yet.
+    async fn announce_at(&self, member: &etcd::Etcd<'_>, data: Data) -> Attempt<Option<Vec<Member>>> {
+        let (standing, members) = match self.look(member, data).await {
+            Ok(seen) => seen,
+            Err(failure) => return look_failed(failure),
+        };
+        match standing {
+            Standing::Started => return Attempt::Done(None),
+            Standing::Promised => return Attempt::Done(Some(members)),
+            Standing::Absent => tracing::info!("adding {} as a learner", self.us.peer_url),
+        }
+        let answer = match member.add_learner(&self.us.peer_url).await {
+            Ok(answer) => plan::after_add(answer),
+            Err(failure) => call_failed(failure),
+        };
+        match answer {
+            Attempt::Never(failure) => return Attempt::Never(failure),
+            Attempt::Again(failure) => return Attempt::Again(failure),
+            Attempt::Done(()) => {}
+        }
+        match self.look(member, data).await {
+            Ok((Standing::Absent, _)) => Attempt::Again(Failure::new(
+                Code::ClusterJoin,
+                "adding this node: the member list does not show it yet",
+            )),
+            Ok((_, members)) => Attempt::Done(Some(members)),
+            Err(failure) => look_failed(failure),
+        }
+    }
+
+    async fn look(&self, member: &etcd::Etcd<'_>, data: Data) -> Result<(Standing, Vec<Member>)> {
+        let members = member.members().await?;
+        Ok((plan::standing(&members, &self.us, data, &self.node.settings.data_dir)?, members))
+    }
+
+    fn write_env(&self, way: Way, initial_cluster: &str) -> Result<()> {
+        tracing::info!(initial_cluster, "writing {}", env_file(self.node).display());
+        let text = environment::render(self.node, &self.us, way, initial_cluster)?;
+        write_atomically(&env_file(self.node), text.as_bytes(), 0o644)
+    }
+
+    fn start(&self) -> Result<()> {
+        let Some((program, arguments)) = self.node.settings.start_command.split_first() else {
+            return Ok(());
+        };
+        command::run(program, arguments).map(drop)
+    }
+
+    async fn promote_at(&self, api: &etcd::Etcd<'_>) -> Attempt<JoinOutcome> {
+        let members = match api.members().await {
+            Ok(members) => members,
+            Err(failure) => return look_failed(failure),
+        };
+        let Some(member) = members.iter().find(|member| member.peer_urls.contains(&self.us.peer_url)) else {
+            let cause = format!("promoting this node: {} is not in the member list any more", self.us.peer_url);
+            return Attempt::Never(Failure::new(Code::ClusterJoin, cause));
+        };
+        if !member.is_learner {
+            return Attempt::Done(JoinOutcome::AlreadyMember);
+        }
+        let answer = match api.promote(member.id).await {
+            Ok(answer) => plan::after_promote(answer),
+            Err(failure) => call_failed(failure),
+        };
+        match answer {
+            Attempt::Done(()) => Attempt::Done(JoinOutcome::Joined),
+            Attempt::Again(failure) => Attempt::Again(failure),
+            Attempt::Never(failure) => Attempt::Never(failure),
+        }
+    }
+}
+
+impl Driver for Etcd<'_> {
+    fn local_health(&self) -> Call<'_, ()> {
+        Box::pin(async { self.local().health().await })
+    }
+
+    fn prepare(&self) -> Call<'_, ()> {
+        Box::pin(async {
+            match self.node.way {
+                Way::Bootstrap => self.found()?,
+                Way::Join => self.announce().await?,
+            }
+            self.start()
+        })
+    }
+
+    fn join(&self) -> Call<'_, JoinOutcome> {
+        Box::pin(async {
+            if self.node.way == Way::Bootstrap {
+                return Ok(JoinOutcome::Bootstrapped);
+            }
+            let what = "promoting this node";
+            retry(self.node.settings.waiting(), what, async || {
+                self.node.at_a_member(what, async |base| self.promote_at(&self.member(base)).await).await
+            })
+            .await
+        })
+    }
+
+    fn verify(&self) -> Call<'_, Membership> {
+        self.check()
+    }
+
+    /// The local member answers `/health` by a read of the whole cluster, which is its quorum.
+    fn check(&self) -> Call<'_, Membership> {
+        Box::pin(async {
+            let local = self.local();
+            local.health().await?;
+            plan::membership(&local.members().await?, &self.us, &local.status().await?)
+        })
+    }
+
+    fn members(&self) -> Call<'_, Vec<driver::Member>> {
+        Box::pin(self.shown())
+    }
+
+    fn leave(&self) -> Call<'_, bool> {
+        Box::pin(self.left())
+    }
+}
+
+fn env_file(node: &Node) -> PathBuf {
+    node.settings.state_dir.join(environment::FILE)
+}
+
+/// What is unreachable may come back; a verdict on the list stays.
+fn look_failed<T>(failure: Failure) -> Attempt<T> {
+    if failure.code == Code::ClusterUnreachable { Attempt::Again(failure) } else { Attempt::Never(failure) }
+}

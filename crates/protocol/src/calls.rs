@@ -1,0 +1,293 @@
+//! Every call of the boot-server's HTTPS API: method, path, what goes in, what comes out, and who may. The server routes
+//! and authorises by this list; the agent, the command line and the page call by it.
+
+use crate::{
+    admin::{
+        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, AuditEntry, JournalEntry, NodeDetail,
+        NodeSummary, Reinstalling,
+    },
+    arbiter::{Turn, TurnRequest},
+    closures::{ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
+    enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
+    manifest::{ManifestRequest, SecretBundle, SignedManifest},
+    operations::{
+        ClusterMembers, ClusterSummary, ForgetRequest, Forgotten, OperateRequest, PowerRequest, Verification,
+    },
+    report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
+    telemetry::{Telemetry, TelemetryAck},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The method of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Changes nothing; what is asked for is in the query.
+    Get,
+    /// Does something; what is to be done is in the body.
+    Post,
+    /// Ends something.
+    Delete,
+}
+
+/// Who may make a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// Whoever reaches the port: what such a call may do is bounded by what it is.
+    Anyone,
+    /// A node by its certificate, or a machine by the session of its enrolment, which is in the body.
+    Machine,
+    /// A node by its certificate, looked up at every call.
+    Node,
+    /// Whoever shows a certificate that was a node's, revoked or not: the one report that revokes it may be repeated.
+    FormerNode,
+    /// An admin: a token, or the page's cookie.
+    Admin,
+}
+
+/// In what form the answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// One JSON value.
+    Json,
+    /// [`crate::closures::Line`]s of JSON, the last with the answer.
+    Lines,
+    /// Server-sent events, from `Last-Event-ID` on.
+    Events,
+    /// The bytes of a file.
+    File,
+}
+
+/// A call.
+pub trait Call {
+    /// Its method.
+    const METHOD: Method;
+    /// Its path; what stands in braces is an argument.
+    const PATH: &'static str;
+    /// Who may make it.
+    const WHO: Who;
+    /// In what form it answers.
+    const FORM: Form;
+    /// The query of a GET, the body of a POST.
+    type Request: Serialize + DeserializeOwned + Send + Sync;
+    /// What comes back.
+    type Answer: Serialize + DeserializeOwned + Send;
+
+    /// The path with its arguments, each percent-encoded, in the order of the braces.
+    fn path(arguments: &[&str]) -> String {
+        filled(Self::PATH, arguments)
+    }
+}
+
+/// A call as data: for lists, documents and the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub summary: &'static str,
+    /// As [`Call::METHOD`].
+    pub method: Method,
+    /// As [`Call::PATH`].
+    pub path: &'static str,
+    /// As [`Call::WHO`].
+    pub who: Who,
+    /// As [`Call::FORM`].
+    pub form: Form,
+    /// The type of the query or body.
+    pub request: &'static str,
+    /// The type of the answer.
+    pub answer: &'static str,
+}
+
+macro_rules! calls {
+    ($(#[doc = $summary:literal] $name:ident: $method:ident $path:literal, $who:ident, $form:ident, $request:ty => $answer:ty;)*) => {
+        $(
+            #[doc = $summary]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name;
+
+            impl Call for $name {
+                const METHOD: Method = Method::$method;
+                const PATH: &'static str = $path;
+                const WHO: Who = Who::$who;
+                const FORM: Form = Form::$form;
+                type Request = $request;
+                type Answer = $answer;
+            }
+        )*
+
+        /// All of them.
+        pub const ALL: &[Description] = &[$(Description {
+            name: stringify!($name),
+            summary: $summary.trim_ascii_start(),
+            method: Method::$method,
+            path: $path,
+            who: Who::$who,
+            form: Form::$form,
+            request: stringify!($request),
+            answer: stringify!($answer),
+        }),*];
+    };
+}
+
+calls! {
+    /// Commits to a key; the nonce and the signed time of the server come back.
+    Hello: Post "/v1/enrol/hello", Anyone, Json, HelloRequest => HelloReply;
+    /// Asks to become a node.
+    Enrol: Post "/v1/enrol", Anyone, Json, EnrolRequest => EnrolReply;
+    /// Asks where the enrolment stands, and waits for news.
+    PollEnrolment: Get "/v1/enrol/{session}", Anyone, Json, Wait => EnrolReply;
+    /// Fetches a file of a deployed image.
+    Artefact: Get "/v1/artefacts/{sha256}", Anyone, File, Nothing => Nothing;
+    /// Delivers events, log lines and heartbeats of a run.
+    DeliverTelemetry: Post "/v1/telemetry", Machine, Json, Telemetry => TelemetryAck;
+
+    /// Fetches the signed instructions for this node, this key and this request.
+    Manifest: Post "/v1/node/manifest", Node, Json, ManifestRequest => SignedManifest;
+    /// Fetches the node's own secrets, while the generation is under way.
+    Secrets: Get "/v1/node/secrets", Node, Json, OfGeneration => SecretBundle;
+    /// Asks whether a plan may be carried out.
+    Plan: Post "/v1/node/plan", Node, Json, PlanReport => PlanReply;
+    /// Reports that the system is installed: the generation is used up.
+    Installed: Post "/v1/node/installed", Node, Json, InstalledReport => InstalledReply;
+    /// Reports that the disks of a node to be retired are wiped.
+    Wiped: Post "/v1/node/wiped", FormerNode, Json, WipedReport => Nothing;
+    /// Reports that the node is a healthy member.
+    Ready: Post "/v1/node/ready", Node, Json, ReadyReport => Nothing;
+    /// Reports how the services of the node are.
+    Health: Post "/v1/node/health", Node, Json, HealthReport => Nothing;
+    /// Asks whether the node founds its cluster, joins now, or waits.
+    AskTurn: Post "/v1/node/turn", Node, Json, TurnRequest => Turn;
+    /// Fetches what a founder begins with, where the cluster is restored.
+    Snapshot: Get "/v1/node/snapshot", Node, File, TurnRequest => Nothing;
+
+    /// Lists nodes and machines that wait.
+    Nodes: Get "/v1/nodes", Admin, Json, Nothing => Vec<NodeSummary>;
+    /// Stores what the operator wants of some nodes.
+    Apply: Post "/v1/nodes", Admin, Json, ApplyRequest => Vec<Applied>;
+    /// Shows one node with its history.
+    Node: Get "/v1/nodes/{name}", Admin, Json, Nothing => NodeDetail;
+    /// Reads a page of a node's journal.
+    Logs: Get "/v1/nodes/{name}/logs", Admin, Json, After => Vec<JournalEntry>;
+    /// Follows a node's journal.
+    FollowLogs: Get "/v1/nodes/{name}/stream", Admin, Events, After => JournalEntry;
+    /// Has a plan that is held carried out.
+    ApproveHeldPlan: Post "/v1/nodes/{name}/plan/approve", Admin, Json, ApprovePlan => Approved;
+    /// Opens the node's next generation.
+    Reinstall: Post "/v1/nodes/{name}/reinstall", Admin, Json, Nothing => Reinstalling;
+    /// Powers a machine by the operator's hook.
+    Power: Post "/v1/nodes/{name}/power", Admin, Lines, PowerRequest => ();
+    /// Takes a node out of the services of its cluster.
+    RemoveMember: Post "/v1/nodes/{name}/remove", Admin, Lines, OperateRequest => ();
+    /// Lets another machine take the node's place.
+    Replace: Post "/v1/nodes/{name}/replace", Admin, Lines, OperateRequest => ();
+    /// Has a node go for good.
+    Decommission: Post "/v1/nodes/{name}/decommission", Admin, Lines, OperateRequest => ();
+    /// Admits a machine by its code.
+    Approve: Post "/v1/approve", Admin, Json, ApproveRequest => Approved;
+    /// Lists what the binary cache holds.
+    Closures: Get "/v1/closures", Admin, Json, Nothing => ClosureList;
+    /// Reads the binary cache whole and compares.
+    VerifyClosures: Post "/v1/closures/verify", Admin, Lines, VerifyRequest => VerifyReport;
+    /// Removes from the binary cache what no node needs.
+    CollectGarbage: Post "/v1/closures/gc", Admin, Lines, GcRequest => GcReport;
+    /// Lists clusters.
+    Clusters: Get "/v1/clusters", Admin, Json, Nothing => Vec<ClusterSummary>;
+    /// Asks the members of a cluster's services how they are.
+    Members: Get "/v1/clusters/{cluster}/members", Admin, Json, Nothing => ClusterMembers;
+    /// Checks a cluster; a key is written and read.
+    VerifyCluster: Post "/v1/clusters/{cluster}/verify", Admin, Json, Nothing => Verification;
+    /// Has the founding set of a cluster fixed anew.
+    ForgetCluster: Post "/v1/clusters/{cluster}/forget", Admin, Json, ForgetRequest => Forgotten;
+    /// Lists what the server noticed on the boot network.
+    Events: Get "/v1/events", Admin, Json, Nothing => Vec<AuditEntry>;
+    /// Begins a session of the page.
+    LogIn: Post "/v1/login", Anyone, Json, Login => Nothing;
+    /// Ends it.
+    LogOut: Delete "/v1/login", Admin, Json, Nothing => Nothing;
+}
+
+/// `{}`: nothing is asked or told. What a newer peer adds is passed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing {}
+
+/// How long an answer may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// Seconds to wait for news; the server bounds them.
+    #[serde(default)]
+    pub wait: u64,
+}
+
+/// Of which generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfGeneration {
+    /// The generation that is under way.
+    pub generation: u64,
+}
+
+/// From where on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    /// The id of the last entry that the reader has.
+    #[serde(default)]
+    pub after: i64,
+}
+
+/// What the page logs in with. No `Debug`: it is secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// An admin's token.
+    pub token: String,
+}
+
+/// The pattern with its braces replaced, in order; a missing argument leaves nothing in its place.
+fn filled(pattern: &str, arguments: &[&str]) -> String {
+    let (mut path, mut rest, mut arguments) = (String::new(), pattern, arguments.iter());
+    while let Some((before, behind)) = rest.split_once('{') {
+        path.push_str(before);
+        path.push_str(&arguments.next().map(|argument| encoded(argument)).unwrap_or_default());
+        rest = behind.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    path + rest
+}
+
+/// Percent-encoded but for what RFC 3986, section 2.3 leaves unreserved.
+fn encoded(argument: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    argument
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_calls_are_the_same() {
+        let addresses: HashSet<_> = ALL.iter().map(|call| (call.method, call.path)).collect();
+        let names: HashSet<_> = ALL.iter().map(|call| call.name).collect();
+        assert_eq!((addresses.len(), names.len()), (ALL.len(), ALL.len()));
+    }
+
+    #[test]
+    fn arguments_are_put_into_the_path_and_cannot_leave_their_place() {
+        assert_eq!(Reinstall::path(&["node-01"]), "/v1/nodes/node-01/reinstall");
+        assert_eq!(Members::path(&["prod.eu"]), "/v1/clusters/prod.eu/members");
+        assert_eq!(Members::path(&["a/../b?c d"]), "/v1/clusters/a%2F..%2Fb%3Fc%20d/members");
+        assert_eq!(Nodes::path(&[]), "/v1/nodes");
+    }
+
+    #[test]
+    fn what_a_stranger_may_call_is_known() {
+        let open: Vec<_> = ALL.iter().filter(|call| call.who == Who::Anyone).map(|call| call.name).collect();
+        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "Artefact", "LogIn"]);
+    }
+}

@@ -1,0 +1,41 @@
+//! The types that cross the wire between the agent, the boot-server and the image-builder.
+//!
+//! Nothing here opens a file or a socket, reads a clock or panics on input. Every type refuses unknown keys where an
+//! operator writes it, and tolerates them where a newer peer may send more.
+
+pub mod admin;
+pub mod arbiter;
+pub mod artefact;
+pub mod calls;
+pub mod claims;
+pub mod closures;
+pub mod cluster;
+pub mod cluster_address;
+#[cfg(test)]
+mod cluster_schema;
+pub mod encoding;
+pub mod enrol;
+pub mod failure;
+pub mod hint;
+pub mod image;
+pub mod inventory;
+pub mod manifest;
+pub mod marker;
+pub mod modules;
+pub mod names;
+pub mod operations;
+pub mod overlay;
+pub mod parse;
+pub mod report;
+pub mod selector;
+pub mod service;
+pub mod size;
+pub mod spec;
+pub mod step;
+pub mod telemetry;
+pub mod trust;
+
+pub use failure::{Code, Failure};
+
+/// A point in time as RFC 3339 on the wire.
+pub type Timestamp = time::OffsetDateTime;

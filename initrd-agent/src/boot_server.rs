@@ -1,0 +1,135 @@
+//! The boot-server as the agent sees it: one function per call of its API.
+
+use host::{
+    api::Api,
+    http::{Client, Identity, Trust},
+};
+use hyper::{Response, Uri, body::Incoming};
+use protocol::{
+    Failure,
+    calls::{self, Nothing, OfGeneration, Wait},
+    encoding::Sha256,
+    enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
+    failure::Result,
+    manifest::{ManifestRequest, SecretBundle, SignedManifest},
+    report::{InstalledReply, InstalledReport, PlanReply, PlanReport, WipedReport},
+    telemetry::{Telemetry, TelemetryAck},
+    trust::TrustAnchors,
+};
+use std::time::SystemTime;
+
+/// How long the server may keep a poll open, seconds.
+const POLL_SECONDS: u64 = 25;
+
+/// A client that trusts the image's pins alone, and takes no time before the image was built as now.
+///
+/// # Errors
+/// `E-TLS` where the certificate or key cannot be used.
+pub fn pinned_client(anchors: &TrustAnchors, identity: Option<Identity>) -> Result<Client> {
+    let floor = anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+    Client::new(&Trust::Pinned(anchors.ca_spki_sha256.clone()), identity, floor)
+}
+
+/// A client for caches: with the boot-server's host as [`pinned_client`], elsewhere also with the CAs of the
+/// image, where it has any. It goes through no proxy: nothing in the initrd could name one.
+///
+/// # Errors
+/// `E-TLS` where TLS cannot be set up.
+pub fn cache_client(anchors: &TrustAnchors, server_url: &str) -> Result<Client> {
+    let floor = anchors.build_time.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+    let url: Uri = server_url.parse().unwrap_or_default();
+    let host = url.host().unwrap_or_default().to_owned();
+    Client::new(&Trust::PinnedFor(host, anchors.ca_spki_sha256.clone()), None, floor)
+}
+
+/// The boot-server at one URL, with a certificate or without.
+#[derive(Clone)]
+pub struct BootServer {
+    /// Its API; the client shows the node's certificate once there is one.
+    pub api: Api,
+}
+
+impl BootServer {
+    /// The server at `url`, trusted by the image's pins alone.
+    ///
+    /// # Errors
+    /// `E-TLS` where the certificate or key cannot be used.
+    pub fn new(url: &str, anchors: &TrustAnchors, identity: Option<Identity>) -> Result<Self> {
+        Ok(Self { api: Api::new(pinned_client(anchors, identity)?, url) })
+    }
+
+    /// `https://HOST:PORT`.
+    pub fn url(&self) -> &str {
+        self.api.base()
+    }
+
+    /// First message of the enrolment.
+    ///
+    /// # Errors
+    /// Those of [`Api::call`]; so for every call here.
+    pub async fn hello(&self, hello: &HelloRequest) -> Result<HelloReply> {
+        self.api.call::<calls::Hello>(&[], hello).await
+    }
+
+    /// Second message of the enrolment.
+    #[allow(missing_docs)]
+    pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply> {
+        self.api.call::<calls::Enrol>(&[], request).await
+    }
+
+    /// Where the enrolment stands; answers when it changes, or after a while.
+    pub async fn poll_enrolment(&self, session: &str) -> Result<EnrolReply> {
+        self.api.call::<calls::PollEnrolment>(&[session], &Wait { wait: POLL_SECONDS }).await
+    }
+
+    /// The signed manifest.
+    pub async fn manifest(&self, request: &ManifestRequest) -> Result<SignedManifest> {
+        self.api.call::<calls::Manifest>(&[], request).await
+    }
+
+    /// What only this node may have.
+    pub async fn secrets(&self, generation: u64) -> Result<SecretBundle> {
+        self.api.call::<calls::Secrets>(&[], &OfGeneration { generation }).await
+    }
+
+    /// Shows the plan and asks whether it may be carried out.
+    pub async fn plan(&self, report: &PlanReport) -> Result<PlanReply> {
+        self.api.call::<calls::Plan>(&[], report).await
+    }
+
+    /// A file of a deployed image, its body still to be read.
+    pub async fn artefact(&self, sha256: &Sha256) -> Result<Response<Incoming>> {
+        self.api.fetch::<calls::Artefact>(&[&sha256.hex()], &Nothing {}).await
+    }
+
+    /// The installation is complete.
+    pub async fn installed(&self, report: &InstalledReport) -> Result<InstalledReply> {
+        self.api.call::<calls::Installed>(&[], report).await
+    }
+
+    /// The disks of a node that is to be retired are wiped.
+    pub async fn wiped(&self, report: &WipedReport) -> Result<()> {
+        self.api.call::<calls::Wiped>(&[], report).await.map(drop)
+    }
+}
+
+/// How the log reaches the server now: by session before there is a certificate, by certificate after.
+#[derive(Clone)]
+pub struct Channel {
+    /// The server.
+    pub server: BootServer,
+    /// The enrolment, while there is no certificate.
+    pub session: Option<String>,
+}
+
+impl telemetry::Server for Channel {
+    async fn take(&self, batch: Telemetry) -> Result<TelemetryAck> {
+        let batch = Telemetry { session: self.session.clone(), ..batch };
+        self.server.api.call::<calls::DeliverTelemetry>(&[], &batch).await
+    }
+
+    fn is_away(&self, failure: &Failure) {
+        // Not through the log: that would feed the spool with its own troubles.
+        eprintln!("shipping the log: {failure}");
+    }
+}
