@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
 done
 
 agent=${AGENT:-$(build --release --bin initrd-agent)}
-maker=${MAKER:-$(build --example make-closure)}
+maker=${MAKER:-$(build_of qemu-tests --release --bin make-closure)}
 measure=${MEASURE:-$(build --example measure)}
 delay=${DELAY:-$(build --release --example delay)}
 

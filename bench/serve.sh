@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
 done
 
 server=${SERVER:-$(build_of boot-server --release --bin boot-server)}
-maker=${MAKER:-$(build --example make-closure)}
+maker=${MAKER:-$(build_of qemu-tests --release --bin make-closure)}
 fetch=${FETCH:-$(build_of boot-server --release --example fetch)}
 
 dir=$(mktemp -d "${BENCH_DIR:-/var/tmp}/centra-serve.XXXXXX")

@@ -3,12 +3,14 @@
 //! Runs the binaries and links none of them; what they say is read as JSON.
 
 pub mod campaign;
+pub mod certificates;
 pub mod child;
 pub mod cluster_peer;
 pub mod command;
 pub mod demo_system;
 pub mod disk;
 pub mod disk_lab;
+pub mod drawn_closure;
 pub mod etcd;
 pub mod lab;
 pub mod machine;

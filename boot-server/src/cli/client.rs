@@ -113,7 +113,7 @@ impl Client {
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
             status if status.is_success() => Ok(true),
-            status => Err(refusal(&activity, status, &[])),
+            status => Err(http::refusal(&activity, status, &[])),
         }
     }
 
@@ -146,7 +146,7 @@ impl Client {
             let cause = format!("{activity}: no answer within {} s", patience.as_secs());
             Err(Failure::new(Code::ServerUnreachable, cause))
         })?;
-        if status.is_success() { Ok(bytes) } else { Err(refusal(activity, status, &bytes)) }
+        if status.is_success() { Ok(bytes) } else { Err(http::refusal(activity, status, &bytes)) }
     }
 
     /// A call that is answered in lines; `told` hears how far the work is.
@@ -190,7 +190,7 @@ impl Client {
         let answer = self.send(Method::POST, &path, body.into(), None).await?;
         if !answer.status().is_success() {
             let (status, bytes) = self.read(&activity, answer).await?;
-            return Err(refusal(&activity, status, &bytes));
+            return Err(http::refusal(&activity, status, &bytes));
         }
         let silent = || Failure::new(Code::ServerUnreachable, format!("{activity}: the server broke off"));
         let (mut body, mut buffer) = (answer.into_body(), Vec::new());
@@ -229,7 +229,7 @@ impl Client {
         }
         let activity = format!("GET {}{path}", self.base());
         let (status, bytes) = self.read(&activity, answer).await?;
-        Err(refusal(&activity, status, &bytes))
+        Err(http::refusal(&activity, status, &bytes))
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes, after: Option<i64>) -> Result<Response<Incoming>> {
@@ -265,9 +265,4 @@ fn unanswered(failure: Failure) -> Failure {
         Code::ServerUnreachable => failure.with_remedy("check the URL, and that boot-server serve runs"),
         _ => failure,
     }
-}
-
-fn refusal(activity: &str, status: StatusCode, bytes: &[u8]) -> Failure {
-    serde_json::from_slice::<Failure>(bytes)
-        .unwrap_or_else(|_| Failure::new(Code::Protocol, format!("{activity}: the answer was {status}")))
 }

@@ -16,7 +16,24 @@ pub enum Limit {
     Within(Duration),
 }
 
-/// Pauses that double from `base` to `cap`.
+/// Pauses that double without an end to the attempts.
+#[derive(Debug, Clone, Copy)]
+pub struct Pauses {
+    /// The first pause.
+    pub base: Duration,
+    /// The longest pause.
+    pub cap: Duration,
+}
+
+impl Pauses {
+    /// The pause after so many failures, [`spread`] by `chance`.
+    pub fn pause(self, failures: u32, chance: f64) -> Duration {
+        let doubled = self.base.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)));
+        spread(doubled.min(self.cap), chance)
+    }
+}
+
+/// Pauses that double from `base` to `cap`, and their end.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// The first pause.
@@ -51,11 +68,9 @@ impl<T> Attempt<T> {
 }
 
 impl Backoff {
-    /// The pause after `failed` failed attempts, or `None` to give up. `chance` in 0..1 spreads it by a fifth
-    /// either way, so that nodes that failed together do not return together.
+    /// The pause after `failed` failed attempts, [`spread`] by `chance`, or `None` to give up.
     pub fn pause(&self, failed: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
-        let doubled = self.base.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
-        let pause = doubled.min(self.cap).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0));
+        let pause = Pauses { base: self.base, cap: self.cap }.pause(failed, chance);
         match self.limit {
             Limit::Attempts(most) => (failed < most).then_some(pause),
             Limit::Within(span) => (elapsed < span).then(|| pause.min(span - elapsed)),
@@ -85,6 +100,12 @@ pub async fn retry<T>(backoff: Backoff, what: &str, mut attempt: impl AsyncFnMut
     }
 }
 
+/// The pause a fifth shorter or longer, as `chance` in 0..1 has it, so that nodes that wait for the same thing do not return
+/// together.
+pub fn spread(pause: Duration, chance: f64) -> Duration {
+    pause.mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
+}
+
 /// A number in 0..1 from the standard library's per-process randomness.
 pub fn chance() -> f64 {
     (RandomState::new().build_hasher().finish() >> 11) as f64 / (1u64 << 53) as f64
@@ -98,6 +119,16 @@ mod tests {
 
     const FIVE: Backoff =
         Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(16), limit: Limit::Attempts(5) };
+
+    #[test]
+    fn pauses_without_an_end_are_bounded_and_differ_from_node_to_node() {
+        let pauses = Pauses { base: Duration::from_secs(1), cap: Duration::from_secs(10) };
+        let pause = |failures, chance| pauses.pause(failures, chance).as_millis();
+        assert_eq!((pause(1, 0.0), pause(1, 0.5), pause(1, 1.0)), (800, 1000, 1200));
+        assert_eq!((pause(9, 0.5), pause(u32::MAX, 0.5)), (10_000, 10_000));
+        let drawn: std::collections::HashSet<_> = (0..32).map(|_| pause(4, chance())).collect();
+        assert!(drawn.len() > 8, "nodes that failed together do not return together: {drawn:?}");
+    }
 
     #[test]
     fn the_pauses_double_and_end_after_the_last_attempt() {

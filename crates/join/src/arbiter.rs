@@ -11,7 +11,7 @@ use super::{
 };
 use host::file;
 use host::http::{Broken, download};
-use host::retry::{Attempt, chance, retry};
+use host::retry::{Attempt, Pauses, chance, retry, spread};
 use protocol::{
     Code, Failure,
     arbiter::{Snapshot, Turn, TurnRequest},
@@ -25,7 +25,6 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use telemetry::Patience;
 
 /// What is waited for is said at least so often.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
@@ -77,7 +76,7 @@ impl Arbiter {
                     if said.is_due(&reason, Instant::now()) {
                         tracing::info!("waiting for the boot-server's word: {reason}");
                     }
-                    pause_of(retry_seconds, node.settings.retry_base)
+                    spread(pause_of(retry_seconds, node.settings.retry_base), chance())
                 }
                 Ok(Turn::Restore { peers, token, snapshot }) => {
                     self.fetch(node, &snapshot, &token).await?;
@@ -90,7 +89,7 @@ impl Arbiter {
                     if said.is_due(&failure.cause, Instant::now()) {
                         warn(&failure);
                     }
-                    Patience { base: node.settings.retry_base, cap: LONGEST_PAUSE }.pause(failed, chance())
+                    Pauses { base: node.settings.retry_base, cap: LONGEST_PAUSE }.pause(failed, chance())
                 }
             };
             tokio::time::sleep(pause).await;

@@ -1,6 +1,7 @@
 //! Trying again: how often, after which wait, and when a transfer counts as stalled.
 
 use crate::fault::Fault;
+use host::retry::{Pauses, chance};
 use std::time::Duration;
 
 /// How much of the network's patience is used.
@@ -79,7 +80,8 @@ impl Budget {
         }
         tracing::debug!("attempt {} of {}: {fault}", self.failures, self.attempts);
         if !progressed {
-            tokio::time::sleep(delay(self.backoff, self.failures)).await;
+            let pauses = Pauses { base: self.backoff, cap: MAX_DELAY };
+            tokio::time::sleep(pauses.pause(self.failures, chance())).await;
         }
         Ok(())
     }
@@ -100,11 +102,6 @@ where
             Ok(value) => return Ok(value),
         }
     }
-}
-
-/// The wait after failed attempt `number`, from 1.
-fn delay(first: Duration, number: u32) -> Duration {
-    first.saturating_mul(1 << (number - 1).min(16)).min(MAX_DELAY)
 }
 
 /// Judges the rate of a transfer by the time spent waiting for the network: time in which the disk or the
@@ -178,14 +175,6 @@ mod tests {
         budget.progress(PROGRESS as usize - 1);
         let fault = budget.spend(Fault::unreachable("x")).await.unwrap_err();
         assert!(!fault.again && fault.failure.cause.contains("tried 2 times"), "{fault}");
-    }
-
-    #[test]
-    fn the_wait_doubles_up_to_a_bound() {
-        let first = Duration::from_millis(500);
-        assert_eq!(delay(first, 1), first);
-        assert_eq!(delay(first, 3), first * 4);
-        assert_eq!(delay(first, u32::MAX), MAX_DELAY);
     }
 
     #[test]

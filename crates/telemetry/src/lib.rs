@@ -2,13 +2,11 @@
 //! memory and on disk with the newest kept, and shipped with heartbeats until they are acknowledged.
 
 mod layer;
-mod patience;
 mod shipper;
 mod spool;
 pub mod steps;
 
 pub use layer::LogLayer;
-pub use patience::Patience;
 pub use shipper::{Pace, Server, drain, ship};
 
 use protocol::{

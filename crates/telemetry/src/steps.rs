@@ -1,11 +1,11 @@
 //! Runs a step: times it, tells it, tries it again. The steps themselves are plain functions.
 
-use crate::{Telemetry, patience::Patience};
-use host::retry::chance;
+use crate::Telemetry;
+use host::retry::{Pauses, chance};
 use protocol::{Code, Failure, failure::Result, step::Step, telemetry::EventKind};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Patience = Patience { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+const PAUSES: Pauses = Pauses { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
 /// How often a step is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn next_attempt(code: Code, attempt: u32, attempts: Attempts) -> Option<Duration
 
 /// About 1, 2, 4 ... seconds after the first, second, third failure, never much more than a minute.
 pub fn pause_after(failures: u32) -> Duration {
-    PATIENCE.pause(failures, chance())
+    PAUSES.pause(failures, chance())
 }
 
 /// Whether a failure may pass without anybody changing anything on this machine.
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute() {
-        let pause = |attempt| PATIENCE.pause(attempt, 0.5).as_secs();
+        let pause = |attempt| PAUSES.pause(attempt, 0.5).as_secs();
         assert_eq!((1..9).map(pause).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(pause(u32::MAX), 60);
         let drawn = next_attempt(Code::Network, 3, Attempts::UntilItWorks).unwrap().as_millis();

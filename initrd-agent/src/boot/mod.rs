@@ -21,14 +21,14 @@ use crate::{
 };
 use cmdline::KernelParameters;
 use disk::mount;
-use host::retry::chance;
+use host::retry::{Pauses, chance};
 use protocol::{
     Code, Failure, failure::OrFail, failure::Result, manifest::Purpose, names::RunId, parse, step::Step,
     trust::TrustAnchors,
 };
 use runner::Run;
 use std::{fs, path::Path, process::ExitCode, time::Duration};
-use telemetry::{LogLayer, Pace, Patience, Telemetry};
+use telemetry::{LogLayer, Pace, Telemetry};
 use tokio::sync::watch;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -38,7 +38,7 @@ const STATE: &str = "/run/centra";
 /// How long the end of a run waits for the server to take the rest of the log.
 const FLUSH: Duration = Duration::from_secs(10);
 /// Between two runs of one boot.
-const PATIENCE: Patience = Patience { base: Duration::from_secs(30), cap: Duration::from_secs(300) };
+const PAUSES: Pauses = Pauses { base: Duration::from_secs(30), cap: Duration::from_secs(300) };
 /// Where the target is mounted.
 const TARGET: &str = "/mnt";
 
@@ -103,7 +103,7 @@ async fn way(run: &Run, parameters: &KernelParameters) -> Result<Purpose> {
             return Err(failure);
         }
         failed += 1;
-        let pause = PATIENCE.pause(failed, chance());
+        let pause = PAUSES.pause(failed, chance());
         run.console.line(&format!("== this run has failed; the next begins in {:.0} s", pause.as_secs_f64()));
         tokio::time::sleep(pause).await;
         run.telemetry.begin_run(new_run());

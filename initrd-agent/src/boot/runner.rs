@@ -10,9 +10,6 @@ use telemetry::{
 
 pub use telemetry::steps::Attempts;
 
-/// Steps of the installer, for `[3/12]` on the console.
-const INSTALLER_STEPS: usize = 12;
-
 /// What every step of a run has at hand.
 #[derive(Clone)]
 pub struct Run {
@@ -44,14 +41,19 @@ impl Run {
     }
 }
 
+/// `3/12`: the last step of the installer is its report.
+fn place(step: Step) -> String {
+    format!("{}/{}", step.number(), Step::Report.number())
+}
+
 impl Audience for Run {
     fn started(&self, step: Step) {
-        self.console.line(&format!(".. [{}/{INSTALLER_STEPS}] {}", step.number(), step.title()));
+        self.console.line(&format!(".. [{}] {}", place(step), step.title()));
     }
 
     fn finished(&self, step: Step, took: Duration, detail: &str) {
         tracing::info!("{}: {detail}", step.name());
-        let head = format!("ok [{}/{INSTALLER_STEPS}] {}", step.number(), step.name());
+        let head = format!("ok [{}] {}", place(step), step.name());
         self.console.line(&format!("{head}: {detail} ({:.1} s)", took.as_secs_f64()));
     }
 

@@ -1,10 +1,10 @@
 //! Closures that are larger, or made otherwise, than most.
 
 use crate::{
-    make::{self, Contents, Draw, Made, Node, file},
     server::Server,
     world::{Forge, World, edge_cases, listing, peak_rss, registered, rows},
 };
+use qemu_tests::drawn_closure::{self, Contents, Draw, Made, Node, file};
 use std::fs;
 
 /// What an installation may take of a machine's memory (docs/design.md section 12), KiB.
@@ -30,8 +30,8 @@ fn a_closure_of_10_000_tiny_paths_is_installed_in_bounded_memory() {
     let world = World::new(&edge_cases()[..1], "none");
     let (forge, mut draw) = (Forge::new(), Draw(5));
     let mut nar = Vec::new();
-    make::string(&mut nar, b"nix-archive-1").unwrap();
-    make::node(&mut nar, &file(b"tiny")).unwrap();
+    drawn_closure::string(&mut nar, b"nix-archive-1").unwrap();
+    drawn_closure::node(&mut nar, &file(b"tiny")).unwrap();
     fs::write(world.cache().join("nar/tiny.nar"), &nar).unwrap();
     let mut bases: Vec<String> = Vec::new();
     for number in 0..10_000u64 {

@@ -1,10 +1,10 @@
 //! Archives that are signed, and have the hash that was signed, but that no honest tool would make.
 
 use crate::{
-    make::{Node, file, node, number, string},
     server::{Answer, Server},
     world::{Forge, World, edge_cases, peak_rss},
 };
+use qemu_tests::drawn_closure::{Node, file, node, number, string};
 use std::path::PathBuf;
 
 fn archive(root: &Node) -> Vec<u8> {

@@ -1,10 +1,10 @@
 //! What is in a store already: checked, repaired, shared; and whatever the caller's settings are, in Nix's own form.
 
 use crate::{
-    make::{self, Made},
     server::Server,
     world::{World, edge_cases, listing, registered, rows},
 };
+use qemu_tests::drawn_closure::{self, Made};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
@@ -92,8 +92,11 @@ fn a_damaged_path_that_no_cache_has_is_named_and_left_as_it_is() {
 #[test]
 fn optimise_shares_equal_files_and_the_store_is_still_what_nix_makes() {
     let mut closure = edge_cases();
-    let twin =
-        Made { base: format!("{}-twin", "1".repeat(32)), references: vec![], root: make::file(b"just a file\n") };
+    let twin = Made {
+        base: format!("{}-twin", "1".repeat(32)),
+        references: vec![],
+        root: drawn_closure::file(b"just a file\n"),
+    };
     closure.last_mut().unwrap().references.push(twin.base.clone());
     closure.insert(0, twin);
     let world = World::new(&closure, "zstd");

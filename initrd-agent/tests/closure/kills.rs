@@ -2,10 +2,10 @@
 //! store that Nix makes.
 
 use crate::{
-    make::{self, Draw},
     server::{Answer, Server},
     world::{World, listing, registered, rows},
 };
+use qemu_tests::drawn_closure::{self, Draw};
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -88,7 +88,7 @@ fn finish(world: &World, root: &str, server: &Server, reference: &Reference) {
 
 #[test]
 fn after_208_kills_at_random_points_each_restart_ends_in_the_store_that_nix_makes() {
-    let world = World::new(&make::system(150, 4 << 20, 7), "zstd");
+    let world = World::new(&drawn_closure::system(150, 4 << 20, 7), "zstd");
     let reference = world.reference();
     let reference = Reference { listing: listing(&reference), rows: rows(&reference) };
     let begin = Instant::now();

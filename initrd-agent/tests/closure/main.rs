@@ -4,17 +4,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs to judge them")]
 
 mod caches;
-#[allow(dead_code)]
-#[path = "../join/certificates.rs"]
-mod certificates;
 mod extremes;
 mod faults;
 mod hostile;
 mod install;
 mod keep;
 mod kills;
-#[allow(dead_code)]
-mod make;
 mod network;
 mod proxy;
 mod server;

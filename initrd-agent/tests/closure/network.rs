@@ -1,13 +1,13 @@
 //! The way to a cache: TLS, HTTP/2, and proxies.
 
 use crate::{
-    certificates::Ca,
-    make::{Contents, Draw, Made, Node},
     proxy::Proxy,
     server::Server,
     tls::TlsServer,
     world::{World, edge_cases},
 };
+use qemu_tests::certificates::Ca;
+use qemu_tests::drawn_closure::{Contents, Draw, Made, Node};
 use std::process::Command;
 
 const NO_CUT: usize = usize::MAX;

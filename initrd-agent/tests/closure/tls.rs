@@ -1,6 +1,5 @@
 //! A binary cache over TLS that speaks HTTP/2 or HTTP/1.1, whichever the client agrees to.
 
-use crate::certificates::Ca;
 use hyper::{
     Request, Response,
     body::{Body, Bytes, Frame, Incoming},
@@ -11,6 +10,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use qemu_tests::certificates::Ca;
 use rustls::ServerConfig;
 use std::{
     collections::VecDeque,

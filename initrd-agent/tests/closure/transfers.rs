@@ -1,10 +1,10 @@
 //! One file on its way: broken off and gone on with, redirected, encoded, and of another length than it says.
 
 use crate::{
-    make::{Contents, Draw, Made, Node},
     server::{Answer, Ask, Server},
     world::{World, edge_cases},
 };
+use qemu_tests::drawn_closure::{Contents, Draw, Made, Node};
 use std::{
     io::Write,
     process::{Command, Stdio},

@@ -1,6 +1,6 @@
 //! A folder with a cache that real Nix made, the agent's binary, and eyes for what it installed.
 
-use crate::make::{self, Contents, Draw, Made, Node, file};
+use qemu_tests::drawn_closure::{self, Contents, Draw, Made, Node, file};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ impl World {
         world.nix("nix-store --generate-binary-cache-key test-1 key.sec key.pub");
         world.key = fs::read_to_string(world.path("key.pub")).unwrap().trim().to_owned();
         let mut export = fs::File::create(world.path("export")).unwrap();
-        make::export(closure, &mut export).unwrap();
+        drawn_closure::export(closure, &mut export).unwrap();
         world.nix("nix-store --store $PWD/source --import < export");
         let to = format!("file://$PWD/cache?compression={compression}&secret-key=$PWD/key.sec");
         world.nix(&format!("nix copy --store $PWD/source --to \"{to}\" {}", world.toplevel));

@@ -1,9 +1,7 @@
 //! Against a peer that implements the documented admin API of chainfire and flaredb.
 
-use crate::{
-    certificates::{Ca, ELSEWHERE, OTHER},
-    node::Node,
-};
+use crate::node::Node;
+use qemu_tests::certificates::{Ca, ELSEWHERE, OTHER};
 use qemu_tests::cluster_peer::{
     Peer, Reply,
     documented::{Documented, Service, member},

@@ -1,11 +1,7 @@
 //! Every answer that the documented API of a service has, broken and late ones included, over mutual TLS.
 
-use crate::{
-    admin_api,
-    certificates::{Ca, Leaf},
-    iam,
-    node::Node,
-};
+use crate::{admin_api, iam, node::Node};
+use qemu_tests::certificates::{Ca, Leaf};
 use qemu_tests::cluster_peer::{Peer, Reply, documented::Service};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring::default_provider};
 use serde_json::json;

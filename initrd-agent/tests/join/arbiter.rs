@@ -2,10 +2,10 @@
 
 use crate::{
     boot_server::install_marker,
-    certificates::{Ca, OTHER},
     etcd_process::Etcd,
     node::{Node, free_port},
 };
+use qemu_tests::certificates::{Ca, OTHER};
 use qemu_tests::cluster_peer::{
     Peer, Reply,
     documented::{Documented, Service, member},

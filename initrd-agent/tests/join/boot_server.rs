@@ -1,9 +1,6 @@
 //! The report to the boot-server: complete where it listens, kept and repeated where it does not.
 
-use crate::{
-    certificates::{self, Ca},
-    node::{Node, free_port},
-};
+use crate::node::{Node, free_port};
 use protocol::{
     encoding::Sha256,
     marker::{InstallMarker, MarkerState},
@@ -11,6 +8,7 @@ use protocol::{
     step::Step,
     telemetry::{EventKind, Telemetry},
 };
+use qemu_tests::certificates::{self, Ca};
 use qemu_tests::cluster_peer::{
     Peer, Reply, Request,
     documented::{Documented, Service},

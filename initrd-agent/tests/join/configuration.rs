@@ -1,6 +1,7 @@
 //! What is refused before anything is contacted.
 
-use crate::{certificates::Ca, node::Node};
+use crate::node::Node;
+use qemu_tests::certificates::Ca;
 use serde_json::json;
 
 #[test]

@@ -1,9 +1,7 @@
 //! A leader that is gone: its cluster is found all the same.
 
-use crate::{
-    certificates::{Ca, OTHER},
-    node::{Node, free_port},
-};
+use crate::node::{Node, free_port};
+use qemu_tests::certificates::{Ca, OTHER};
 use qemu_tests::cluster_peer::{
     Peer,
     documented::{Documented, Service, member},

@@ -1,10 +1,10 @@
 //! Against real etcd on loopback, with mutual TLS.
 
 use crate::{
-    certificates::Ca,
     etcd_process::Etcd,
     node::{Node, free_port},
 };
+use qemu_tests::certificates::Ca;
 use serde_json::json;
 use std::{fs, thread, time::Duration};
 use time::OffsetDateTime;

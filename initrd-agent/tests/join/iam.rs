@@ -1,6 +1,7 @@
 //! The initial set-up, against a peer that answers as IAM does.
 
-use crate::{certificates::Ca, node::Node};
+use crate::node::Node;
+use qemu_tests::certificates::Ca;
 use qemu_tests::cluster_peer::{
     Peer, Reply,
     documented::{Documented, Service},

@@ -7,7 +7,6 @@ mod admin_api;
 mod answers;
 mod arbiter;
 mod boot_server;
-mod certificates;
 mod configuration;
 mod discovery;
 mod etcd;

@@ -1,6 +1,6 @@
 //! An installed node in a folder: its secrets, its state, and the agent run on them.
 
-use crate::certificates::{self, Ca, Leaf};
+use qemu_tests::certificates::{self, Ca, Leaf};
 use serde_json::{Value, json};
 use std::{
     fs,

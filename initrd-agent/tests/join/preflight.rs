@@ -2,9 +2,9 @@
 
 use crate::{
     boot_server::{install_marker, installed_at},
-    certificates::Ca,
     node::{Node, free_port},
 };
+use qemu_tests::certificates::Ca;
 use qemu_tests::cluster_peer::Reply;
 use serde_json::json;
 use std::net::TcpListener;

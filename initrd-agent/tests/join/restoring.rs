@@ -1,7 +1,8 @@
 //! Founders that begin with the snapshot of a cluster that was lost: real etcd, and a boot-server that hands it out.
 
-use crate::{boot_server::install_marker, certificates::Ca, etcd_process::Etcd, node::Node};
+use crate::{boot_server::install_marker, etcd_process::Etcd, node::Node};
 use protocol::encoding::Sha256;
+use qemu_tests::certificates::Ca;
 use qemu_tests::cluster_peer::{Peer, Reply};
 use serde_json::json;
 use std::{fs, thread};

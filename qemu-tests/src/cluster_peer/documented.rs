@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 pub enum Service {
     /// Members, and keys with values.
     Chainfire,
-    /// Members.
+    /// Members, and samples of metrics.
     Flaredb,
     /// Users and tokens.
     Iam,
@@ -30,6 +30,7 @@ struct Memory {
     members: Vec<Value>,
     users: Vec<String>,
     tokens: Vec<String>,
+    /// Values by their path, or samples by their metric.
     keys: BTreeMap<String, Value>,
 }
 
@@ -49,6 +50,21 @@ impl Documented {
     pub fn with_faults(self, faults: Faults) -> Self {
         lock(&self.memory).faults = faults;
         self
+    }
+
+    /// The names of the values that it holds.
+    pub fn keys(&self) -> Vec<String> {
+        lock(&self.memory).keys.keys().cloned().collect()
+    }
+
+    /// Its members.
+    pub fn members(&self) -> Vec<Value> {
+        lock(&self.memory).members.clone()
+    }
+
+    /// The member is gone, though nobody removed it.
+    pub fn loses(&self, id: &str) {
+        lock(&self.memory).members.retain(|member| member["id"] != id);
     }
 
     /// What it answers.
@@ -102,6 +118,11 @@ fn answer(service: Service, request: &Request, memory: &mut Memory) -> (u16, Val
             None => (404, json!({})),
         },
         (Service::Chainfire, "DELETE", path) => (if memory.keys.remove(path).is_some() { 200 } else { 404 }, json!({})),
+        (Service::Flaredb, "POST", "/v1/write") => {
+            memory.keys.insert(text("metric"), body.clone());
+            (200, json!({}))
+        }
+        (Service::Flaredb, "POST", "/v1/query") => (200, json!({ "series": memory.keys.get(&text("query")) })),
         _ => (404, json!({})),
     }
 }

@@ -12,8 +12,9 @@ use rustls::{
 };
 use serde_json::Value;
 use std::{
+    fmt::Debug,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, ToSocketAddrs},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -74,7 +75,19 @@ impl Peer {
     /// # Errors
     /// There is none.
     pub fn start(tls: Arc<ServerConfig>, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind("0.0.0.0:0").context("listening on a free port")?;
+        Self::at("0.0.0.0:0", tls, handler)
+    }
+
+    /// Listens on this address.
+    ///
+    /// # Errors
+    /// It is taken, or not this machine's.
+    pub fn at(
+        address: impl ToSocketAddrs + Debug,
+        tls: Arc<ServerConfig>,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address:?}"))?;
         let port = listener.local_addr().context("asking for the port")?.port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = requests.clone();

@@ -3,6 +3,7 @@
 use protocol::{
     admin::{NodeHealth, NodeSummary},
     report::ServiceHealth,
+    step::Step,
     telemetry::Progress,
 };
 
@@ -22,7 +23,7 @@ pub fn nodes(nodes: &[NodeSummary], wide: bool) -> String {
 
 fn row(node: &NodeSummary, wide: bool) -> Vec<String> {
     let or_dash = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
-    let step = node.step.map(|step| format!("{}/15 {}", step.number(), step.name()));
+    let step = node.step.map(|step| format!("{}/{} {}", step.number(), Step::ALL.len(), step.name()));
     let mut cells = vec![
         node.name.clone(),
         node.state.to_string(),

@@ -6,6 +6,7 @@ use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
     report::{JoinOutcome, ReadyReport, Versions},
+    step::Step,
     telemetry::EventKind,
 };
 use time::macros::format_description;
@@ -168,7 +169,8 @@ pub fn journal_line(entry: &JournalEntry) -> String {
                 EventKind::Note { text } => text.clone(),
                 EventKind::Unknown => "(an event of a newer release)".to_owned(),
             };
-            format!("{}  ==  {:>2}/15 {:<12} {what}", clock(*received), event.step.number(), event.step.name())
+            let (number, all) = (event.step.number(), Step::ALL.len());
+            format!("{}  ==  {number:>2}/{all} {:<12} {what}", clock(*received), event.step.name())
         }
         JournalEntry::Line(line) => {
             let line = &line.line;

@@ -7,10 +7,11 @@ use super::{
 use crate::{base::clock, server::Services, state::nodes::Node, web::peer::Peer};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, header},
     middleware::Next,
     response::Response,
 };
+use data_encoding::BASE64;
 use protocol::{Code, Failure, admin::NodeState, calls::Who, encoding::Sha256, failure::Result};
 use std::sync::Arc;
 
@@ -64,10 +65,8 @@ async fn node(services: &Services, key: Sha256) -> Result<Identity> {
 
 /// A bearer token, or the page's cookie. A node's certificate is worth nothing here.
 async fn admin(services: &Services, method: &Method, headers: &HeaderMap) -> Result<Admin> {
-    if let Some(token) = bearer(headers)
-        && let Some(name) = services.state.token_name(token).await?
-    {
-        return Ok(Admin(name));
+    if let Some(admin) = by_token(services, bearer(headers)).await? {
+        return Ok(admin);
     }
     if let Some(cookie) = cookie(headers)
         && services.admins.holds(cookie, clock::now())
@@ -79,7 +78,45 @@ async fn admin(services: &Services, method: &Method, headers: &HeaderMap) -> Res
         .with_remedy("pass --dir DIR of the init folder, or --token-file DIR/admin.token"))
 }
 
+async fn by_token(services: &Services, token: Option<&str>) -> Result<Option<Admin>> {
+    match token {
+        Some(token) => Ok(services.state.token_name(token).await?.map(Admin)),
+        None => Ok(None),
+    }
+}
+
+/// Who may put files into the binary cache: an admin by a token, which Nix sends as the password of HTTP Basic, whatever
+/// the login. Only there: a browser that knows such a password would send it along with a request of any page.
+pub async fn pusher(services: &Services, headers: &HeaderMap) -> Result<Option<Admin>> {
+    let password = password(headers);
+    by_token(services, bearer(headers).or(password.as_deref())).await
+}
+
+fn password(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+    let pair = String::from_utf8(BASE64.decode(text.trim().as_bytes()).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 /// The cookie is SameSite=Strict already; a browser also says where a request comes from.
 fn from_our_page(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_may_hold_colons_and_the_login_does_not_matter() {
+        let read = |text: &str| {
+            let headers = [(header::AUTHORIZATION, text.parse().unwrap())].into_iter().collect();
+            password(&headers)
+        };
+        let basic = |pair: &str| read(&format!("Basic {}", BASE64.encode(pair.as_bytes())));
+        assert_eq!(basic("admin:a:b").as_deref(), Some("a:b"));
+        assert_eq!(basic(":t").as_deref(), Some("t"));
+        assert_eq!(basic("no-colon"), None);
+        assert_eq!(read("Basic ###"), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! `/cache/...` and `/v1/closure/HASH` on the HTTPS port: read by everybody as on the plain one, written by admins.
 
-use super::{answer::failed, request::bearer};
+use super::{answer::failed, authorise, request::Admin};
 use crate::{cache::Member, netboot::http, server::Services};
 use axum::{
     Router,
@@ -10,7 +10,6 @@ use axum::{
     response::Response,
     routing::get,
 };
-use data_encoding::BASE64;
 use http_body_util::BodyExt;
 use protocol::{Code, Failure};
 use std::{sync::Arc, time::Duration};
@@ -55,7 +54,8 @@ async fn discard(mut body: Body) {
 
 /// 201 where the file is new, 200 where it was here already.
 async fn take(services: &Services, headers: &HeaderMap, path: &str, body: &mut Body) -> Result<StatusCode, Response> {
-    let actor = pusher(services, headers).await?;
+    let Admin(actor) =
+        authorise::pusher(services, headers).await.map_err(|failure| failed(&failure))?.ok_or_else(unauthorised)?;
     let refused = |failure: Failure| {
         tracing::warn!(%failure, actor, "a push is refused");
         failed(&failure)
@@ -85,17 +85,6 @@ fn not_kept() -> Response {
     response
 }
 
-/// An admin by a token, which Nix sends as the password of HTTP Basic, whatever the login. Only here: a browser that
-/// knows such a password would send it along with a request of any page.
-async fn pusher(services: &Services, headers: &HeaderMap) -> Result<String, Response> {
-    let token = bearer(headers).map(str::to_owned).or_else(|| password(headers));
-    let name = match token {
-        Some(token) => services.state.token_name(&token).await.map_err(|failure| failed(&failure))?,
-        None => None,
-    };
-    name.ok_or_else(unauthorised)
-}
-
 fn unauthorised() -> Response {
     let failure = Failure::new(Code::Forbidden, "putting a file into the cache: it needs an admin's token")
         .with_remedy("Nix: netrc-file with a line: machine HOST login admin password TOKEN");
@@ -104,28 +93,4 @@ fn unauthorised() -> Response {
     let challenge = HeaderValue::from_static("Basic realm=\"cache\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
-}
-
-fn password(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
-    let pair = String::from_utf8(BASE64.decode(text.trim().as_bytes()).ok()?).ok()?;
-    pair.split_once(':').map(|(_, password)| password.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_password_may_hold_colons_and_the_login_does_not_matter() {
-        let read = |text: &str| {
-            let headers = [(header::AUTHORIZATION, text.parse().unwrap())].into_iter().collect();
-            password(&headers)
-        };
-        let basic = |pair: &str| read(&format!("Basic {}", BASE64.encode(pair.as_bytes())));
-        assert_eq!(basic("admin:a:b").as_deref(), Some("a:b"));
-        assert_eq!(basic(":t").as_deref(), Some("t"));
-        assert_eq!(basic("no-colon"), None);
-        assert_eq!(read("Basic ###"), None);
-    }
 }

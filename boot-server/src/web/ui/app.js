@@ -1,6 +1,6 @@
 // The admin's page: the list of nodes, one node, its live log. Speaks the same API as the command line.
 
-import { address } from "/calls.js";
+import { address } from "/protocol.js";
 import { badge, destroys, entry, facts, known, make, plan, row, timeline } from "/view.js";
 
 const main = document.getElementById("main");

@@ -8,7 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use protocol::calls::{self, Description, Method};
+use protocol::{
+    calls::{self, Description, Method},
+    step::Step,
+};
 use std::sync::Arc;
 
 /// Nothing from elsewhere, nothing inline: a log line that is HTML stays text.
@@ -21,17 +24,19 @@ pub fn router() -> Router<Arc<Services>> {
         .route("/", get(|| async { file("text/html; charset=utf-8", include_str!("index.html")) }))
         .route("/app.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("app.js")) }))
         .route("/view.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("view.js")) }))
-        .route("/calls.js", get(|| async { file("text/javascript; charset=utf-8", calls_module()) }))
+        .route("/protocol.js", get(|| async { file("text/javascript; charset=utf-8", protocol_module()) }))
         .route("/style.css", get(|| async { file("text/css; charset=utf-8", include_str!("style.css")) }))
         .route("/icon.svg", get(|| async { file("image/svg+xml", include_str!("icon.svg")) }))
 }
 
-/// The list of calls ([`protocol::calls`]) as a module of the page: `call("ApproveHeldPlan", name)` is its method and path.
-fn calls_module() -> String {
+/// What the page shares with everybody else, as a module: `address("ApproveHeldPlan", name)` is the method and path of a
+/// call ([`protocol::calls`]), `STEPS` the names of the steps in the order of the way.
+fn protocol_module() -> String {
     let entry = |call: &Description| format!("  {}: [{:?}, {:?}],\n", call.name, method(call.method), call.path);
     let entries: String = calls::ALL.iter().map(entry).collect();
+    let steps = Step::ALL.map(Step::name);
     format!(
-        "const calls = {{\n{entries}}};\n\nexport function address(name, ...args) {{\n  const [method, pattern] = calls[name];\n  \
+        "export const STEPS = {steps:?};\n\nconst calls = {{\n{entries}}};\n\nexport function address(name, ...args) {{\n  const [method, pattern] = calls[name];\n  \
          return [method, pattern.replace(/{{\\w+}}/g, () => encodeURIComponent(args.shift()))];\n}}\n"
     )
 }

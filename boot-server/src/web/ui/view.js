@@ -1,7 +1,6 @@
 // Pieces of the page, made from data. Everything that a machine says becomes text, never markup.
 
-export const STEPS = ["coldplug", "network", "clock", "inventory", "enrol", "manifest", "plan", "disk", "closure",
-  "files", "boot-loader", "report", "preflight", "join", "ready"];
+import { STEPS } from "/protocol.js";
 
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

@@ -1,6 +1,10 @@
 //! `cluster backup` and `restore`, and the guide to disaster recovery.
 
-use super::{etcd::Etcds, peer, peer::Cluster, site::Site};
+use super::{
+    etcd::Etcds,
+    peer::{self, Cluster},
+    site::Site,
+};
 use crate::{
     lab::{BINARY, Lab, path},
     machine::{Machine, Node},
@@ -13,7 +17,6 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::{Arc, Mutex},
 };
 
 fn restore(from: &Path, dir: &Path, more: &[&str]) -> Output {
@@ -133,10 +136,7 @@ async fn a_backup_that_cannot_be_whole_leaves_nothing_and_one_that_was_changed_i
     let mut lab = Lab::open();
     let site = Site::new();
     lab.apply_spec(&site.spec(1));
-    let member = json!({"id": "n1", "raft_addr": format!("{}:{}", Site::ip(1), site.raft), "status": "healthy", "role": "leader"});
-    let cluster =
-        Arc::new(Mutex::new(Cluster { members: vec![member], leader: "n1".to_owned(), ..Cluster::default() }));
-    let _peer = peer::start(&lab, site, 1, cluster).await;
+    let _peer = peer::start(&lab, site, 1, Cluster::of(site, &[1]));
     site.ready(&lab, 1, "chainfire").await;
     let out = lab.dir().join("backups");
     let told = lab.says(&["cluster", "backup", "--out", path(&out)]);

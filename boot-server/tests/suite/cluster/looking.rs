@@ -7,10 +7,7 @@ use super::{
 };
 use crate::lab::Lab;
 use serde_json::json;
-use std::{
-    process::Output,
-    sync::{Arc, Mutex},
-};
+use std::{process::Output, sync::Arc};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -71,16 +68,8 @@ async fn etcd_is_listed_verified_and_what_fails_is_named_with_what_to_do() {
 async fn chainfire_is_asked_over_mtls_and_two_leaders_or_a_stranger_are_told() {
     let lab = Arc::new(Lab::open());
     let site = Site::new();
-    let list = |n: u8, role: &str| {
-        json!({"id": format!("n{n}"), "raft_addr": format!("{}:{}", Site::ip(n), site.raft),
-        "status": "healthy", "role": role})
-    };
-    let cluster = Arc::new(Mutex::new(Cluster {
-        members: vec![list(1, "leader"), list(2, "follower")],
-        leader: "n1".to_owned(),
-        ..Cluster::default()
-    }));
-    let _peers = (peer::start(&lab, site, 1, cluster.clone()).await, peer::start(&lab, site, 2, cluster.clone()).await);
+    let cluster = Cluster::of(site, &[1, 2]);
+    let _peers = (peer::start(&lab, site, 1, cluster.clone()), peer::start(&lab, site, 2, cluster.clone()));
     site.ready(&lab, 2, "chainfire").await;
     // The scripted peer speaks for FlareDB as well.
     let one = site.ready(&lab, 1, "chainfire").await;
@@ -89,18 +78,17 @@ async fn chainfire_is_asked_over_mtls_and_two_leaders_or_a_stranger_are_told() {
     assert!(verified.status.success(), "{verified:?}");
     assert!(stdout(&verified).contains("PASS  chainfire  a key is written, read back and deleted"), "{verified:?}");
     assert!(stdout(&verified).contains("PASS  flaredb    a sample is written and read back"), "{verified:?}");
-    let left: Vec<String> = cluster.lock().unwrap().keys.keys().cloned().collect();
-    assert_eq!(left, ["centra_verify"]);
+    assert_eq!((cluster.chainfire.keys(), cluster.flaredb.keys()), (vec![], vec!["centra_verify".to_owned()]));
 
-    cluster.lock().unwrap().leader = "nobody".to_owned();
+    *cluster.leader.lock().unwrap() = "nobody";
     assert!(
         stdout(&verb(&lab, &["cluster", "verify"]).await)
             .contains("FAIL  chainfire  there is one leader: nobody leads")
     );
-    cluster.lock().unwrap().unwell = Some("n2".to_owned());
+    *cluster.unwell.lock().unwrap() = Some("n2");
     let members = stdout(&verb(&lab, &["cluster", "members"]).await);
     assert!(members.contains("n2      unhealthy  follower"), "{members}");
-    cluster.lock().unwrap().members.remove(1);
+    cluster.chainfire.loses("n2");
     let text = stdout(&verb(&lab, &["cluster", "verify"]).await);
     assert!(text.contains("n2 is a member: it reported that it is, and is not listed"), "{text}");
     assert!(text.contains("what to do: boot-server cluster replace n2 --yes"), "{text}");

@@ -19,12 +19,7 @@ use protocol::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
 use serde_json::json;
-use std::{
-    os::unix::fs::PermissionsExt,
-    process::Output,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{os::unix::fs::PermissionsExt, process::Output, sync::Arc, time::Duration};
 use tokio::io::AsyncReadExt;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -150,20 +145,15 @@ async fn a_node_is_drained_removed_wiped_and_retired() {
     restart(&mut lab, "open-lab", &config);
     let lab = Arc::new(lab);
     let site = Site::new();
-    let list = |n: u8, role: &str| {
-        json!({"id": format!("n{n}"), "raft_addr": format!("{}:{}", Site::ip(n), site.raft),
-        "status": "healthy", "role": role})
-    };
-    let members = vec![list(1, "leader"), list(2, "follower")];
-    let cluster = Arc::new(Mutex::new(Cluster { members, leader: "n1".to_owned(), ..Cluster::default() }));
-    let _peers = (peer::start(&lab, site, 1, cluster.clone()).await, peer::start(&lab, site, 2, cluster.clone()).await);
+    let cluster = Cluster::of(site, &[1, 2]);
+    let _peers = (peer::start(&lab, site, 1, cluster.clone()), peer::start(&lab, site, 2, cluster.clone()));
     site.ready(&lab, 1, "chainfire").await;
     let node = site.ready(&lab, 2, "chainfire").await;
 
     let (done, told) = verb(&lab, &["cluster", "decommission", "n2", "--yes"]).await;
     assert!(done && told.starts_with("drained by the hook\nremoved from chainfire\nopened generation 2"), "{told}");
     assert_eq!(hooked(&lab), "n2 n2 52:54:00:00:00:02\nnetwork-boot n2 n2 52:54:00:00:00:02\n");
-    assert_eq!(cluster.lock().unwrap().members.len(), 1);
+    assert_eq!(cluster.chainfire.members().len(), 1);
     let (_, told) = verb(&lab, &["cluster", "replace", "n2", "--yes"]).await;
     assert!(told.contains("E-WRONG-STATE") && told.contains("it is being decommissioned"), "{told}");
 

@@ -246,7 +246,7 @@ fn request(
 }
 
 /// The server's own failure, or one made of the status.
-pub(crate) fn refusal(activity: &str, status: StatusCode, body: &[u8]) -> Failure {
+pub fn refusal(activity: &str, status: StatusCode, body: &[u8]) -> Failure {
     serde_json::from_slice(body).unwrap_or_else(|_| {
         let code = if status.is_server_error() { Code::ServerUnreachable } else { Code::Protocol };
         Failure::new(code, format!("{activity}: the answer was {status}"))

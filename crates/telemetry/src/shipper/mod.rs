@@ -1,7 +1,7 @@
 //! Ships telemetry to the boot-server until it is acknowledged.
 
-use crate::{Telemetry, patience::Patience};
-use host::retry::chance;
+use crate::Telemetry;
+use host::retry::{Pauses, chance};
 use protocol::{
     Code, Failure,
     failure::Result,
@@ -18,7 +18,7 @@ pub struct Pace {
     /// Lines that come together travel together.
     pub gather: Duration,
     /// For a server that does not take or does not acknowledge.
-    pub patience: Patience,
+    pub pauses: Pauses,
 }
 
 impl Pace {
@@ -26,7 +26,7 @@ impl Pace {
     pub const USUAL: Self = Self {
         heartbeat: Duration::from_secs(2),
         gather: Duration::from_millis(200),
-        patience: Patience { base: Duration::from_secs(1), cap: Duration::from_secs(10) },
+        pauses: Pauses { base: Duration::from_secs(1), cap: Duration::from_secs(10) },
     };
 }
 
@@ -62,7 +62,7 @@ pub async fn ship<S: Server>(telemetry: Telemetry, mut server: watch::Receiver<O
             }
         }
         match delivered {
-            Err(_) => pause(pace.patience.pause(failures, chance()), &mut server).await,
+            Err(_) => pause(pace.pauses.pause(failures, chance()), &mut server).await,
             // There is more than one delivery holds.
             Ok(MAX_BATCH..) => {}
             Ok(_) => {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 const QUICK: Pace = Pace {
     heartbeat: Duration::from_millis(20),
     gather: Duration::from_millis(2),
-    patience: Patience { base: Duration::from_millis(40), cap: Duration::from_millis(200) },
+    pauses: Pauses { base: Duration::from_millis(40), cap: Duration::from_millis(200) },
 };
 
 #[derive(Clone, Copy, PartialEq)]

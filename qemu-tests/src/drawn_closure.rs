@@ -41,6 +41,7 @@ pub fn file(bytes: &[u8]) -> Node {
 pub struct Draw(pub u64);
 
 impl Draw {
+    /// The next number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -48,6 +49,7 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
+    /// The next number, less than this.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
@@ -238,12 +240,14 @@ fn words(out: &mut impl Write, words: &[&str]) -> io::Result<()> {
     words.iter().try_for_each(|word| string(out, word.as_bytes()))
 }
 
+/// Writes a string of an archive: its length, its bytes, zeros up to eight.
 pub fn string(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     number(out, bytes.len() as u64)?;
     out.write_all(bytes)?;
     pad(out, bytes.len() as u64)
 }
 
+/// Writes a number of an archive.
 pub fn number(out: &mut impl Write, number: u64) -> io::Result<()> {
     out.write_all(&number.to_le_bytes())
 }

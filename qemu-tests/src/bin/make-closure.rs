@@ -1,10 +1,7 @@
 //! `make-closure PATHS MIB`: a closure shaped like a NixOS system for `nix-store --import`, on standard
 //! output; the toplevel's path on standard error. For `make bench`.
 
-#[path = "../tests/closure/make.rs"]
-#[allow(dead_code)]
-mod make;
-
+use qemu_tests::drawn_closure;
 use std::io::{BufWriter, Write};
 
 fn main() -> std::io::Result<()> {
@@ -13,9 +10,9 @@ fn main() -> std::io::Result<()> {
         eprintln!("usage: make-closure PATHS MIB");
         std::process::exit(2);
     };
-    let closure = make::system(paths as usize, mib << 20, 5);
+    let closure = drawn_closure::system(paths as usize, mib << 20, 5);
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-    make::export(&closure, &mut out)?;
+    drawn_closure::export(&closure, &mut out)?;
     out.flush()?;
     if let Some(toplevel) = closure.last() {
         eprintln!("/nix/store/{}", toplevel.base);

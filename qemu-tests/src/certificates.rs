@@ -1,6 +1,8 @@
 //! A certificate authority for one test, and the peers that it lets in.
 
-use qemu_tests::cluster_peer::{self, Peer, Reply, Request, documented::Documented};
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
+
+use crate::cluster_peer::{self, Peer, Reply, Request, documented::Documented};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{fs, path::Path};
@@ -11,21 +13,29 @@ pub const OTHER: &str = "127.0.0.2";
 /// TEST-NET-1 is nobody's.
 pub const ELSEWHERE: &str = "192.0.2.1";
 
+/// A certificate authority.
 pub struct Ca {
+    /// Its certificate.
     pub der: CertificateDer<'static>,
+    /// The same as PEM.
     pub pem: String,
+    /// Its public key, as a SubjectPublicKeyInfo in DER.
     pub spki: Vec<u8>,
     issuer: Issuer<'static, KeyPair>,
 }
 
+/// A certificate with its key.
 pub struct Leaf {
+    /// The certificate.
     pub der: CertificateDer<'static>,
+    /// Its key.
     pub key: PrivateKeyDer<'static>,
     certificate_pem: String,
     key_pem: String,
 }
 
 impl Ca {
+    /// One with a new key.
     pub fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -42,6 +52,7 @@ impl Ca {
         self.leaf_until(now - Duration::hours(1), now + Duration::days(7))
     }
 
+    /// The same, between these times.
     pub fn leaf_until(&self, from: OffsetDateTime, until: OffsetDateTime) -> Leaf {
         let key = KeyPair::generate().unwrap();
         let mut params =
