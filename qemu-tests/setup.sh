@@ -21,12 +21,15 @@ if ! command -v cargo >/dev/null; then
   exit 1
 fi
 
-missing=()
-for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-  [ "$status" = installed ] || missing+=("$package")
-done
+find_missing() {
+  missing=()
+  for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+  done
+}
 
+find_missing
 if [ ${#missing[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] || { echo "setup.sh: run as root to install: ${missing[*]}" >&2 && exit 1; }
   # Packages such as etcd-server start their service when they are installed: not here.
@@ -38,7 +41,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update
-  apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
+  # Twice: a package from elsewhere (qemu-utils of backports, say) makes way for those that need another version of it.
+  for _ in 1 2; do
+    [ ${#missing[@]} -eq 0 ] ||
+      apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
+    find_missing
+  done
+  [ ${#missing[@]} -eq 0 ] || { echo "setup.sh: apt did not leave these installed: ${missing[*]}" >&2 && exit 1; }
 elif ! ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; then
   # The demo system is made of packages that apt downloads.
   apt-get -qq update

@@ -5,7 +5,12 @@ use std::io::{self, Read, Write};
 /// An object of a store path.
 pub enum Node {
     /// A file.
-    File { executable: bool, contents: Contents },
+    File {
+        /// Whether it may be run.
+        executable: bool,
+        /// What is in it.
+        contents: Contents,
+    },
     /// A symbolic link and its target.
     Symlink(Vec<u8>),
     /// A directory; its entries are sorted when it is written.
@@ -19,7 +24,12 @@ pub enum Contents {
     /// So many zeros.
     Zeros(u64),
     /// So many bytes drawn by a seed, about as compressible as programs are.
-    Drawn { size: u64, seed: u64 },
+    Drawn {
+        /// How many.
+        size: u64,
+        /// Where the numbers begin.
+        seed: u64,
+    },
 }
 
 /// A store path to be.

@@ -12,7 +12,6 @@ use crate::{
 use http_body_util::BodyExt;
 use hyper::{Method, StatusCode, body::Bytes};
 use protocol::{arbiter::Turn, encoding::Sha256, service::Service};
-use serde_json::json;
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
