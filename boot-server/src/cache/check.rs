@@ -1,6 +1,7 @@
 //! Whether a NAR file is what its narinfo says: read once, in bounded memory, unpacked to nowhere.
 
 use nix_store::{
+    content_address::Checking,
     decompress,
     hashing::Hashing,
     nar::{self, Sink},
@@ -14,8 +15,6 @@ use protocol::{
 use std::io::{self, BufRead, BufReader, Read};
 
 const BUFFER: usize = 256 << 10;
-/// What decompressing one NAR may take, bytes: `zstd --long` and `xz -9` fit.
-pub const MAX_MEMORY: u64 = 136 << 20;
 
 /// Checks FileHash, FileSize, NarHash, NarSize and the structure of the archive. Blocks.
 ///
@@ -48,11 +47,13 @@ pub fn nar(file: impl Read, info: &NarInfo) -> Result<()> {
 
 /// Hash and size of the NAR, which is read to its end or to a byte more than it should have.
 fn unpack(body: &mut impl BufRead, info: &NarInfo) -> Result<(Sha256, u64), String> {
-    let reader =
-        decompress::reader(info.compression, MAX_MEMORY, body).map_err(|error| format!("decompressing: {error}"))?;
+    let reader = decompress::reader(info.compression, decompress::MOST_MEMORY, body)
+        .map_err(|error| format!("decompressing: {error}"))?;
     let mut nar = BufReader::with_capacity(BUFFER, Hashing::new(reader.take(info.nar_size.saturating_add(1))));
-    match nar::unpack(&mut nar, &mut Nowhere) {
-        Ok(()) => Ok(nar.into_inner().finish()),
+    let mut sink = Checking::new(Nowhere, info);
+    match nar::unpack(&mut nar, &mut sink) {
+        Ok(()) if sink.holds() => Ok(nar.into_inner().finish()),
+        Ok(()) => Err("the content is not what its CA says".to_owned()),
         Err(nar::Error::Read(error)) => Err(format!("decompressing: {error}")),
         Err(nar::Error::Format(what, offset)) => Err(format!("it is no archive: {what}, at byte {offset}")),
         Err(nar::Error::Sink(error)) => Err(error.to_string()),

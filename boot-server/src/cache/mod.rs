@@ -36,7 +36,7 @@ pub struct Cache {
     /// Largest NAR file that is taken in, bytes.
     max_upload: u64,
     uploads: Semaphore,
-    /// Each costs a core and up to [`check::MAX_MEMORY`] of memory.
+    /// Each costs a core and up to [`nix_store::decompress::MOST_MEMORY`] of memory.
     checks: Semaphore,
     /// Held by whoever makes a narinfo appear or vanish: what was decided from the others must stay true meanwhile.
     changing: Arc<Mutex<()>>,

@@ -211,10 +211,12 @@ impl Fetcher {
 
     fn memory_units_of(&self, memory: u64, url: &str) -> Result<u32, Fault> {
         let units = u32::try_from(memory.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
-        if units <= self.memory_units {
-            return Ok(units);
+        if units <= self.memory_units || memory <= self.limits.memory_alone {
+            // Whoever takes all of the budget is alone with it.
+            return Ok(units.min(self.memory_units));
         }
-        let (needed, limit) = (memory.div_ceil(1 << 20), self.limits.memory >> 20);
+        let needed = memory.div_ceil(1 << 20);
+        let limit = self.limits.memory_alone.max(self.limits.memory as u64) >> 20;
         let fault =
             Fault::corrupt(format!("{url}: decompressing takes {needed} MiB of memory, {limit} MiB are granted"));
         Err(fault.with_remedy(format!(

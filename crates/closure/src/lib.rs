@@ -18,7 +18,7 @@ pub use profile::set_system_profile;
 use database::Database;
 use fetch::Fetcher;
 use host::http;
-use nix_store::{cache::Caches, signature::PublicKey};
+use nix_store::{cache::Caches, decompress::MOST_MEMORY, signature::PublicKey};
 use optimise::Links;
 use progress::Meter;
 use protocol::{Code, Failure, failure::Result, names::StorePath, telemetry::Progress};
@@ -64,6 +64,8 @@ pub struct Limits {
     pub downloads: usize,
     /// Bytes for decompression windows and transfer buffers together.
     pub memory: usize,
+    /// Bytes that one NAR may take while no other one is unpacked.
+    pub memory_alone: u64,
     /// With the caches.
     pub patience: Patience,
 }
@@ -71,7 +73,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { parallelism: (cores + 1).clamp(2, 8), downloads: 32, memory: 32 << 20, patience: Patience::default() }
+        Self {
+            parallelism: (cores + 1).clamp(2, 8),
+            downloads: 32,
+            memory: 32 << 20,
+            memory_alone: MOST_MEMORY,
+            patience: Patience::default(),
+        }
     }
 }
 

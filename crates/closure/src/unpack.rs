@@ -2,8 +2,7 @@
 //! give it its name.
 
 use super::{progress::Share, store::Store};
-use nix_store::{body::Body, decompress, fault::Fault, tree::Tree};
-use nix_store::{nar, narinfo::NarInfo};
+use nix_store::{body::Body, content_address::Checking, decompress, fault::Fault, nar, narinfo::NarInfo, tree::Tree};
 use protocol::encoding::Sha256;
 use sha2::Digest;
 use std::{
@@ -47,7 +46,7 @@ fn unpack_temporary(
     };
     let decompressed = decompress::reader(info.compression, memory, &mut body).map_err(read_failed)?;
     let mut archive = Archive::new(decompressed, info.nar_size, share);
-    let mut tree = Tree::new(store.handle(), name.as_bytes());
+    let mut tree = Checking::new(Tree::new(store.handle(), name.as_bytes()), info);
     nar::unpack(&mut archive, &mut tree).map_err(|error| match error {
         nar::Error::Read(error) => read_failed(error),
         nar::Error::Sink(error) => Fault::disk(activity(), &error),
@@ -57,6 +56,9 @@ fn unpack_temporary(
     })?;
     archive.check(info).map_err(|what| Fault::corrupt(format!("{}: {what}", activity())))?;
     drop(archive);
+    if !tree.holds() {
+        return Err(Fault::corrupt(format!("{}: the content is not what its CA says", activity())));
+    }
     body.finish().map_err(read_failed)?;
     share_files(store, &name).map_err(|error| Fault::disk(activity(), &error))
 }

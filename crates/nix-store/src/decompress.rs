@@ -9,6 +9,9 @@ const OVERHEAD: u64 = 1 << 20;
 const USUAL_WINDOW: u64 = 8 << 20;
 /// Enough for what tools make unless told otherwise.
 pub const USUAL_MEMORY: u64 = USUAL_WINDOW + OVERHEAD;
+/// What one NAR may take: `zstd --long`, `zstd --ultra -22` and `xz -9` fit. What a cache takes in, a node must be able to
+/// install, so both keep to it.
+pub const MOST_MEMORY: u64 = 136 << 20;
 /// What the brotli decoder reads at a time.
 const BROTLI_INPUT: usize = 64 << 10;
 /// zstd: the smallest maximum the decoder takes.
@@ -84,20 +87,36 @@ fn brotli_window(first: u8) -> u64 {
     1 << bits
 }
 
-/// The .xz format, 3.1: the dictionary of the first block, where LZMA2 is its only filter.
+/// The .xz format, 3.1: the dictionary of the first block. LZMA2 (0x21) is the last of its filters, behind those for the
+/// branches of a processor, say.
 fn xz_window(head: &[u8]) -> Option<u64> {
     let block = head.strip_prefix(b"\xfd7zXZ\0")?.get(6..)?;
     let (flags, mut rest) = (*block.get(1)?, block.get(2..)?);
-    if flags & 3 != 0 {
-        return None;
-    }
     for _ in 0..(flags & 0xc0).count_ones() {
-        let length = rest.iter().position(|byte| byte & 0x80 == 0)? + 1;
-        rest = rest.get(length..)?;
+        xz_number(&mut rest)?;
     }
-    let [0x21, 1, bits, ..] = *rest else { return None };
-    let bits = u32::from(bits & 0x3f);
-    (bits < 40).then(|| u64::from(2 | (bits & 1)) << (bits / 2 + 11))
+    for _ in 0..=flags & 3 {
+        let (filter, size) = (xz_number(&mut rest)?, xz_number(&mut rest)?);
+        let properties = rest.split_off(..usize::try_from(size).ok()?)?;
+        if let (0x21, [bits]) = (filter, properties) {
+            let bits = u32::from(bits & 0x3f);
+            return (bits < 40).then(|| u64::from(2 | (bits & 1)) << (bits / 2 + 11));
+        }
+    }
+    None
+}
+
+/// The .xz format, 1.2: seven bits a byte, the lowest first; the last byte has no highest bit.
+fn xz_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..63).step_by(7) {
+        let byte = rest.split_off_first()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -111,6 +130,17 @@ mod tests {
 
     fn xz(data: &[u8], preset: u32) -> Vec<u8> {
         let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), preset);
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// `xz -9` behind the filter for x86's branches.
+    fn xz_behind_branches(data: &[u8]) -> Vec<u8> {
+        let options = liblzma::stream::LzmaOptions::new_preset(9).unwrap();
+        let mut filters = liblzma::stream::Filters::new();
+        filters.x86().lzma2(&options);
+        let stream = liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc64).unwrap();
+        let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
         encoder.write_all(data).unwrap();
         encoder.finish().unwrap()
     }
@@ -178,6 +208,9 @@ mod tests {
         assert_eq!(memory_needed(Compression::Zstd, &streamed), (2 << 20) + OVERHEAD);
         assert_eq!(memory_needed(Compression::Xz, &xz(&data, 6)), (8 << 20) + OVERHEAD);
         assert_eq!(memory_needed(Compression::Xz, &xz(&data, 9)), (64 << 20) + OVERHEAD);
+        let behind_branches = xz_behind_branches(&data);
+        assert_eq!(memory_needed(Compression::Xz, &behind_branches), (64 << 20) + OVERHEAD);
+        assert!(read(Compression::Xz, &behind_branches, (64 << 20) + OVERHEAD).unwrap() == data);
     }
 
     #[test]

@@ -163,12 +163,14 @@ pub fn parse(text: &str) -> Result<NarInfo, BadNarInfo> {
         path,
         url,
         compression: compression(fields.compression)?,
-        file_hash: fields.file_hash.map(|text| hash("FileHash", text)).transpose()?,
+        // Nobody signs it and nothing rests on it: one of another kind is passed over.
+        file_hash: fields.file_hash.and_then(parse_hash),
         // Some caches write 0 where they do not know.
         file_size: fields.file_size.map(|text| size("FileSize", text)).transpose()?.filter(|size| *size > 0),
         nar_hash: hash("NarHash", required("NarHash", fields.nar_hash)?)?,
         nar_size,
-        references: references(required("References", fields.references)?)?,
+        // Nix reads a missing line as the empty set, and the signature covers what was meant.
+        references: references(fields.references.unwrap_or_default())?,
         deriver: deriver(fields.deriver)?,
         signatures: fields.signatures,
         ca: fields.ca.map(str::to_owned),
@@ -323,8 +325,8 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_of_references_may_be_trimmed() {
-        for empty in ["References: \n", "References:\n"] {
+    fn an_empty_set_of_references_may_be_trimmed_or_left_out() {
+        for empty in ["References: \n", "References:\n", ""] {
             let text = text().replace(&format!("References: {BASE}\n"), empty);
             assert!(parse(&text).unwrap().references.is_empty());
         }

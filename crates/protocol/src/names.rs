@@ -111,8 +111,13 @@ fn check_store_path(text: &str) -> Result<String, BadName> {
     let hash_fits = hash.len() == 32 && hash.bytes().all(|byte| crate::encoding::NIX_BASE32.contains(&byte));
     let name_fits = (1..=211).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte))
-        && !name.starts_with('.');
+        && !is_dots(name);
     if hash_fits && name_fits { Ok(text.to_owned()) } else { Err(refused()) }
+}
+
+/// `.` and `..`, alone or before a dash, are no names to Nix (2.21 and later); other names may begin with a dot.
+fn is_dots(name: &str) -> bool {
+    matches!(name.split('-').next(), Some("." | ".."))
 }
 
 impl StorePath {
@@ -163,11 +168,16 @@ mod tests {
     #[test]
     fn a_store_path_cannot_leave_the_store() {
         let hash = "0123456789abcdfghijklmnpqrsvwxyz";
-        assert!(format!("/nix/store/{hash}-hello-1.0").parse::<StorePath>().is_ok());
+        for good in ["hello-1.0", ".zshrc", "...", "..a", ".a-.", "a-..", "-", "a?b=c+d_e"] {
+            assert!(format!("/nix/store/{hash}-{good}").parse::<StorePath>().is_ok(), "{good}");
+        }
         for bad in [
             format!("/nix/store/{hash}-"),
             format!("/nix/store/{hash}-a/b"),
+            format!("/nix/store/{hash}-."),
             format!("/nix/store/{hash}-.."),
+            format!("/nix/store/{hash}-.-a"),
+            format!("/nix/store/{hash}-..-a"),
             format!("/tmp/{hash}-a"),
             "/nix/store/e-a".to_owned(),
             format!("/nix/store/{hash}-{}", "a".repeat(212)),

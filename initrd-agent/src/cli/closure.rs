@@ -63,7 +63,7 @@ pub struct InstallArgs {
     /// NARs unpacked at the same time [default: one more than cores, from 2 to 8]
     #[arg(long, value_name = "N")]
     parallelism: Option<usize>,
-    /// Memory for decompression windows, in MiB; xz -9 takes 65 [default: 32]
+    /// Memory for decompression windows, in MiB; xz -9 takes 65 [default: 32, and 136 for one NAR alone]
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
     /// How often a request may fail at one cache, with nothing gained in between [default: 5]
@@ -140,9 +140,11 @@ fn log_to_stderr() {
 
 async fn install(args: &InstallArgs) -> Result<Summary> {
     let usual = Limits::default();
+    let memory = args.memory.map(|mib| mib.saturating_mul(1 << 20));
     let limits = Limits {
         parallelism: args.parallelism.unwrap_or(usual.parallelism),
-        memory: args.memory.map_or(usual.memory, |mib| mib.saturating_mul(1 << 20)),
+        memory: memory.unwrap_or(usual.memory),
+        memory_alone: memory.map_or(usual.memory_alone, |bytes| bytes as u64),
         patience: Patience {
             min_rate: args.min_rate.unwrap_or(usual.patience.min_rate),
             attempts: args.attempts.unwrap_or(usual.patience.attempts),

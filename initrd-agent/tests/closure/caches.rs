@@ -260,7 +260,7 @@ fn texts_without_end_are_cut_off_at_a_bound_of_memory() {
 }
 
 #[test]
-fn a_window_larger_than_granted_is_refused_with_the_number_that_would_do() {
+fn a_large_window_is_granted_to_one_nar_alone_unless_a_bound_is_given_whose_error_says_what_would_do() {
     let world = World::new(&edge_cases()[..1], "xz");
     // As xz -9 makes it, whatever the size.
     world.nix(
@@ -268,10 +268,12 @@ fn a_window_larger_than_granted_is_refused_with_the_number_that_would_do() {
          sed -i -e '/^FileHash/d' -e '/^FileSize/d' *.narinfo",
     );
     let server = Server::honest(&world.cache());
-    let output = world.agent(&[&server.url], &world.key).output().unwrap();
+    let output = world.agent(&[&server.url], &world.key).args(["--memory", "32"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let needed = text.split("--memory ").nth(1).unwrap_or_else(|| panic!("{text}")).split_whitespace().next().unwrap();
     let output = world.agent(&[&server.url], &world.key).args(["--memory", needed]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     world.verify();
+    let output = world.agent_into("elsewhere", &[&server.url], &world.key).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::cli::client::{Client, Target};
 use nix_store::{
+    cache::Netrc,
     narinfo::NarInfo,
     signature::{self, PublicKey},
 };
@@ -20,6 +21,7 @@ use protocol::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -47,6 +49,9 @@ pub struct Import {
     /// Refuse what none of these keys has signed, NAME:BASE64; repeat for more
     #[arg(long = "trusted-key", value_name = "KEY", value_parser = PublicKey::parse)]
     trusted_keys: Vec<PublicKey>,
+    /// File in the format of netrc(5) with the passwords of the cache
+    #[arg(long, value_name = "FILE")]
+    netrc_file: Option<PathBuf>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -73,9 +78,9 @@ struct Copier {
 
 /// Copies what is missing. Whatever interrupts it, the cache is whole, and the next run goes on.
 pub async fn run(args: Import) -> Result<()> {
-    let copier =
-        Copier { client: args.target.client()?, source: Source::open(&args.from)?, recompress: args.recompress };
-    let copier = Arc::new(copier);
+    let netrc = args.netrc_file.as_deref().map_or(Ok(Netrc::default()), Netrc::read)?;
+    let source = Source::open(&args.from, &netrc)?;
+    let copier = Arc::new(Copier { client: args.target.client()?, source, recompress: args.recompress });
     let closure = walk(&copier, &args.paths, &args.trusted_keys).await?;
     let missing = missing(&copier, &closure).await?;
     let mut done = Imported { present: (closure.len() - missing.len()) as u64, ..Imported::default() };

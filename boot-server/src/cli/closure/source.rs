@@ -3,7 +3,7 @@
 use host::http::{Client, Proxies, Trust};
 use nix_store::{
     body::{Body, PIECES, feed},
-    cache::Cache,
+    cache::{Cache, Netrc},
     fault::Fault,
     narinfo::NarInfo,
     retry::{Budget, Patience},
@@ -27,10 +27,10 @@ impl Source {
     ///
     /// # Errors
     /// `E-CONFIG` where it is neither.
-    pub fn open(text: &str) -> Result<Self> {
+    pub fn open(text: &str, netrc: &Netrc) -> Result<Self> {
         let patience = Patience::default();
         let http = Client::through(Proxies::from_environment(None)?, &Trust::System, None, SystemTime::UNIX_EPOCH)?;
-        let cache = Arc::new(Cache::to_copy_from(&url(text)?, &http, &patience)?);
+        let cache = Arc::new(Cache::to_copy_from(&url(text)?, &http, netrc, &patience)?);
         Ok(Self { cache, patience })
     }
 

@@ -73,8 +73,8 @@ impl Cache {
     ///
     /// # Errors
     /// `E-CONFIG` for a URL that cannot be read.
-    pub fn to_copy_from(url: &str, http: &http::Client, patience: &Patience) -> Result<Self> {
-        Ok(Self::new(CacheUrl::parse(url)?, http, &Netrc::default(), patience, &[]))
+    pub fn to_copy_from(url: &str, http: &http::Client, netrc: &Netrc, patience: &Patience) -> Result<Self> {
+        Ok(Self::new(CacheUrl::parse(url)?, http, netrc, patience, &[]))
     }
 
     /// Asks the cache what it says of itself. One that may come back is kept for later.
@@ -122,7 +122,7 @@ impl Cache {
         Err(self.at(&narinfo_name(path), Fault::corrupt(format!("describes {}, not {path}", info.path))))
     }
 
-    /// A narinfo whose signature is good, and whose claim of a content address is true.
+    /// A narinfo whose signature is good or not needed, and whose claim of a content address leads to its name.
     fn checked(&self, text: &str) -> Result<NarInfo, Fault> {
         let mut info = narinfo::parse(text)?;
         signature::verify(&info, &self.trusted)?;

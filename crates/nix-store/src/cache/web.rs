@@ -127,7 +127,8 @@ fn opened(
     let whole = answer.status() == StatusCode::OK;
     let range = text(header::CONTENT_RANGE).and_then(content_range);
     let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    let encoding = text(header::CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+    let encoding = text(header::CONTENT_ENCODING)
+        .filter(|encoding| !encoding.trim().is_empty() && !encoding.eq_ignore_ascii_case("identity"));
     let (encoding, etag) = (encoding.map(str::to_ascii_lowercase), strong_etag(answer.headers()));
     Ok(Opened {
         begins: if whole { Some(0) } else { range.map(|(begin, _)| begin).filter(|begin| *begin > 0) },
