@@ -28,6 +28,7 @@ pub mod signature;
 pub mod stack;
 mod swap;
 pub mod table;
+pub mod target_dev;
 mod teardown;
 mod tool;
 pub mod tools;

@@ -19,6 +19,7 @@ use disk::{
     probe,
 };
 use hardware::efi;
+use layout::Layout;
 use protocol::{
     Code, Failure, Timestamp,
     failure::{OrFail, Result},
@@ -64,8 +65,14 @@ pub async fn install(run: &Run, machine: &Machine) -> Result<Purpose> {
         .step(Step::BootLoader, AtMost(1), async || install_boot_loader(machine, &manifest, &plan, target.root()))
         .await?;
     let report = installed_report(run, &manifest, &closure, order);
-    seal(run, machine, &manifest, &plan, target)?;
-    run.step(Step::Report, UntilItWorks, async || send_report(machine, &report).await).await?;
+    let mut target = Some(target);
+    let sealed_and_reported = async || {
+        if let Some(target) = target.take() {
+            seal(run, machine, &manifest, &plan, target)?;
+        }
+        send_report(machine, &report).await
+    };
+    run.step(Step::Report, UntilItWorks, sealed_and_reported).await?;
     Ok(Purpose::Install)
 }
 
@@ -270,12 +277,22 @@ fn install_boot_loader(
     plan: &Plan,
     root: &Path,
 ) -> Result<(efi::Ordered, String)> {
-    let entry = bootloader::install(root, &manifest.system.toplevel, machine.inventory.firmware)?;
+    let layout = Layout::read(&manifest.disks.devices, manifest.disks.allow_hooks)?;
+    let asked = |name: &str| layout.disk.get(name).map_or("", |disk| disk.device.as_str());
+    let disks: Vec<_> = plan.disks().iter().map(|one| (asked(one.name()), one.disk())).collect();
+    let entry = bootloader::install(root, &manifest.system.toplevel, machine.inventory.firmware, &disks)?;
     let shown = entry.strip_prefix(root).unwrap_or(&entry).display().to_string();
     if machine.inventory.firmware == Firmware::Bios {
         return Ok((efi::Ordered::default(), shown));
     }
-    let order = efi::set_boot_order(&plan.esps()?, manifest.boot.order)?;
+    let filled = |(esp, at): (efi::Esp, Option<&str>)| {
+        let programs = at.map(|at| efi::loader::programs(&root.join(at.trim_start_matches('/')))).unwrap_or_default();
+        efi::Filled { esp, programs }
+    };
+    let (with_programs, empty): (Vec<_>, Vec<_>) =
+        plan.esps()?.into_iter().map(filled).partition(|one| !one.programs.is_empty());
+    let order =
+        efi::set_boot_order(if with_programs.is_empty() { &empty } else { &with_programs }, manifest.boot.order)?;
     let detail = format!("{shown}; boot order: {}", order.after.join(", "));
     Ok((order, detail))
 }

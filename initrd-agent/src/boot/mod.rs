@@ -105,6 +105,10 @@ async fn way(run: &Run, parameters: &KernelParameters) -> Result<Purpose> {
         failed += 1;
         let pause = PAUSES.pause(failed, chance());
         run.console.line(&format!("== this run has failed; the next begins in {:.0} s", pause.as_secs_f64()));
+        // What a program of the target left mounted or open would keep the next run from its disks.
+        for line in mount::release(Path::new(TARGET)) {
+            run.console.line(&format!("   {line}"));
+        }
         tokio::time::sleep(pause).await;
         run.telemetry.begin_run(new_run());
     };

@@ -1,7 +1,7 @@
 //! What a machine boots from.
 
 use super::{
-    Facts, Plan,
+    DiskPlan, Facts, Plan,
     facts::{Mount, Source},
     table::{BIOS_BOOT, ESP, type_guid},
 };
@@ -33,30 +33,42 @@ pub fn check(plan: &Plan, firmware: Firmware, facts: &Facts<'_>) -> Result<()> {
     }
 }
 
-fn has_gpt(disk: &super::DiskPlan) -> bool {
+fn has_gpt(disk: &DiskPlan) -> bool {
     let gpt = |kind: &TableKind| matches!(kind, TableKind::Gpt { .. });
     disk.table.as_ref().is_none_or(|(table, _)| gpt(&table.kind))
 }
 
-fn of_type<'a>(plan: &'a Plan, code: &'static str) -> impl Iterator<Item = (&'a Partition, Extent)> {
-    let tables = plan.disks.iter().filter_map(|disk| disk.table.as_ref());
-    let partitions = tables.flat_map(|(table, extents)| table.partitions.iter().zip(extents.iter().copied()));
-    partitions.filter(move |(one, _)| type_guid(code).is_some_and(|guid| one.kind == PartitionKind::Guid(guid)))
+fn of_type<'a>(plan: &'a Plan, code: &'static str) -> impl Iterator<Item = (&'a DiskPlan, &'a Partition, Extent)> {
+    let tables = plan.disks.iter().filter_map(|disk| Some((disk, disk.table.as_ref()?)));
+    let partitions = tables.flat_map(|(disk, (table, extents))| {
+        table.partitions.iter().zip(extents.iter().copied()).map(move |(one, at)| (disk, one, at))
+    });
+    partitions.filter(move |(_, one, _)| type_guid(code).is_some_and(|guid| one.kind == PartitionKind::Guid(guid)))
 }
 
 impl Plan {
-    /// The EFI system partitions: several where they mirror each other.
+    /// The EFI system partitions, several where they mirror each other, and where each is mounted.
     ///
     /// # Errors
     /// `E-LAYOUT` where there is none; [`super::make`] refuses such a plan for a machine that boots by UEFI.
-    pub fn esps(&self) -> Result<Vec<Esp>> {
-        let esp =
-            |(one, at): (&Partition, Extent)| Esp { number: one.number, guid: at.guid, first: at.first, last: at.last };
-        let esps: Vec<Esp> = of_type(self, ESP).map(esp).collect();
+    pub fn esps(&self) -> Result<Vec<(Esp, Option<&str>)>> {
+        let esp = |(disk, one, at): (&DiskPlan, &Partition, Extent)| {
+            let esp = Esp { number: one.number, guid: at.guid, first: at.first, last: at.last };
+            (esp, self.mounted_at(&Device::Partition(Box::new(disk.device()), one.number)))
+        };
+        let esps: Vec<_> = of_type(self, ESP).map(esp).collect();
         if esps.is_empty() {
             return Err(Failure::new(Code::Layout, "looking for the EFI system partition: the layout has none"));
         }
         Ok(esps)
+    }
+
+    /// The mount point of the partition's file system, or of the mirror that it belongs to.
+    fn mounted_at(&self, partition: &Device) -> Option<&str> {
+        let own = self.mounts.iter().find(|mount| mount.source == Source::Device(partition.clone()));
+        let mirror =
+            |mount: &&Mount| matches!(mount.source, Source::Device(Device::Array(_))) && mount.format == "vfat";
+        own.or_else(|| self.mounts.iter().find(mirror)).map(|mount| mount.mountpoint.as_str())
     }
 
     /// The mount point of a file system that the initrd can read as it is, where it cannot read the root so: what is

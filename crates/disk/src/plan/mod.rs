@@ -321,6 +321,16 @@ fn check_modes(builder: &Builder<'_>, facts: &Facts<'_>) -> Result<()> {
 }
 
 impl DiskPlan {
+    /// disko's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The disk as it was seen when the plan was made.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// The device itself.
     pub fn device(&self) -> Device {
         device_of(&self.name, &self.disk)

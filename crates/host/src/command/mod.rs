@@ -4,13 +4,20 @@ pub mod hook;
 
 use protocol::{Code, Failure, failure::Result};
 use std::{
+    collections::VecDeque,
     ffi::OsStr,
-    io::Write,
+    io::{self, Read, Write},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
+/// How much is kept of the output of a command that is run within a limit.
+const MOST_KEPT: usize = 256 << 10;
+/// How often it is looked whether it has ended.
+const POLL: Duration = Duration::from_millis(20);
 /// How much of a tool's output goes into an error.
 const TAIL_BYTES: usize = 2000;
 
@@ -75,6 +82,60 @@ pub fn run_command(mut command: Command, input: Option<&[u8]>) -> Result<Output>
     Ok(Output { stdout, stderr })
 }
 
+/// Runs a prepared command to its end, but no longer than this, with nothing on standard input; of what it prints the end is
+/// kept.
+///
+/// # Errors
+/// As [`run`], and where it had to be ended. Whatever it started must have its own way to end: this waits for the end of its
+/// output.
+pub fn run_within(mut command: Command, limit: Duration) -> Result<Output> {
+    let line = command_line(&command);
+    let failed = |cause: String| Failure::new(Code::Tool, format!("running {line}: {cause}"));
+    tracing::debug!("running {line}");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[allow(clippy::disallowed_methods, reason = "this is that one place")]
+    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (ended, stdout, stderr) = std::thread::scope(|scope| {
+        let (out, err) = (scope.spawn(|| end_of(out)), scope.spawn(|| end_of(err)));
+        let ended = wait_within(&mut child, limit);
+        (ended, out.join().unwrap_or_default(), err.join().unwrap_or_default())
+    });
+    let said = if stderr.trim().is_empty() { &stdout } else { &stderr };
+    match ended.map_err(|error| failed(error.to_string()))? {
+        None => Err(failed(format!("it was still running after {:.0} s: {}", limit.as_secs_f64(), tail(said)))),
+        Some(status) if !status.success() => Err(failed(format!("{status}: {}", tail(said)))),
+        Some(_) => Ok(Output { stdout, stderr }),
+    }
+}
+
+/// The status, or nothing where it had to be killed.
+fn wait_within(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        sleep(POLL);
+    }
+}
+
+/// Reads to the end and keeps the last of it.
+fn end_of(pipe: Option<impl Read>) -> String {
+    let Some(mut pipe) = pipe else { return String::new() };
+    let (mut kept, mut chunk) = (VecDeque::new(), [0; 4096]);
+    while let Ok(count @ 1..) = pipe.read(&mut chunk) {
+        kept.extend(&chunk[..count]);
+        kept.drain(..kept.len().saturating_sub(MOST_KEPT));
+    }
+    String::from_utf8_lossy(kept.make_contiguous()).into_owned()
+}
+
 fn command_line(command: &Command) -> String {
     let mut line = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args() {
@@ -104,6 +165,16 @@ mod tests {
         for part in ["sh -c", "exit status: 3", "it hurts"] {
             assert!(failure.cause.contains(part), "{failure}");
         }
+    }
+
+    #[test]
+    fn a_tool_with_a_limit_is_ended_at_it_and_of_its_output_the_end_is_kept() {
+        let sh = |script: &str, limit| run_within(prepare("sh", &["-c", script]), limit);
+        let much = sh("head -c 1000000 /dev/zero; echo end", Duration::from_secs(60)).unwrap();
+        assert!(much.stdout.len() == MOST_KEPT && much.stdout.ends_with("end\n"));
+        let failure = sh("echo half >&2; exec sleep 600", Duration::from_millis(200)).unwrap_err();
+        assert!(failure.cause.contains("still running after 0 s: half"), "{failure}");
+        assert!(sh("exit 3", Duration::from_secs(60)).unwrap_err().cause.contains("exit status: 3"));
     }
 
     #[test]

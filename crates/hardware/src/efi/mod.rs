@@ -1,6 +1,10 @@
 //! UEFI boot entries and their order (UEFI specification 2.10, sections 3.1 and 3.3), through efivarfs.
 
+pub mod loader;
+mod option;
+
 use nix::libc::c_long;
+use option::LoadOption;
 use protocol::{Code, Failure, failure::OrFail, failure::Result, spec::BootOrder};
 use std::{
     collections::BTreeMap,
@@ -15,10 +19,7 @@ const VARIABLES: &str = "/sys/firmware/efi/efivars";
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 /// Non-volatile, boot service access, runtime access.
 const ATTRIBUTES: [u8; 4] = [7, 0, 0, 0];
-/// An entry that the boot manager may take.
-const LOAD_OPTION_ACTIVE: u32 = 1;
 const DESCRIPTION: &str = "NixOS (centra)";
-const REMOVABLE_LOADER: &str = "\\EFI\\BOOT\\BOOTX64.EFI";
 /// Firmware variables are small; this one is read into memory.
 const MAX_VARIABLE: usize = 64 << 10;
 
@@ -29,15 +30,6 @@ mod ioctl {
     nix::ioctl_write_ptr!(set_flags, b'f', 2, c_long);
 }
 const FS_IMMUTABLE_FL: c_long = 0x10;
-
-/// A boot option, as far as it matters here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadOption {
-    /// Shown by the firmware.
-    pub description: String,
-    /// The partition of a hard drive node in its path.
-    pub partition: Option<Uuid>,
-}
 
 /// Where an EFI system partition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +44,15 @@ pub struct Esp {
     pub last: u64,
 }
 
+/// An EFI system partition, and what is on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Where it is.
+    pub esp: Esp,
+    /// The programs on it ([`loader::programs`]).
+    pub programs: Vec<String>,
+}
+
 /// Boot order before and after, as descriptions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ordered {
@@ -62,11 +63,12 @@ pub struct Ordered {
 }
 
 /// Makes sure that an entry for each EFI system partition exists (several mirror each other, so that the machine boots
-/// from whichever disk is left), writes BootOrder by the policy, and reads it back.
+/// from whichever disk is left) whose loader is there, writes BootOrder by the policy, and reads it back.
 ///
 /// # Errors
-/// `E-BOOT-ORDER` where a variable cannot be read or written, or does not read back.
-pub fn set_boot_order(esps: &[Esp], policy: BootOrder) -> Result<Ordered> {
+/// `E-BOOT-ORDER` where a variable cannot be read or written, or does not read back; `E-BOOT-LOADER` where none of the
+/// programs is known to be the loader.
+pub fn set_boot_order(esps: &[Filled], policy: BootOrder) -> Result<Ordered> {
     let before = order()?;
     let found = options()?;
     let descriptions_before = descriptions(&before, &found);
@@ -100,15 +102,27 @@ fn descriptions(order: &[u16], options: &BTreeMap<u16, LoadOption>) -> Vec<Strin
     order.iter().map(described).collect()
 }
 
-/// The number of the entry for an EFI system partition, which is made where there is none.
-fn entry_of(esp: &Esp) -> Result<u16> {
+/// The number of the entry for an EFI system partition, which is made where there is none that would start.
+fn entry_of(filled: &Filled) -> Result<u16> {
     let options = options()?;
-    if let Some((number, _)) = options.iter().find(|(_, option)| option.partition == Some(esp.guid)) {
+    if let Some((number, _)) = options.iter().find(|(_, option)| starts(option, filled)) {
         return Ok(*number);
     }
+    let loader = loader::choose(&filled.programs)?;
     let number = free_number(&options).ok_or_else(|| failed("all numbers of boot entries are taken"))?;
-    write_variable(&format!("Boot{number:04X}"), &encode_option(DESCRIPTION, esp, REMOVABLE_LOADER))?;
+    let name = format!("Boot{number:04X}");
+    write_variable(&name, &option::encode(DESCRIPTION, &filled.esp, loader))?;
+    let read_back = read_variable(&name)?.and_then(|bytes| option::decode(&bytes));
+    if read_back.is_none_or(|option| !starts(&option, filled)) {
+        return Err(failed(&format!("{name} does not read back as an entry for {loader}")));
+    }
     Ok(number)
+}
+
+/// Whether the entry names a program that is on this partition.
+fn starts(option: &LoadOption, filled: &Filled) -> bool {
+    let is_there = |loader: &String| filled.programs.iter().any(|program| program.eq_ignore_ascii_case(loader));
+    option.partition == Some(filled.esp.guid) && option.loader.as_ref().is_some_and(is_there)
 }
 
 /// The order by policy: what booted us (the network) and the disks in front, the rest as it was.
@@ -140,54 +154,11 @@ fn options() -> Result<BTreeMap<u16, LoadOption>> {
     };
     let mut options = BTreeMap::new();
     for number in entries.flatten().filter_map(|entry| number(&entry)) {
-        if let Some(option) = read_variable(&format!("Boot{number:04X}"))?.and_then(|bytes| decode_option(&bytes)) {
+        if let Some(option) = read_variable(&format!("Boot{number:04X}"))?.and_then(|bytes| option::decode(&bytes)) {
             options.insert(number, option);
         }
     }
     Ok(options)
-}
-
-/// EFI_LOAD_OPTION: attributes, length of the path list, description, path list.
-fn decode_option(bytes: &[u8]) -> Option<LoadOption> {
-    let path_length = usize::from(u16::from_le_bytes(bytes.get(4..6)?.try_into().ok()?));
-    let text = bytes.get(6..)?;
-    let units: Vec<u16> =
-        text.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).take_while(|unit| *unit != 0).collect();
-    let path_at = (units.len() + 1) * 2;
-    let path = text.get(path_at..path_at.checked_add(path_length)?)?;
-    Some(LoadOption { description: String::from_utf16_lossy(&units), partition: partition_of(path) })
-}
-
-/// The GUID in the path's hard drive node (type 4, subtype 1, signature type 2).
-fn partition_of(mut path: &[u8]) -> Option<Uuid> {
-    while let [kind, subtype, low, high, ..] = *path {
-        let length = usize::from(u16::from_le_bytes([low, high]));
-        let node = path.get(..length).filter(|node| node.len() >= 4)?;
-        if (kind, subtype) == (4, 1) && node.get(41) == Some(&2) {
-            return Some(Uuid::from_bytes_le(node.get(24..40)?.try_into().ok()?));
-        }
-        path = &path[length..];
-    }
-    None
-}
-
-fn encode_option(description: &str, esp: &Esp, loader: &str) -> Vec<u8> {
-    let utf16 = |text: &str| text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-    let node = |kind: u8, subtype: u8, data: &[u8]| {
-        let length = u16::try_from(data.len() + 4).unwrap_or(u16::MAX).to_le_bytes();
-        [&[kind, subtype, length[0], length[1]], data].concat()
-    };
-    let mut drive = esp.number.to_le_bytes().to_vec();
-    drive.extend(esp.first.to_le_bytes());
-    drive.extend((esp.last - esp.first + 1).to_le_bytes());
-    drive.extend(esp.guid.to_bytes_le());
-    drive.extend([2, 2]); // GPT, GUID signature
-    let path = [node(4, 1, &drive), node(4, 4, &utf16(loader)), node(0x7f, 0xff, &[])].concat();
-    let mut option = LOAD_OPTION_ACTIVE.to_le_bytes().to_vec();
-    option.extend(u16::try_from(path.len()).unwrap_or(u16::MAX).to_le_bytes());
-    option.extend(utf16(description));
-    option.extend(path);
-    option
 }
 
 fn variable_path(name: &str) -> PathBuf {
@@ -241,15 +212,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn esp() -> Esp {
-        let guid = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b".parse().unwrap();
-        Esp { number: 2, guid, first: 4096, last: 8191 }
-    }
-
     #[test]
-    fn an_entry_reads_back_as_it_was_written() {
-        let option = decode_option(&encode_option("NixOS", &esp(), REMOVABLE_LOADER)).unwrap();
-        assert_eq!(option, LoadOption { description: "NixOS".into(), partition: Some(esp().guid) });
+    fn an_entry_counts_only_with_the_partition_and_a_program_that_is_on_it() {
+        let guid: Uuid = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b".parse().unwrap();
+        let esp = Esp { number: 2, guid, first: 4096, last: 8191 };
+        let filled = Filled { esp, programs: vec!["\\EFI\\NixOS-boot\\grubx64.efi".to_owned()] };
+        let option = |partition, loader: &str| LoadOption {
+            description: "x".to_owned(),
+            partition,
+            loader: Some(loader.to_owned()),
+        };
+        assert!(starts(&option(Some(guid), "\\EFI\\nixos-boot\\GRUBX64.EFI"), &filled));
+        assert!(!starts(&option(Some(guid), "\\EFI\\BOOT\\BOOTX64.EFI"), &filled));
+        assert!(!starts(&option(None, "\\EFI\\NixOS-boot\\grubx64.efi"), &filled));
+        assert!(!starts(&LoadOption { loader: None, ..option(Some(guid), "") }, &filled));
     }
 
     #[test]
@@ -271,11 +247,6 @@ mod tests {
                 prop_assert_eq!(distinct.len(), after.len());
                 prop_assert!(before.iter().all(|number| after.contains(number)));
             }
-        }
-
-        #[test]
-        fn any_variable_is_borne(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode_option(&bytes);
         }
     }
 }
