@@ -87,7 +87,7 @@ fn layout(firmware: Firmware) -> Value {
     };
     json!({ "disk": { "main": {
         "type": "disk",
-        "device": "/dev/vda",
+        "device": "/dev/disk/by-id/chosen-by-the-spec",
         "content": { "type": "gpt", "partitions": partitions },
     } } })
 }

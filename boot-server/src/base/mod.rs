@@ -5,4 +5,5 @@ pub mod clock;
 pub mod files;
 pub mod hashing;
 pub mod health;
+pub mod places;
 pub mod random;

@@ -12,6 +12,7 @@ use protocol::{
     names::RunId,
     step::Step,
     telemetry::{Event, EventKind, LogLine, MAX_BATCH, Telemetry, TelemetryAck},
+    text::cut,
 };
 
 /// Entries of one run that are kept.
@@ -98,15 +99,6 @@ async fn store(
     Ok(fresh)
 }
 
-/// Cuts a text to so many bytes, between characters.
-fn cut(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        let end = (0..=most).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0);
-        text.truncate(end);
-    }
-    text
-}
-
 /// Follows the run and the node's life by the events.
 async fn follow(unit: &mut Unit, run: &RunId, owner: &Owner, events: &[Event]) -> Result<()> {
     for event in events {
@@ -177,11 +169,5 @@ mod tests {
         assert_eq!(meaning(&run, &event(Step::Join, failed(None))), Some(Input::JoinFailed));
         assert_eq!(meaning(&run, &event(Step::Preflight, EventKind::Started)), Some(Input::Joining));
         assert_eq!(meaning(&run, &event(Step::Disk, EventKind::Started)), None);
-    }
-
-    #[test]
-    fn a_long_line_is_cut_between_characters() {
-        assert_eq!(cut("aéaé".to_owned(), 5), "aéa");
-        assert_eq!(cut("abc".to_owned(), 5), "abc");
     }
 }

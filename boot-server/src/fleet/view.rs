@@ -97,9 +97,14 @@ impl View {
             },
         };
         let shown = node.and_then(|node| node.record.run.clone()).or_else(|| run.as_ref().map(|run| run.id.clone()));
-        let events = match (node, &shown) {
-            (Some(node), _) => self.state.events_since(&node.name, shown.as_ref()).await?,
-            (None, Some(run)) => events_of(self.state.journal(&Of::Run(run.clone()), 0).await?),
+        // A machine that waits speaks by its enrolment, also where it would become a node that is known.
+        let waiting_run = match &subject {
+            Subject::Node(_, waiting) => waiting.as_deref().map(|waiting| &waiting.run),
+            Subject::Machine(waiting) => Some(&waiting.run),
+        };
+        let events = match (node, waiting_run) {
+            (_, Some(run)) => self.state.events_of_run(run).await?,
+            (Some(node), None) => self.state.events_since(&node.name, shown.as_ref()).await?,
             (None, None) => Vec::new(),
         };
         let installed = node.and_then(|node| node.installed.as_ref());
@@ -110,7 +115,10 @@ impl View {
             summary: self.summary(&subject, run, &ends),
             spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
             claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
-            inventory: enrolment.map(|enrolment| enrolment.inventory),
+            inventory: match &enrolment {
+                Some(enrolment) => self.state.inventory(enrolment.id).await?,
+                None => None,
+            },
             run: shown,
             held_plan: node.and_then(waiting_plan).map(HeldPlan::id),
             destroys: node.and_then(|node| node.plan.as_ref()).map(HeldPlan::destroys),
@@ -313,14 +321,6 @@ fn has_ended(ends: Timestamp, now: Timestamp) -> Option<String> {
 /// A name for a machine that is no node.
 fn machine_name(key: &Sha256) -> String {
     format!("machine-{}", &key.hex()[..8])
-}
-
-fn events_of(entries: Vec<protocol::admin::JournalEntry>) -> Vec<protocol::admin::ServerEvent> {
-    let event = |entry| match entry {
-        protocol::admin::JournalEntry::Event(event) => Some(event),
-        protocol::admin::JournalEntry::Line(_) => None,
-    };
-    entries.into_iter().filter_map(event).collect()
 }
 
 fn without_secrets(mut spec: NodeSpec) -> NodeSpec {

@@ -62,8 +62,6 @@ pub struct Enrolment {
     pub node: Option<NodeName>,
     /// What the machine says of itself.
     pub claims: Claims,
-    /// What the agent read.
-    pub inventory: Inventory,
     /// The run that enrolled.
     pub run: RunId,
     /// Release of the agent.
@@ -76,6 +74,17 @@ pub struct Enrolment {
     pub heard: Timestamp,
 }
 
+/// A row without its inventory, which is large and read where one machine is looked at.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, session_sha256, key_sha256, spki, code, state, node, claims, run, agent_version, address, \
+             certificate, heard FROM enrolments WHERE ",
+            $which
+        )
+    };
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
@@ -86,7 +95,6 @@ struct Row {
     state: String,
     node: Option<String>,
     claims: String,
-    inventory: String,
     run: String,
     agent_version: String,
     address: String,
@@ -106,7 +114,6 @@ impl Row {
             standing: Standing::parse(&self.state).ok_or_else(|| bad("state"))?,
             node: self.node.map(|name| name.parse()).transpose().map_err(|_| bad("node"))?,
             claims: column("claims", &self.claims)?,
-            inventory: column("an inventory", &self.inventory)?,
             run: self.run.parse().map_err(|_| bad("run"))?,
             agent_version: self.agent_version,
             address: self.address,
@@ -119,7 +126,7 @@ impl Row {
 impl State {
     /// The enrolment of this session.
     pub async fn enrolment_by_session(&self, session: &Sha256) -> Result<Option<Enrolment>> {
-        let row: Option<Row> = sqlx::query_as("SELECT * FROM enrolments WHERE session_sha256 = ?")
+        let row: Option<Row> = sqlx::query_as(select!("session_sha256 = ?"))
             .bind(session.hex())
             .fetch_optional(&self.readers)
             .await
@@ -129,21 +136,17 @@ impl State {
 
     /// The enrolment with this row.
     pub async fn enrolment(&self, id: i64) -> Result<Option<Enrolment>> {
-        let row: Option<Row> = sqlx::query_as("SELECT * FROM enrolments WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await
-            .doing(READING)?;
+        let row: Option<Row> =
+            sqlx::query_as(select!("id = ?")).bind(id).fetch_optional(&self.readers).await.doing(READING)?;
         row.map(Row::enrolment).transpose()
     }
 
     /// Those that wait or are in conflict, the newest first.
     pub async fn open_enrolments(&self) -> Result<Vec<Enrolment>> {
-        let rows: Vec<Row> =
-            sqlx::query_as("SELECT * FROM enrolments WHERE state IN ('pending', 'conflict') ORDER BY id DESC")
-                .fetch_all(&self.readers)
-                .await
-                .doing(READING)?;
+        let rows: Vec<Row> = sqlx::query_as(select!("state IN ('pending', 'conflict') ORDER BY id DESC"))
+            .fetch_all(&self.readers)
+            .await
+            .doing(READING)?;
         rows.into_iter().map(Row::enrolment).collect()
     }
 
@@ -151,10 +154,9 @@ impl State {
     pub async fn similar_enrolments(&self, to: &Enrolment) -> Result<Vec<Enrolment>> {
         let claims = &to.claims;
         let label = claims.uuid.as_deref().or(claims.serial.as_deref());
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM enrolments WHERE state IN ('pending', 'conflict') AND \
-             (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)",
-        )
+        let rows: Vec<Row> = sqlx::query_as(select!(
+            "state IN ('pending', 'conflict') AND (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)"
+        ))
         .bind(to.key.hex())
         .bind(claims.macs.first().map(protocol::names::Mac::as_str))
         .bind(label)
@@ -162,6 +164,16 @@ impl State {
         .await
         .doing(READING)?;
         rows.into_iter().map(Row::enrolment).collect()
+    }
+
+    /// What the agent read of the machine that enrolled.
+    pub async fn inventory(&self, id: i64) -> Result<Option<Inventory>> {
+        let text: Option<String> = sqlx::query_scalar("SELECT inventory FROM enrolments WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await
+            .doing(READING)?;
+        text.map(|text| column("an inventory", &text)).transpose()
     }
 
     /// How many wait.
@@ -174,8 +186,8 @@ impl State {
 }
 
 impl Unit {
-    /// Adds the enrolment; its row.
-    pub async fn add_enrolment(&mut self, enrolment: &Enrolment) -> Result<i64> {
+    /// Adds the enrolment with what the agent read; its row.
+    pub async fn add_enrolment(&mut self, enrolment: &Enrolment, inventory: &Inventory) -> Result<i64> {
         self.after.changed = true;
         let done = sqlx::query(
             "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
@@ -188,7 +200,7 @@ impl Unit {
         .bind(enrolment.standing.name())
         .bind(enrolment.node.as_ref().map(NodeName::as_str))
         .bind(to_column("claims", &enrolment.claims)?)
-        .bind(to_column("an inventory", &enrolment.inventory)?)
+        .bind(to_column("an inventory", inventory)?)
         .bind(enrolment.run.as_str())
         .bind(&enrolment.agent_version)
         .bind(&enrolment.address)

@@ -86,12 +86,19 @@ impl State {
         .fetch_all(&self.readers)
         .await
         .doing(READING)?;
-        let entries: Result<Vec<JournalEntry>> = rows.into_iter().rev().map(Row::entry).collect();
-        let event = |entry| match entry {
-            JournalEntry::Event(event) => Some(event),
-            JournalEntry::Line(_) => None,
-        };
-        Ok(entries?.into_iter().filter_map(event).collect())
+        events_of(rows)
+    }
+
+    /// The newest events of one run, in their order.
+    pub async fn events_of_run(&self, run: &RunId) -> Result<Vec<ServerEvent>> {
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT * FROM journal WHERE kind = 0 AND run = ?1 ORDER BY id DESC LIMIT ?2")
+                .bind(run.as_str())
+                .bind(PAGE)
+                .fetch_all(&self.readers)
+                .await
+                .doing(READING)?;
+        events_of(rows)
     }
 
     /// Up to where the run is durable.
@@ -100,6 +107,16 @@ impl State {
             sqlx::query_as(STORED).bind(run.as_str()).fetch_one(&self.readers).await.doing(READING)?;
         Ok(ack(events, lines))
     }
+}
+
+/// Rows come the newest first.
+fn events_of(rows: Vec<Row>) -> Result<Vec<ServerEvent>> {
+    let entries: Result<Vec<JournalEntry>> = rows.into_iter().rev().map(Row::entry).collect();
+    let event = |entry| match entry {
+        JournalEntry::Event(event) => Some(event),
+        JournalEntry::Line(_) => None,
+    };
+    Ok(entries?.into_iter().filter_map(event).collect())
 }
 
 const STORED: &str = "SELECT coalesce(max(seq) FILTER (WHERE kind = 0), 0), \

@@ -21,6 +21,8 @@ pub const NODE_LIFE: Duration = Duration::days(7);
 const SERVER_LIFE: Duration = Duration::days(30);
 /// Life of a leaf for a member outside.
 pub const MEMBER_LIFE: Duration = Duration::days(365);
+/// The server has a new certificate so long before the end of the old one.
+const SERVER_RENEWAL: Duration = Duration::days(10);
 const CA_LIFE: Duration = Duration::days(3650);
 /// Clocks of machines are a little behind.
 const BACKDATE: Duration = Duration::hours(1);
@@ -203,6 +205,12 @@ impl Ca {
     }
 }
 
+/// Whether the server needs a certificate anew that was made then: its end is near, or the clock was wrong when it was made
+/// or is now, and nobody would take it.
+pub fn server_renewal_is_due(made: Timestamp, now: Timestamp) -> bool {
+    now < made - BACKDATE || now > made + SERVER_LIFE - SERVER_RENEWAL
+}
+
 impl std::fmt::Debug for Ca {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Ca({})", self.spki)
@@ -234,6 +242,15 @@ mod tests {
 
     fn now() -> Timestamp {
         Timestamp::from_unix_timestamp(1_800_000_000).unwrap()
+    }
+
+    #[test]
+    fn the_server_has_a_new_certificate_before_the_old_one_ends_and_after_the_clock_was_wrong() {
+        let made = now();
+        for (since, due) in [(0, false), (19, false), (21, true), (31, true), (400, true), (-1, true), (-400, true)] {
+            assert_eq!(server_renewal_is_due(made, made + Duration::days(since)), due, "{since} days");
+        }
+        assert!(!server_renewal_is_due(made, made - Duration::minutes(1)), "a clock that is stepped back a little");
     }
 
     fn ca() -> Ca {

@@ -1,7 +1,11 @@
 //! The HTTPS leg: our own accept loop, so that a client's certificate reaches the routes, a handshake cannot take
 //! for ever, and the server's leaf is renewed while it runs.
 
-use super::{api, peer::Peer};
+use super::{
+    api,
+    peer::Peer,
+    seat::{Rooms, Seat},
+};
 use crate::{base::clock, server::Services, trust::ca};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -9,27 +13,27 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use protocol::{
-    Code, Failure,
+    Code, Failure, Timestamp,
     calls::{self, Call},
     encoding::Sha256,
-    failure::{OrFail, Result},
+    failure::Result,
 };
 use rustls::{RootCertStore, ServerConfig, crypto::ring::default_provider, server::WebPkiClientVerifier};
 use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
-const CONNECTIONS: usize = 4096;
-const RENEWAL: Duration = Duration::from_secs(24 * 3600);
+/// How often the server's own certificate is looked at, by the wall clock: that one may be set.
+const RENEWAL: Duration = Duration::from_secs(60);
+/// A full room is told so often.
+const TOLD: Duration = Duration::from_secs(60);
+/// A connection has so many requests at once.
+const STREAMS: u32 = 64;
 /// A connection whose key was revoked is cut off then.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// Streams have been told to end; who has not by then is cut off.
@@ -40,21 +44,19 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// # Errors
 /// `E-TLS` where the server's certificate cannot be made.
 pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()> {
-    let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services)?)));
+    let mut made = clock::now();
+    let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services, made)?)));
     let routes = TowerToHyperService::new(api::router(services.clone()));
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let rooms = Rooms::default();
+    let mut told = None;
     let graceful = Arc::new(GracefulShutdown::new());
     let mut stopping = services.stop.listen();
     let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + RENEWAL, RENEWAL);
     services.health.set("https", "running");
     loop {
-        let permit = tokio::select! {
-            permit = connections.clone().acquire_owned() => permit.or_fail(Code::Internal, || "counting connections")?,
-            _ = stopping.wait_for(|stop| *stop) => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = renewal.tick() => { renew(&services, &tls); continue; }
+            _ = renewal.tick() => { renew(&services, &tls, &mut made); continue; }
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         let (stream, address) = match accepted {
@@ -65,12 +67,21 @@ pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()>
                 continue;
             }
         };
+        let seat = match Seat::take(&rooms, address.ip()) {
+            Ok(seat) => seat,
+            Err(full) => {
+                if told.is_none_or(|told: Instant| told.elapsed() > TOLD) {
+                    told = Some(Instant::now());
+                    tracing::warn!(%address, ?full, "an HTTPS connection found no place: {}", rooms.report());
+                }
+                continue;
+            }
+        };
         let acceptor = TlsAcceptor::from(tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         let (routes, watcher) = (routes.clone(), graceful.watcher());
         let services = services.clone();
         tokio::spawn(async move {
-            let _permit = permit;
-            serve_connection(&services, acceptor, stream, address, routes, watcher).await;
+            serve_connection(&services, acceptor, stream, Arrived { address, seat }, routes, watcher).await;
         });
     }
     drop(listener);
@@ -84,16 +95,22 @@ pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()>
 
 type Routes = TowerToHyperService<axum::Router>;
 
+/// Who has connected, and the place that is his.
+struct Arrived {
+    address: SocketAddr,
+    seat: Arc<Seat>,
+}
+
 async fn serve_connection(
     services: &Arc<Services>,
     acceptor: TlsAcceptor,
     stream: TcpStream,
-    address: SocketAddr,
+    Arrived { address, seat }: Arrived,
     routes: Routes,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+    let stream = match tokio::time::timeout(seat.handshake(), acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "TLS handshake");
@@ -105,25 +122,34 @@ async fn serve_connection(
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer = Peer { address, key: certificate.and_then(|leaf| ca::spki_of(leaf)) };
+    let peer = Peer { address, key: certificate.and_then(|leaf| ca::spki_of(leaf)), seat: seat.clone() };
     let key = peer.key;
+    if key.is_some_and(|key| !services.state.memory.revoked.holds(&key)) {
+        seat.is_known();
+    }
     let asked = services.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
         // The one report that may be repeated after it has revoked the key that it came with.
         let refused = request.uri().path() != calls::Wiped::PATH
             && peer.key.is_some_and(|key| asked.state.memory.revoked.holds(&key));
+        let exchange = peer.seat.begin();
         let answer = (!refused).then(|| hyper::service::Service::call(&routes, request));
         async move {
-            match answer {
-                Some(answer) => answer.await,
-                None => Ok(api::revoked()),
-            }
+            let answer = match answer {
+                Some(answer) => answer.await?,
+                None => api::revoked(),
+            };
+            Ok::<_, std::convert::Infallible>(answer.map(|body| exchange.answered(body)))
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).keep_alive_interval(Duration::from_secs(30));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(Duration::from_secs(30));
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     tokio::select! {
         ended = watcher.watch(connection) => {
@@ -131,6 +157,7 @@ async fn serve_connection(
                 tracing::debug!(%address, %error, "a connection broke off");
             }
         }
+        () = seat.left_idle() => tracing::debug!(%address, "closed a connection that asked nothing"),
         () = revoked(services, key) => tracing::info!(%address, "closed the connection of a key that was revoked"),
     }
 }
@@ -141,16 +168,24 @@ async fn revoked(services: &Services, key: Option<Sha256>) {
     tokio::time::sleep(LAST_WORD).await;
 }
 
-fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>) {
-    match tls_config(services) {
-        Ok(config) => *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config),
+fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Timestamp) {
+    let now = clock::now();
+    if !ca::server_renewal_is_due(*made, now) {
+        return;
+    }
+    match tls_config(services, now) {
+        Ok(config) => {
+            *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+            *made = now;
+            tracing::info!("the server has a new certificate");
+        }
         Err(failure) => tracing::error!(%failure, "renewing the server's certificate"),
     }
 }
 
-fn tls_config(services: &Services) -> Result<ServerConfig> {
+fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
     let unusable = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Code::Tls, "setting up TLS", error);
-    let (chain, key) = services.ca.server_identity(&services.config.server_names(), clock::now())?;
+    let (chain, key) = services.ca.server_identity(&services.config.server_names(), now)?;
     let mut roots = RootCertStore::empty();
     roots.add(services.ca.certificate().clone()).map_err(|error| unusable(&error))?;
     let provider = Arc::new(default_provider());

@@ -3,4 +3,5 @@
 pub mod api;
 pub mod https;
 pub mod peer;
+pub mod seat;
 pub mod ui;

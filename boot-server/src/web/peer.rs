@@ -1,7 +1,8 @@
 //! Who is at the other end of a connection.
 
+use super::seat::Seat;
 use protocol::encoding::Sha256;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -10,4 +11,6 @@ pub struct Peer {
     pub address: SocketAddr,
     /// SPKI hash of its certificate, which leads to our CA; absent where it showed none.
     pub key: Option<Sha256>,
+    /// The place of the connection.
+    pub seat: Arc<Seat>,
 }

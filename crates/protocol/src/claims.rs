@@ -17,6 +17,11 @@ pub struct Claims {
     pub macs: Vec<Mac>,
 }
 
+/// Cards that are compared. A machine with more is told from others by the first ones.
+pub const MOST_MACS: usize = 32;
+/// Bytes of a UUID or serial number.
+const MOST_TEXT: usize = 256;
+
 impl Claims {
     /// Board makers leave these in the firmware; they tell no machine from another.
     pub fn is_placeholder(text: &str) -> bool {
@@ -29,11 +34,20 @@ impl Claims {
             || lower == "03000200-0400-0500-0006-000700080009"
     }
 
-    /// The claims without placeholders, the UUID in lower case.
+    /// The claims without placeholders, the UUID in lower case, each card once, and of everything no more than machines
+    /// have: whatever compares claims afterwards compares few.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
-        self.uuid = self.uuid.map(|uuid| uuid.trim().to_ascii_lowercase()).filter(|uuid| !Self::is_placeholder(uuid));
-        self.serial = self.serial.map(|serial| serial.trim().to_owned()).filter(|serial| !Self::is_placeholder(serial));
+        let useful = |text: &String| text.len() <= MOST_TEXT && !Self::is_placeholder(text);
+        self.uuid = self.uuid.map(|uuid| uuid.trim().to_ascii_lowercase()).filter(useful);
+        self.serial = self.serial.map(|serial| serial.trim().to_owned()).filter(useful);
+        let mut macs = Vec::new();
+        for mac in self.macs {
+            if macs.len() < MOST_MACS && !macs.contains(&mac) {
+                macs.push(mac);
+            }
+        }
+        self.macs = macs;
         self
     }
 }
@@ -50,5 +64,15 @@ mod tests {
             macs: vec![],
         };
         assert_eq!(claims.cleaned(), Claims::default());
+    }
+
+    #[test]
+    fn claims_are_no_larger_than_those_of_a_machine() {
+        let mac =
+            |n: u32| format!("02:00:{:02x}:{:02x}:{:02x}:00", n >> 16 & 255, n >> 8 & 255, n & 255).parse().unwrap();
+        let macs = (0..190_000).map(|n| mac(n / 2)).collect();
+        let cleaned = Claims { uuid: Some("u".repeat(300)), serial: Some("s".repeat(256)), macs }.cleaned();
+        assert_eq!((cleaned.uuid, cleaned.serial.map(|serial| serial.len())), (None, Some(256)));
+        assert_eq!(cleaned.macs, (0..32).map(mac).collect::<Vec<_>>());
     }
 }

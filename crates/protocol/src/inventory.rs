@@ -27,6 +27,30 @@ pub struct Inventory {
     pub kernel: String,
 }
 
+/// Bytes of JSON that an inventory has at most: a few times that of the largest server that was seen.
+pub const MOST_BYTES: usize = 256 << 10;
+
+impl Inventory {
+    /// The inventory with as much of it as fits into [`MOST_BYTES`]: PCI devices are left out first, then the cards and
+    /// disks that come last, and what is written at length by nobody honest goes whole.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let size = |inventory: &Self| serde_json::to_vec(inventory).map_or(usize::MAX, |bytes| bytes.len());
+        while size(&self) > MOST_BYTES {
+            if !self.pci.is_empty() {
+                self.pci.truncate(self.pci.len() / 2);
+            } else if self.nics.len().max(self.disks.len()) > 1 {
+                self.nics.truncate(self.nics.len().div_ceil(2));
+                self.disks.truncate(self.disks.len().div_ceil(2));
+            } else {
+                let Self { memory_bytes, firmware, tpm, .. } = self;
+                return Self { memory_bytes, firmware, tpm, ..Self::default() };
+            }
+        }
+        self
+    }
+}
+
 /// Processors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -157,4 +181,22 @@ pub struct PciDevice {
     pub class: String,
     /// Driver bound to it.
     pub driver: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inventory_is_cut_to_what_a_server_keeps() {
+        let size = |inventory: &Inventory| serde_json::to_vec(inventory).unwrap().len();
+        let disk = |n: usize| Disk { name: format!("sd{n}"), model: Some("m".repeat(500)), ..Disk::default() };
+        let rack = Inventory { disks: (0..100).map(disk).collect(), ..Inventory::default() };
+        assert_eq!(rack.clone().bounded(), rack, "an honest one stays as it is");
+        let many = Inventory { disks: (0..10_000).map(disk).collect(), memory_bytes: 7, ..Inventory::default() };
+        let cut = many.bounded();
+        assert!(size(&cut) <= MOST_BYTES && !cut.disks.is_empty() && cut.memory_bytes == 7);
+        let long = Inventory { kernel: "k".repeat(MOST_BYTES), memory_bytes: 7, ..Inventory::default() };
+        assert_eq!(long.bounded(), Inventory { memory_bytes: 7, ..Inventory::default() });
+    }
 }

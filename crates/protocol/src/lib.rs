@@ -33,6 +33,7 @@ pub mod size;
 pub mod spec;
 pub mod step;
 pub mod telemetry;
+pub mod text;
 pub mod trust;
 
 pub use failure::{Code, Failure};

@@ -9,6 +9,14 @@ link() { # TARGET NAME: replaces NAME in one step
   mv -fT "$2.tmp" "$2"
 }
 
+if [ -n "${IN_NIXOS_ENTER:-}" ]; then
+  # What activation scripts of real systems do to their installer: an agent stays behind with the output open
+  # (gpg-agent, pcscd), and something is mounted below the target (impermanence, agenix).
+  sleep 100000 &
+  mkdir -p /mnt/persistent
+  mount -o bind /mnt/persistent /mnt/persistent
+fi
+
 mkdir -p /run /etc /var/lib /var/log /var/cache /var/tmp /root /home /boot /proc /sys /dev /tmp /mnt
 chmod 1777 /tmp /var/tmp
 chmod 0700 /root

@@ -78,7 +78,9 @@ root_disk() { # the whole disk of the file system at /
 }
 
 grub() {
-  disk=$(root_disk)
+  # As boot.loader.grub.devices has it: the layout's own name for the disk, whichever the spec selected.
+  disk=/dev/disk/by-id/chosen-by-the-spec
+  [ "$(readlink -f "$disk")" = "$(root_disk)" ] || { echo "cannot find a GRUB drive for $disk" >&2 && exit 1; }
   mkdir -p /boot/grub
   if [ "${NIXOS_INSTALL_BOOTLOADER:-}" = 1 ] || [ ! -e /boot/grub/i386-pc/core.img ]; then
     @grub@/usr/sbin/grub-install --target=i386-pc --boot-directory=/boot --no-floppy --locales= --themes= --fonts= \

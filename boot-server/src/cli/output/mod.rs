@@ -4,13 +4,14 @@ mod table;
 mod text;
 mod yaml;
 
+pub use protocol::text::printable;
 pub use table::{align, bytes};
-pub use text::printable;
 
 use protocol::{
     Code,
     admin::{JournalEntry, NodeDetail, NodeSummary},
     failure::{OrFail, Result},
+    text::escaped_json,
 };
 use serde::Serialize;
 
@@ -69,7 +70,7 @@ pub fn journal_line(entry: &JournalEntry) -> String {
 
 /// For programs.
 pub fn json(value: &impl Serialize) -> Result<String> {
-    Ok(serde_json::to_string_pretty(value).or_fail(Code::Internal, || "writing JSON")? + "\n")
+    Ok(escaped_json(&serde_json::to_string_pretty(value).or_fail(Code::Internal, || "writing JSON")?) + "\n")
 }
 
 fn to_yaml(value: &impl Serialize) -> Result<String> {

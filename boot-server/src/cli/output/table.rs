@@ -5,6 +5,7 @@ use protocol::{
     report::ServiceHealth,
     step::Step,
     telemetry::Progress,
+    text::one_line,
 };
 
 /// `get nodes`.
@@ -107,8 +108,9 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
-/// Pads every column but the last to its widest cell.
+/// Pads every column but the last to its widest cell. What machines said stays in its cell.
 pub fn align(rows: &[Vec<&str>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
@@ -129,6 +131,7 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_lines_do_not_trail() {
         assert_eq!(align(&[vec!["A", "B"], vec!["long", "x"], vec!["é", ""]]), "A     B\nlong  x\né\n");
+        assert_eq!(align(&[vec!["a\x1b[2J", "b\nc"]]).lines().collect::<Vec<_>>(), ["a\u{fffd}[2J  b\u{fffd}c"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use protocol::{
     report::{JoinOutcome, ReadyReport, Versions},
     step::Step,
     telemetry::EventKind,
+    text::{one_line, printable},
 };
 use time::macros::format_description;
 
@@ -70,16 +71,11 @@ fn membership(report: &ReadyReport) -> String {
     format!("{line}; members: {}", report.members.join(", "))
 }
 
-/// Control characters of a machine do not reach the terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
-}
-
 fn section(text: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         text.push_str(&format!("\n{title}\n"));
         for line in lines {
-            text.push_str(&format!("  {line}\n"));
+            text.push_str(&format!("  {}\n", one_line(line)));
         }
     }
 }
@@ -87,7 +83,8 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
 fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     let summary = &detail.summary;
     let mut facts = vec![("Name:", summary.name.clone()), ("State:", summary.state.to_string())];
-    let mut fact = |key, value: Option<String>| facts.extend(value.filter(|value| !value.is_empty()).map(|v| (key, v)));
+    let mut fact =
+        |key, value: Option<String>| facts.extend(value.filter(|value| !value.is_empty()).map(|v| (key, one_line(&v))));
     fact("Step:", summary.step.map(|step| format!("{} ({})", step.name(), step.title())));
     fact("Progress:", summary.progress.map(progress));
     fact("Code:", summary.code.clone());
@@ -177,7 +174,7 @@ pub fn journal_line(entry: &JournalEntry) -> String {
             format!("{}  {:<5} {:<8} {}", clock(line.time), line.level, line.source, line.message)
         }
     };
-    printable(&line)
+    one_line(&line)
 }
 
 fn clock(time: Timestamp) -> String {

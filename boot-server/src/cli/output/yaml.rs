@@ -1,5 +1,6 @@
 //! JSON values as YAML: block style, strings quoted as in JSON wherever YAML could read them as something else.
 
+use protocol::text::escaped_json;
 use serde_json::Value;
 
 /// The value as a document.
@@ -53,7 +54,7 @@ fn scalar(value: &Value) -> String {
     let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && text.chars().all(plain);
     let reserved =
         ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_lowercase().as_str());
-    if is_word && !reserved { text.clone() } else { Value::String(text.clone()).to_string() }
+    if is_word && !reserved { text.clone() } else { escaped_json(&Value::String(text.clone()).to_string()) }
 }
 
 #[cfg(test)]

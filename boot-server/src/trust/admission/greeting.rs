@@ -12,11 +12,14 @@ use protocol::{
     encoding::Sha256,
     enrol::{self, EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES},
     failure::Result,
+    text::cut,
 };
 use time::Duration;
 
 /// Machines that wait at once.
 const MOST_PENDING: i64 = 5_000;
+/// Bytes of an agent's release.
+const MOST_VERSION: usize = 64;
 /// A machine that waits asks at least every minute; one that was silent for longer has been restarted.
 const STILL_THERE: Duration = Duration::seconds(90);
 
@@ -120,6 +123,7 @@ impl Admission {
             let cause = format!("enrolling a machine: {MOST_PENDING} machines wait already");
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
+        let inventory = request.inventory.bounded();
         let code = enrol::code(&key.hash(), &self.ca.spki(), &hello.client_nonce, &hello.server_nonce);
         let mut enrolment = Enrolment {
             id: 0,
@@ -130,9 +134,8 @@ impl Admission {
             standing: Standing::Pending,
             node: None,
             claims: request.claims.cleaned(),
-            inventory: request.inventory,
             run: request.run,
-            agent_version: request.agent_version,
+            agent_version: cut(request.agent_version, MOST_VERSION),
             address: address.to_owned(),
             certificate: None,
             heard: now(),
@@ -149,7 +152,7 @@ impl Admission {
                 unit.set_enrolment(older.id, Standing::Superseded, None, None).await?;
             }
         }
-        enrolment.id = unit.add_enrolment(&enrolment).await?;
+        enrolment.id = unit.add_enrolment(&enrolment, &inventory).await?;
         unit.commit().await?;
         self.state.memory.presence.heard(&enrolment.run, None, now());
         self.hellos.remove(&session);

@@ -37,6 +37,10 @@ pub async fn authorise(
         }
         Who::Admin => {
             let admin = admin(&services, request.method(), request.headers()).await?;
+            // An admin's connection is not among those of strangers from here on.
+            if let Some(peer) = request.extensions().get::<Peer>() {
+                peer.seat.is_known();
+            }
             request.extensions_mut().insert(admin);
         }
     }

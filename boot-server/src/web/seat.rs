@@ -1,0 +1,238 @@
+//! The places of HTTPS connections: strangers, peers that the server knows, and this host have their own; a connection that
+//! asks nothing loses its place.
+
+use crate::base::places::{Full, Place, Places};
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use std::{
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Before the first request, and between two.
+const STRANGER_BEGINS: Duration = Duration::from_secs(10);
+const STRANGER_PAUSES: Duration = Duration::from_secs(30);
+/// The same while places are scarce.
+const STRANGER_HURRIES: Duration = Duration::from_secs(2);
+const KNOWN_PAUSES: Duration = Duration::from_secs(90);
+const LOOK: Duration = Duration::from_secs(1);
+
+/// All places.
+#[derive(Debug, Clone)]
+pub struct Rooms {
+    strangers: Places,
+    known: Places,
+    local: Places,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { strangers: Places::new(2048, 64), known: Places::new(2048, 512), local: Places::new(512, 512) }
+    }
+}
+
+impl Rooms {
+    /// What `/health` says of them.
+    pub fn report(&self) -> String {
+        let (strangers, known, local) = (self.strangers.taken(), self.known.taken(), self.local.taken());
+        format!("{strangers} connections of strangers, {known} of nodes and admins, {local} of this host")
+    }
+}
+
+/// The place of one connection.
+#[derive(Debug)]
+pub struct Seat {
+    rooms: Rooms,
+    address: IpAddr,
+    doing: Mutex<Doing>,
+}
+
+#[derive(Debug)]
+struct Doing {
+    place: Place,
+    standing: Standing,
+    /// Requests whose answer is not out yet.
+    under_way: usize,
+    /// Since when there is none.
+    idle: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Has asked nothing.
+    New,
+    /// Has asked something that anybody may.
+    Stranger,
+    /// A node by its certificate, an admin by a token, or a process of this host.
+    Known,
+}
+
+impl Seat {
+    /// A place for a connection from this address.
+    ///
+    /// # Errors
+    /// Which bound is reached.
+    pub fn take(rooms: &Rooms, address: IpAddr) -> Result<Arc<Self>, Full> {
+        let (room, standing) = match address.to_canonical().is_loopback() {
+            true => (&rooms.local, Standing::Known),
+            false => (&rooms.strangers, Standing::New),
+        };
+        let doing = Doing { place: room.take(address)?, standing, under_way: 0, idle: Instant::now() };
+        Ok(Arc::new(Self { rooms: rooms.clone(), address, doing: Mutex::new(doing) }))
+    }
+
+    /// The server knows the peer: its place is among those of the known, where there is one.
+    pub fn is_known(&self) {
+        let mut doing = self.lock();
+        if doing.standing != Standing::Known
+            && let Ok(place) = self.rooms.known.take(self.address)
+        {
+            (doing.place, doing.standing) = (place, Standing::Known);
+        }
+    }
+
+    /// A request has come; it is under way until the last byte of its answer is out.
+    pub fn begin(self: &Arc<Self>) -> Exchange {
+        let mut doing = self.lock();
+        doing.under_way += 1;
+        if doing.standing == Standing::New {
+            doing.standing = Standing::Stranger;
+        }
+        Exchange(self.clone())
+    }
+
+    /// How long a handshake may take.
+    pub fn handshake(&self) -> Duration {
+        if self.rooms.strangers.are_scarce() { STRANGER_HURRIES } else { STRANGER_BEGINS }
+    }
+
+    /// Ends when the connection has asked nothing for too long.
+    pub async fn left_idle(&self) {
+        loop {
+            let left = {
+                let doing = self.lock();
+                match doing.under_way {
+                    0 => self.patience(doing.standing).saturating_sub(doing.idle.elapsed()),
+                    _ => LOOK,
+                }
+            };
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LOOK)).await;
+        }
+    }
+
+    fn patience(&self, standing: Standing) -> Duration {
+        match standing {
+            Standing::Known => KNOWN_PAUSES,
+            Standing::New | Standing::Stranger if self.rooms.strangers.are_scarce() => STRANGER_HURRIES,
+            Standing::New => STRANGER_BEGINS,
+            Standing::Stranger => STRANGER_PAUSES,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Doing> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct Exchange(Arc<Seat>);
+
+impl Exchange {
+    /// The answer, under way until it is out or given up.
+    pub fn answered(self, body: Body) -> Body {
+        Body::new(Answered { body, exchange: self })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let mut doing = self.0.lock();
+        doing.under_way = doing.under_way.saturating_sub(1);
+        doing.idle = Instant::now();
+    }
+}
+
+struct Answered {
+    body: Body,
+    #[expect(dead_code, reason = "its end is the end of the exchange")]
+    exchange: Exchange,
+}
+
+impl hyper::body::Body for Answered {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rooms() -> Rooms {
+        Rooms { strangers: Places::new(8, 2), known: Places::new(1, 1), local: Places::new(1, 1) }
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    async fn idle_for(seat: &Seat) -> u64 {
+        let start = Instant::now();
+        seat.left_idle().await;
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_asks_nothing_loses_its_place_and_one_that_is_answered_keeps_it() {
+        let rooms = rooms();
+        let seat = Seat::take(&rooms, address("10.0.0.1")).unwrap();
+        assert_eq!(idle_for(&seat).await, 10);
+        let exchange = seat.begin();
+        assert!(tokio::time::timeout(Duration::from_secs(600), seat.left_idle()).await.is_err());
+        drop(exchange.answered(Body::from("done")));
+        assert_eq!(idle_for(&seat).await, 30);
+        seat.is_known();
+        assert_eq!((rooms.strangers.taken(), rooms.known.taken()), (0, 1));
+        drop(seat.begin());
+        assert_eq!(idle_for(&seat).await, 90);
+        drop(seat);
+        assert_eq!(rooms.known.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_leave_room_for_others_and_for_those_who_are_known() {
+        let rooms = rooms();
+        let held: Vec<_> = ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.3", "10.0.0.3", "10.0.0.4"]
+            .map(|from| Seat::take(&rooms, address(from)).unwrap())
+            .into();
+        assert_eq!(Seat::take(&rooms, address("10.0.0.1")).unwrap_err(), Full::Source);
+        assert_eq!(idle_for(&held[0]).await, 2, "places are scarce");
+        assert!(Seat::take(&rooms, address("127.0.0.1")).is_ok(), "this host has its own");
+        held[0].is_known();
+        held[1].is_known();
+        assert_eq!(rooms.strangers.taken(), 6, "where the known have no room left, the place stays as it is");
+    }
+}
