@@ -46,6 +46,9 @@ pub struct Config {
     /// Clusters and their nodes' health.
     #[serde(default)]
     pub cluster: Cluster,
+    /// What is kept of what machines tell.
+    #[serde(default)]
+    pub journal: Journal,
     /// The power of machines.
     #[serde(default)]
     pub power: Power,
@@ -124,6 +127,34 @@ impl Default for Ipxe {
 pub struct Menu {
     /// Show a menu on the console of a machine that no spec knows, for so many seconds (0: for ever).
     pub timeout_seconds: Option<u32>,
+}
+
+/// `[journal]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    /// Log lines that are kept of a node, MiB; older ones go first. Events stay.
+    pub node_mib: NonZeroU32,
+    /// Days after which a machine is forgotten that was never admitted and asks no more.
+    pub strangers_days: NonZeroU32,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { node_mib: const { NonZeroU32::new(64).unwrap() }, strangers_days: const { NonZeroU32::new(7).unwrap() } }
+    }
+}
+
+impl Journal {
+    /// Bytes of a node's lines.
+    pub fn node_bytes(&self) -> u64 {
+        u64::from(self.node_mib.get()) << 20
+    }
+
+    /// How long strangers are remembered.
+    pub fn strangers(&self) -> time::Duration {
+        time::Duration::days(self.strangers_days.get().into())
+    }
 }
 
 /// `[cluster]`

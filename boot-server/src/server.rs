@@ -81,10 +81,10 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     };
     let profile = config.images.default_profile.clone();
     Ok(Arc::new(Services {
-        specs: Specs::new(state.clone(), cache.clone(), admission.clone()),
+        specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
         boots: Arc::new(Boots::new(state.clone(), profile, config.menu.timeout_seconds)),
         installs: Installs::new(state.clone(), signer),
-        intake: Intake::new(state.clone()),
+        intake: Intake::new(state.clone(), config.journal.node_bytes()),
         view: View::new(state.clone(), admission.clone(), vitals.clone()),
         closures: Closures::new(state.clone(), cache.clone()),
         arbiter: Arbiter::new(state.clone(), vitals.clone()),

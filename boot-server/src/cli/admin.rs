@@ -26,6 +26,9 @@ pub struct Apply {
     /// File of NodeSpecs; - reads the standard input; repeat for more
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     file: Vec<PathBuf>,
+    /// Expect a machine anew for those of the nodes that are retired
+    #[arg(long)]
+    reopen: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -37,9 +40,12 @@ pub async fn apply(args: Apply) -> Result<()> {
     for file in &args.file {
         nodes.extend(specs::read(file)?);
     }
-    let applied = client.call::<calls::Apply>(&[], &ApplyRequest { nodes }).await?;
+    let applied = client.call::<calls::Apply>(&[], &ApplyRequest { nodes, reopen: args.reopen }).await?;
     for node in applied {
         println!("node {} {}", node.name, node.result);
+        for warning in &node.warnings {
+            println!("  warning: {}", output::printable(warning));
+        }
     }
     Ok(())
 }

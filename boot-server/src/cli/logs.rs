@@ -8,7 +8,7 @@ use super::{
 use http_body_util::BodyExt;
 use protocol::{
     admin::JournalEntry,
-    calls::{self, After},
+    calls::{self, LogPage},
     failure::Result,
     names::NodeName,
 };
@@ -38,7 +38,9 @@ pub async fn run(args: Args) -> Result<()> {
     let name = checked(&args.name)?;
     let mut printer = Printer { last: 0, events: args.events };
     loop {
-        let page = client.call::<calls::Logs>(&[name.as_str()], &After { after: printer.last }).await?;
+        let page = client
+            .call::<calls::Logs>(&[name.as_str()], &LogPage { after: printer.last, ..LogPage::default() })
+            .await?;
         if page.is_empty() {
             break;
         }

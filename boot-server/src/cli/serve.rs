@@ -3,6 +3,7 @@
 use crate::{
     base::health::Health,
     config::Config,
+    fleet::upkeep,
     netboot::{context::Context, dhcp, http, site::Site, tftp},
     server::{self, Services},
     web::https,
@@ -67,6 +68,8 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     watch(&mut legs, &health, "tftp", tftp::serve(config.tftp.clone(), config.ipxe.dir.clone(), context.clone()));
     watch(&mut legs, &health, "http", http::serve_on(http_listener, folders, context));
     let watch_nodes = tokio::spawn(services.vitals.clone().watch_nodes());
+    let (state, strangers, stop) = (services.state.clone(), config.journal.strangers(), services.stop.clone());
+    let upkeep = tokio::spawn(upkeep::run(state, strangers, stop));
     let mut https = tokio::spawn(https::serve(services.clone(), https_listener));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),
@@ -77,6 +80,7 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     services.stop.now();
     legs.shutdown().await;
     watch_nodes.await.or_fail(Code::Internal, || "watching nodes")?;
+    upkeep.await.or_fail(Code::Internal, || "forgetting what is old")?;
     https.await.or_fail(Code::Internal, || "serving HTTPS")??;
     ended
 }

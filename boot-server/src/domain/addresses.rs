@@ -23,10 +23,20 @@ impl FromIterator<(Mac, Ipv4Addr)> for FixedAddresses {
 }
 
 impl FixedAddresses {
-    /// Those of nodes: every card that a spec names has the address of its node.
+    /// Those of nodes: every card that a spec names, or that the node's machine said it has, has the address of its node.
+    /// Where no card is known yet, nobody has it.
     pub fn of(entries: &[Entry]) -> Self {
-        let fixed = entries.iter().filter_map(|entry| Some((entry.matches.as_ref()?, entry.address?)));
-        fixed.flat_map(|(matches, address)| matches.macs.iter().map(move |card| (card.clone(), address))).collect()
+        let mut fixed = Self::default();
+        for (entry, address) in entries.iter().filter_map(|entry| Some((entry, entry.address?))) {
+            let named = entry.matches.iter().flat_map(|matches| &matches.macs);
+            let said = entry.claims.iter().flat_map(|claims| &claims.macs);
+            let cards: Vec<Mac> = named.chain(said).cloned().collect();
+            for card in &cards {
+                fixed.of_cards.insert(card.clone(), address);
+            }
+            fixed.cards_of.entry(address).or_default().extend(cards);
+        }
+        fixed
     }
 
     /// The address of this card.
@@ -37,6 +47,43 @@ impl FixedAddresses {
     /// Whether the address is fixed, and not for this card.
     pub fn is_anothers(&self, address: Ipv4Addr, card: Option<&Mac>) -> bool {
         self.cards_of.get(&address).is_some_and(|cards| card.is_none_or(|card| !cards.contains(card)))
+    }
+}
+
+/// The network whose addresses this server gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its mask.
+    pub mask: Ipv4Addr,
+    /// This server.
+    pub server: Ipv4Addr,
+    /// The default gateway.
+    pub router: Option<Ipv4Addr>,
+}
+
+impl Network {
+    /// Whether the address is in the network.
+    pub fn has(&self, address: Ipv4Addr) -> bool {
+        address & self.mask == self.address
+    }
+
+    /// The broadcast address.
+    pub fn broadcast(&self) -> Ipv4Addr {
+        self.address | !self.mask
+    }
+
+    /// Why no machine can be given this address here; nothing where one can.
+    pub fn no_reservation(&self, address: Ipv4Addr) -> Option<&'static str> {
+        match address {
+            other if !self.has(other) => Some("it is not of the network that dhcp.subnet names"),
+            own if own == self.address => Some("it is the address of the network itself"),
+            all if all == self.broadcast() => Some("it is the network's broadcast address"),
+            server if server == self.server => Some("it is the boot-server's own"),
+            router if self.router == Some(router) => Some("it is the router's"),
+            _ => None,
+        }
     }
 }
 
@@ -56,5 +103,21 @@ mod tests {
         assert_eq!(fixed.of_card(&card(3)), None);
         assert!(fixed.is_anothers(address, Some(&card(3))) && fixed.is_anothers(address, None));
         assert!(!fixed.is_anothers(Ipv4Addr::new(10, 77, 0, 51), None));
+    }
+
+    #[test]
+    fn only_what_a_machine_of_the_network_can_have_is_reserved() {
+        let network = Network {
+            address: [10, 77, 0, 0].into(),
+            mask: [255, 255, 255, 0].into(),
+            server: [10, 77, 0, 1].into(),
+            router: Some([10, 77, 0, 254].into()),
+        };
+        for (last, other, reserved) in
+            [(21, 0, true), (0, 0, false), (255, 0, false), (1, 0, false), (254, 0, false), (21, 50, false)]
+        {
+            let address = Ipv4Addr::new(10, 77, other, last);
+            assert_eq!(network.no_reservation(address).is_none(), reserved, "{address}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::lifecycle::Record;
 use protocol::{
     Timestamp,
-    admin::{Missing, Need},
+    admin::{Missing, Need, NodeState},
     claims::Claims,
     encoding::Sha256,
     names::NodeName,
@@ -65,10 +65,12 @@ pub enum Decision {
 
 /// The node that these claims are: by the operators' specs first, then by the machines admitted so far.
 pub fn find(entries: &[Entry], claims: &Claims) -> Found {
-    let by_spec = entries.iter().filter(|entry| entry.matches.as_ref().is_some_and(|wanted| wanted.holds(claims)));
+    // A node that is retired claims nobody: its machine may become another one.
+    let entries = || entries.iter().filter(|entry| entry.record.state != NodeState::Retired);
+    let by_spec = entries().filter(|entry| entry.matches.as_ref().is_some_and(|wanted| wanted.holds(claims)));
     match settle(by_spec) {
-        Found::Nobody => settle(entries.iter().filter(|entry| {
-            entry.matches.as_ref().is_none_or(names_nothing)
+        Found::Nobody => settle(entries().filter(|entry| {
+            entry.matches.as_ref().is_none_or(Match::names_nothing)
                 && entry.claims.as_ref().is_some_and(|known| same_machine(known, claims))
         })),
         found => found,
@@ -93,10 +95,6 @@ fn settle<'a>(entries: impl Iterator<Item = &'a Entry>) -> Found {
         1 => Found::One(names.remove(0)),
         _ => Found::Several(names),
     }
-}
-
-fn names_nothing(wanted: &Match) -> bool {
-    wanted.macs.is_empty() && wanted.serial.is_none() && wanted.uuid.is_none()
 }
 
 /// Whether two sets of claims name the same machine: boards share UUIDs, so a card in common decides where both

@@ -15,23 +15,27 @@ use protocol::{
     text::cut,
 };
 
-/// Entries of one run that are kept.
-const MOST_OF_NODE: i64 = 200_000;
-/// Entries of a run of a machine that nobody has admitted.
-const MOST_OF_SESSION: i64 = 5_000;
-/// A log line is cut there.
+/// Events of one run that are kept: of what a run says, they matter most, and they have room of their own.
+const MOST_EVENTS: i64 = 2_000;
+/// Bytes of the lines of a machine that nobody has admitted: the newest.
+const MOST_OF_SESSION: u64 = 1 << 20;
+/// Bytes of the lines of all those machines.
+const MOST_OF_STRANGERS: i64 = 256 << 20;
+/// A log line, and every text of an event, is cut there.
 const MOST_BYTES: usize = 4096;
 
 /// Takes telemetry in.
 #[derive(Debug)]
 pub struct Intake {
     state: State,
+    /// Bytes of the lines that are kept of a node: the newest.
+    most_of_node: u64,
 }
 
 impl Intake {
     /// Of the parts it uses.
-    pub fn new(state: State) -> Self {
-        Self { state }
+    pub fn new(state: State, most_of_node: u64) -> Self {
+        Self { state, most_of_node }
     }
 
     /// Stores what is new in the delivery.
@@ -60,6 +64,8 @@ impl Intake {
         unit.may_speak(run, owner).await?;
         unit.claim_run(run, owner, Some(address)).await?;
         let fresh = store(&mut unit, run, owner, telemetry.events, telemetry.lines).await?;
+        let most = if matches!(owner, Owner::Node(_)) { self.most_of_node } else { MOST_OF_SESSION };
+        unit.cut_lines(owner, most).await?;
         if let Some(heartbeat) = &telemetry.heartbeat {
             unit.used_memory(run, heartbeat.agent_peak_rss).await?;
         }
@@ -70,7 +76,8 @@ impl Intake {
     }
 }
 
-/// Stores events and lines within the bounds; the events that are new.
+/// Stores events and lines within the bounds; the events that are new. What is not kept counts as told: a sender that was
+/// not told so would send it again for ever.
 async fn store(
     unit: &mut Unit,
     run: &RunId,
@@ -78,25 +85,45 @@ async fn store(
     events: Vec<Event>,
     lines: Vec<LogLine>,
 ) -> Result<Vec<Event>> {
-    let most = if matches!(owner, Owner::Node(_)) { MOST_OF_NODE } else { MOST_OF_SESSION };
-    let room = most - unit.journal_count(run).await?;
-    let mut room = usize::try_from(room).unwrap_or(0);
+    let last_event = events.iter().map(|event| event.seq).max().unwrap_or(0);
+    let last_line = lines.iter().map(|line| line.seq).max().unwrap_or(0);
+    let mut room = MOST_EVENTS - unit.event_count(run).await?;
     let mut fresh = Vec::new();
-    for event in events {
-        if room > 0 && unit.add_event(run, &event).await? {
+    for event in events.into_iter().map(bounded) {
+        // A failure that ends the run is told, however much was told before it.
+        let matters = matches!(event.kind, EventKind::Failed { retry_in_ms: None, .. });
+        if (room > 0 || matters && room > -MOST_EVENTS) && unit.add_event(run, &event).await? {
             room -= 1;
             fresh.push(event);
         }
     }
-    for mut line in lines {
+    let crowded = matches!(owner, Owner::Session(_)) && unit.bytes_of_strangers().await? > MOST_OF_STRANGERS;
+    let mut bytes = 0;
+    for mut line in lines.into_iter().filter(|_| !crowded) {
         line.message = cut(line.message, MOST_BYTES);
         line.level = cut(line.level, 16);
         line.source = cut(line.source, 64);
-        if room > 0 && unit.add_line(run, &line).await? {
-            room -= 1;
-        }
+        bytes += unit.add_line(run, &line).await?;
     }
+    unit.told(run, last_event, last_line, bytes).await?;
     Ok(fresh)
+}
+
+/// The event with its texts cut.
+fn bounded(event: Event) -> Event {
+    let kind = match event.kind {
+        EventKind::Finished { duration_ms, detail } => {
+            EventKind::Finished { duration_ms, detail: cut(detail, MOST_BYTES) }
+        }
+        EventKind::Failed { mut failure, retry_in_ms } => {
+            failure.cause = cut(failure.cause, MOST_BYTES);
+            failure.remedy = cut(failure.remedy, MOST_BYTES);
+            EventKind::Failed { failure, retry_in_ms }
+        }
+        EventKind::Note { text } => EventKind::Note { text: cut(text, MOST_BYTES) },
+        kind @ (EventKind::Started | EventKind::Unknown) => kind,
+    };
+    Event { kind, ..event }
 }
 
 /// Follows the run and the node's life by the events.
@@ -169,5 +196,76 @@ mod tests {
         assert_eq!(meaning(&run, &event(Step::Join, failed(None))), Some(Input::JoinFailed));
         assert_eq!(meaning(&run, &event(Step::Preflight, EventKind::Started)), Some(Input::Joining));
         assert_eq!(meaning(&run, &event(Step::Disk, EventKind::Started)), None);
+    }
+
+    async fn opened() -> (tempfile::TempDir, State) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(&crate::state::path_in(dir.path()), crate::base::health::Health::default()).await;
+        (dir, state.unwrap())
+    }
+
+    fn line(seq: u64, bytes: usize) -> LogLine {
+        let message = format!("{seq} ") + &"x".repeat(bytes);
+        LogLine { seq, time: Timestamp::UNIX_EPOCH, level: "info".into(), source: "kernel".into(), message }
+    }
+
+    fn delivery(run: &RunId, events: Vec<Event>, lines: Vec<LogLine>) -> Telemetry {
+        Telemetry { run: run.clone(), session: None, heartbeat: None, events, lines }
+    }
+
+    async fn kept(state: &State, run: &RunId) -> (usize, Vec<u64>) {
+        let (mut events, mut lines, mut after) = (0, Vec::new(), 0);
+        loop {
+            let page = state.journal(&crate::state::journal::Of::Run(run.clone()), after).await.unwrap();
+            let Some(last) = page.last() else { return (events, lines) };
+            after = match last {
+                protocol::admin::JournalEntry::Event(event) => event.id,
+                protocol::admin::JournalEntry::Line(line) => line.id,
+            };
+            for entry in page {
+                match entry {
+                    protocol::admin::JournalEntry::Event(_) => events += 1,
+                    protocol::admin::JournalEntry::Line(line) => lines.push(line.line.seq),
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn of_much_log_the_newest_lines_are_kept_all_of_it_is_acknowledged_and_no_event_is_lost() {
+        let (_dir, state) = opened().await;
+        let intake = Intake::new(state.clone(), 2 << 20);
+        let (run, owner): (RunId, _) = ("r1".parse().unwrap(), Owner::Session(protocol::encoding::Sha256::of(b"s")));
+        let first = Event { seq: 1, ..event(Step::Coldplug, EventKind::Started) };
+        intake.take_in(delivery(&run, vec![first], vec![]), &owner, "a").await.unwrap();
+        for batch in 0..8u64 {
+            let lines = (1..=500).map(|n| line(batch * 500 + n, 1000)).collect();
+            let ack = intake.take_in(delivery(&run, vec![], lines), &owner, "a").await.unwrap();
+            assert_eq!((ack.events_through, ack.lines_through), (1, (batch + 1) * 500));
+        }
+        let last = Event { seq: 2, ..event(Step::Network, failed(None)) };
+        intake.take_in(delivery(&run, vec![last], vec![line(4001, 1_000_000)]), &owner, "a").await.unwrap();
+        let (events, lines) = kept(&state, &run).await;
+        assert_eq!((events, lines.last()), (2, Some(&4001)));
+        assert!((400..1500).contains(&lines.len()) && lines.windows(2).all(|pair| pair[1] == pair[0] + 1), "{lines:?}");
+        assert!(state.run(&run).await.unwrap().unwrap().failure.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_an_event_says_is_cut_and_of_too_many_the_failure_that_ends_the_run_is_kept() {
+        let (_dir, state) = opened().await;
+        let intake = Intake::new(state.clone(), 1 << 20);
+        let (run, owner): (RunId, _) = ("r1".parse().unwrap(), Owner::Session(protocol::encoding::Sha256::of(b"s")));
+        let long = EventKind::Note { text: "n".repeat(4 << 20) };
+        let EventKind::Note { text } = bounded(event(Step::Plan, long)).kind else { panic!("another kind") };
+        assert_eq!(text.len(), MOST_BYTES);
+        for batch in 0..5u64 {
+            let note = |n| Event { seq: batch * 500 + n, ..event(Step::Plan, EventKind::Note { text: "x".into() }) };
+            intake.take_in(delivery(&run, (1..=500).map(note).collect(), vec![]), &owner, "a").await.unwrap();
+        }
+        let last = Event { seq: 2501, ..event(Step::Disk, failed(None)) };
+        let ack = intake.take_in(delivery(&run, vec![last], vec![]), &owner, "a").await.unwrap();
+        assert_eq!((ack.events_through, kept(&state, &run).await.0), (2501, 2001));
+        assert!(state.run(&run).await.unwrap().unwrap().failure.is_some());
     }
 }

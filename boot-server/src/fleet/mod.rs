@@ -6,5 +6,6 @@ pub mod installs;
 pub mod intake;
 pub mod spec_check;
 pub mod specs;
+pub mod upkeep;
 pub mod view;
 pub mod vitals;

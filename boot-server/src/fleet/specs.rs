@@ -3,18 +3,18 @@
 use super::spec_check;
 use crate::{
     cache::Cache,
-    domain::lifecycle::Input,
+    domain::{addresses::Network, lifecycle::Input},
     state::{State, Unit, nodes::Node},
     trust::admission::Admission,
 };
 use protocol::{
     Code, Failure,
-    admin::{Applied, ApplyRequest},
+    admin::{Applied, ApplyRequest, NodeState},
     failure::Result,
     names::NodeName,
-    spec::NodeSpec,
+    spec::{Match, NodeSpec},
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 /// Nodes in one request.
 const MOST_NODES: usize = 1000;
@@ -24,12 +24,14 @@ pub struct Specs {
     state: State,
     cache: Arc<Cache>,
     admission: Arc<Admission>,
+    /// What DHCP gives addresses of, where this server does.
+    network: Option<Network>,
 }
 
 impl Specs {
     /// Of the parts it uses.
-    pub fn new(state: State, cache: Arc<Cache>, admission: Arc<Admission>) -> Self {
-        Self { state, cache, admission }
+    pub fn new(state: State, cache: Arc<Cache>, admission: Arc<Admission>, network: Option<Network>) -> Self {
+        Self { state, cache, admission, network }
     }
 
     /// Stores the specs; machines that wait for one of them are admitted where the policy says so.
@@ -42,12 +44,51 @@ impl Specs {
         let _settled = self.cache.settled().await;
         let mut unit = self.state.begin().await?;
         let mut applied = Vec::new();
+        let wanted: Vec<(NodeName, Match)> =
+            request.nodes.iter().map(|spec| (spec.name.clone(), spec.matches.clone())).collect();
         for spec in request.nodes {
-            applied.push(apply_one(&mut unit, spec, actor).await?);
+            let warnings = self.warnings(&spec);
+            applied.push(apply_one(&mut unit, spec, request.reopen, actor, warnings).await?);
         }
+        self.refuse_second_claims(&wanted)?;
         unit.commit().await?;
         self.admission.settle_all().await?;
         Ok(applied)
+    }
+
+    /// A machine that two nodes claim would wait for a person when it boots; who wrote the specs sits here now.
+    fn refuse_second_claims(&self, wanted: &[(NodeName, Match)]) -> Result<()> {
+        let standing = self.state.memory.directory.with(|entries| {
+            let others = entries.iter().filter(|entry| {
+                entry.record.state != NodeState::Retired && !wanted.iter().any(|(name, _)| *name == entry.name)
+            });
+            others.filter_map(|entry| Some((entry.name.clone(), entry.matches.clone()?))).collect::<Vec<_>>()
+        });
+        for (index, (name, matches)) in wanted.iter().enumerate() {
+            let others = wanted[..index].iter().chain(&standing);
+            if let Some((other, _)) = others.into_iter().find(|(_, other)| matches.may_be_same(other)) {
+                let cause = format!("checking node {name} at match: it names the machine that {other} names as well");
+                return Err(Failure::new(Code::Input, cause).with_remedy(
+                    "one machine is one node: correct one of the two matches, or decommission the other node first",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn warnings(&self, spec: &NodeSpec) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if spec.matches.names_nothing() {
+            let name = &spec.name;
+            let text = format!("its match names no machine: admit one by boot-server approve CODE --node {name}");
+            warnings.push(text);
+        }
+        if let Some(IpAddr::V4(address)) = spec.cluster.as_ref().and_then(|cluster| cluster.node_ip)
+            && let Some(why) = self.network.as_ref().and_then(|network| network.no_reservation(address))
+        {
+            warnings.push(format!("DHCP gives its machine another address than cluster.node_ip {address}: {why}"));
+        }
+        warnings
     }
 
     /// Opens the node's next generation: the machine is installed anew at its next network boot.
@@ -83,20 +124,45 @@ fn check(specs: &[NodeSpec]) -> Result<()> {
     Ok(())
 }
 
-async fn apply_one(unit: &mut Unit, spec: NodeSpec, actor: &str) -> Result<Applied> {
+async fn apply_one(
+    unit: &mut Unit,
+    spec: NodeSpec,
+    reopen: bool,
+    actor: &str,
+    mut warnings: Vec<String>,
+) -> Result<Applied> {
     let name = spec.name.clone();
     let known = unit.find_node(&name).await?;
+    let retired = known.as_ref().is_some_and(|node| node.record.state == NodeState::Retired);
     let result = match &known {
         None => "created",
+        Some(_) if retired && reopen => "reopened",
         Some(node) if node.spec.as_ref() == Some(&spec) => "unchanged",
         Some(_) => "configured",
     };
+    if retired && !reopen {
+        warnings.push("it is retired, and no machine becomes it: apply --reopen expects one anew".to_owned());
+    }
+    if let Some(node) = &known
+        && node.record.used
+        && !retired
+        && node.spec.as_ref().is_some_and(|running| running.system.toplevel != spec.system.toplevel)
+    {
+        warnings.push(format!(
+            "its disk keeps the system that is installed: the new one comes with boot-server reinstall {name} --yes"
+        ));
+    }
     if result != "unchanged" {
         let mut node = known.unwrap_or_else(|| Node::new(name.clone()));
+        if result == "reopened" {
+            unit.forget_installation(&mut node).await?;
+            (node.key, node.enrolment) = (None, None);
+            node.record = node.record.after(&Input::Reopened).map_err(|refusal| refusal.failure(&name))?;
+        }
         node.spec = Some(spec);
         node.record = node.record.after(&Input::Applied).map_err(|refusal| refusal.failure(&name))?;
         unit.save_node(&node).await?;
         unit.note(actor, Some(&name), format!("applied the spec: {result}")).await?;
     }
-    Ok(Applied { name, result: result.to_owned() })
+    Ok(Applied { name, result: result.to_owned(), warnings })
 }

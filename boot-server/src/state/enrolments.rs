@@ -176,6 +176,15 @@ impl State {
         text.map(|text| column("an inventory", &text)).transpose()
     }
 
+    /// How many wait that spoke from this address.
+    pub async fn pending_from(&self, address: &str) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict') AND address = ?")
+            .bind(address)
+            .fetch_one(&self.readers)
+            .await
+            .doing(READING)
+    }
+
     /// How many wait.
     pub async fn pending_count(&self) -> Result<i64> {
         sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict')")
@@ -209,6 +218,47 @@ impl Unit {
         .await
         .doing("adding an enrolment")?;
         Ok(done.last_insert_rowid())
+    }
+
+    /// Forgets the older enrolments of a key but for the last ones: a machine that is restarted again and again leaves few.
+    pub async fn forget_superseded(&mut self, key: &Sha256) -> Result<()> {
+        const KEPT: i64 = 4;
+        sqlx::query(
+            "DELETE FROM enrolments WHERE key_sha256 = ?1 AND state = 'superseded' \
+             AND id NOT IN (SELECT enrolment FROM nodes WHERE enrolment IS NOT NULL) \
+             AND id NOT IN (SELECT id FROM enrolments WHERE key_sha256 = ?1 ORDER BY id DESC LIMIT ?2)",
+        )
+        .bind(key.hex())
+        .bind(KEPT)
+        .execute(&mut *self.connection)
+        .await
+        .doing("forgetting enrolments")?;
+        Ok(())
+    }
+
+    /// Forgets what is of no use any more: enrolments that newer ones have replaced since then, what machines told that were
+    /// never admitted and have been silent, certificates that ended; entries about no node beyond the newest.
+    pub async fn forget_old(&mut self, before: Timestamp) -> Result<()> {
+        const ENTRIES: i64 = 20_000;
+        let before = millis(before);
+        for (query, bound) in [
+            (
+                "DELETE FROM enrolments WHERE state = 'superseded' AND heard < ?1 \
+                 AND id NOT IN (SELECT enrolment FROM nodes WHERE enrolment IS NOT NULL)",
+                before,
+            ),
+            ("DELETE FROM journal WHERE run IN (SELECT id FROM runs WHERE node IS NULL AND heard < ?1)", before),
+            ("DELETE FROM runs WHERE node IS NULL AND heard < ?1", before),
+            ("DELETE FROM certificates WHERE not_after < ?1", before),
+            (
+                "DELETE FROM audit WHERE node IS NULL AND id NOT IN \
+                 (SELECT id FROM audit WHERE node IS NULL ORDER BY id DESC LIMIT ?1)",
+                ENTRIES,
+            ),
+        ] {
+            sqlx::query(query).bind(bound).execute(&mut *self.connection).await.doing("forgetting what is old")?;
+        }
+        Ok(())
     }
 
     /// Changes where an enrolment stands, and gives it its certificate.

@@ -1,6 +1,6 @@
 //! Events and log lines: append-only, each stored once, in the order of their arrival.
 
-use super::{Doing, State, Unit, column, millis, plain, time_of, to_column};
+use super::{Doing, State, Unit, column, millis, plain, runs::Owner, time_of, to_column};
 use protocol::{
     admin::{JournalEntry, ServerEvent, ServerLine},
     failure::Result,
@@ -74,6 +74,23 @@ impl State {
         rows.into_iter().map(Row::entry).collect()
     }
 
+    /// The newest entries before `before`, so many and at most [`PAGE`], in their order.
+    pub async fn journal_tail(&self, of: &Of, before: i64, most: u32) -> Result<Vec<JournalEntry>> {
+        let (which, name) = match of {
+            Of::Node(node) => ("run IN (SELECT id FROM runs WHERE node = ?)", node.to_string()),
+            Of::Run(run) => ("run = ?", run.to_string()),
+        };
+        let query = format!("SELECT * FROM journal WHERE {which} AND id < ? ORDER BY id DESC LIMIT ?");
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+            .bind(name)
+            .bind(before)
+            .bind(PAGE.min(most.into()))
+            .fetch_all(&self.readers)
+            .await
+            .doing(READING)?;
+        rows.into_iter().rev().map(Row::entry).collect()
+    }
+
     /// The events of the run that installs and of every later run of the node.
     pub async fn events_since(&self, node: &NodeName, run: Option<&RunId>) -> Result<Vec<ServerEvent>> {
         let rows: Vec<Row> = sqlx::query_as(
@@ -119,8 +136,10 @@ fn events_of(rows: Vec<Row>) -> Result<Vec<ServerEvent>> {
     Ok(entries?.into_iter().filter_map(event).collect())
 }
 
-const STORED: &str = "SELECT coalesce(max(seq) FILTER (WHERE kind = 0), 0), \
-                      coalesce(max(seq) FILTER (WHERE kind = 1), 0) FROM journal WHERE run = ?";
+const STORED: &str = "SELECT coalesce(max(events_through), 0), coalesce(max(lines_through), 0) FROM runs WHERE id = ?";
+
+/// Lines that are removed at a time, the oldest first.
+const CUT: i64 = 500;
 
 fn ack(events: i64, lines: i64) -> TelemetryAck {
     let count = |n| u64::try_from(n).unwrap_or(0);
@@ -135,10 +154,18 @@ impl Unit {
         Ok(ack(events, lines))
     }
 
-    /// How many entries the run has.
-    pub async fn journal_count(&mut self, run: &RunId) -> Result<i64> {
-        sqlx::query_scalar("SELECT count(*) FROM journal WHERE run = ?")
+    /// How many events of the run are kept.
+    pub async fn event_count(&mut self, run: &RunId) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM journal WHERE run = ? AND kind = 0")
             .bind(run.as_str())
+            .fetch_one(&mut *self.connection)
+            .await
+            .doing(READING)
+    }
+
+    /// Bytes of lines that are kept of all machines that nobody has admitted.
+    pub async fn bytes_of_strangers(&mut self) -> Result<i64> {
+        sqlx::query_scalar("SELECT coalesce(sum(line_bytes), 0) FROM runs WHERE node IS NULL")
             .fetch_one(&mut *self.connection)
             .await
             .doing(READING)
@@ -149,9 +176,72 @@ impl Unit {
         self.add(run, EVENT, event.seq, &to_column("an event", event)?).await
     }
 
-    /// Adds a log line; whether it is new.
-    pub async fn add_line(&mut self, run: &RunId, line: &LogLine) -> Result<bool> {
-        self.add(run, LINE, line.seq, &to_column("a log line", line)?).await
+    /// Adds a log line; how many bytes are kept for it, none where it was there.
+    pub async fn add_line(&mut self, run: &RunId, line: &LogLine) -> Result<usize> {
+        let body = to_column("a log line", line)?;
+        Ok(if self.add(run, LINE, line.seq, &body).await? { body.len() } else { 0 })
+    }
+
+    /// The run is told up to here, and so many bytes of its lines have come to those that are kept.
+    pub async fn told(&mut self, run: &RunId, events: u64, lines: u64, bytes: usize) -> Result<()> {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        sqlx::query(
+            "UPDATE runs SET events_through = max(events_through, ?), lines_through = max(lines_through, ?), \
+             line_bytes = line_bytes + ? WHERE id = ?",
+        )
+        .bind(number(events))
+        .bind(number(lines))
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .bind(run.as_str())
+        .execute(&mut *self.connection)
+        .await
+        .doing("writing a run")?;
+        Ok(())
+    }
+
+    /// Removes the owner's oldest lines until no more than `most` bytes of them are kept. Events stay.
+    pub async fn cut_lines(&mut self, owner: &Owner, most: u64) -> Result<()> {
+        let (of, name) = match owner {
+            Owner::Session(session) => ("session", session.hex()),
+            Owner::Node(node) => ("node", node.to_string()),
+        };
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let runs = format!("SELECT id, line_bytes FROM runs WHERE {of} = ? AND line_bytes > 0 ORDER BY created");
+        let runs: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(runs))
+            .bind(name)
+            .fetch_all(&mut *self.connection)
+            .await
+            .doing(READING)?;
+        let mut kept: i64 = runs.iter().map(|(_, bytes)| bytes).sum();
+        for (run, mut own) in runs {
+            while kept > most && own > 0 {
+                let bytes = self.cut_run(&run).await?.min(own);
+                // Of a run that says it has bytes and has no line, the number was wrong.
+                let bytes = if bytes == 0 { own } else { bytes };
+                (kept, own) = (kept - bytes, own - bytes);
+                sqlx::query("UPDATE runs SET line_bytes = ? WHERE id = ?")
+                    .bind(own)
+                    .bind(&run)
+                    .execute(&mut *self.connection)
+                    .await
+                    .doing("writing a run")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes some of the run's oldest lines; how many bytes.
+    async fn cut_run(&mut self, run: &str) -> Result<i64> {
+        let removed: Vec<i64> = sqlx::query_scalar(
+            "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE run = ? AND kind = 1 ORDER BY id LIMIT ?) \
+             RETURNING length(body)",
+        )
+        .bind(run)
+        .bind(CUT)
+        .fetch_all(&mut *self.connection)
+        .await
+        .doing("cutting the journal")?;
+        Ok(removed.iter().sum())
     }
 
     async fn add(&mut self, run: &RunId, kind: i64, seq: u64, body: &str) -> Result<bool> {

@@ -271,6 +271,9 @@ impl JournalEntry {
 pub struct ApplyRequest {
     /// The nodes; others stay as they are.
     pub nodes: Vec<NodeSpec>,
+    /// A node of these that is retired is expected anew, as if it had never been.
+    #[serde(default)]
+    pub reopen: bool,
 }
 
 /// What became of one applied node.
@@ -278,8 +281,11 @@ pub struct ApplyRequest {
 pub struct Applied {
     /// Its name.
     pub name: NodeName,
-    /// `created`, `configured` or `unchanged`.
+    /// `created`, `configured`, `reopened` or `unchanged`.
     pub result: String,
+    /// What it does not do, and what to do about that, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `approve NAME`: agree to a plan that is held.

@@ -171,7 +171,7 @@ calls! {
     /// Shows one node with its history.
     Node: Get "/v1/nodes/{name}", Admin, Json, Nothing => NodeDetail;
     /// Reads a page of a node's journal.
-    Logs: Get "/v1/nodes/{name}/logs", Admin, Json, After => Vec<JournalEntry>;
+    Logs: Get "/v1/nodes/{name}/logs", Admin, Json, LogPage => Vec<JournalEntry>;
     /// Follows a node's journal.
     FollowLogs: Get "/v1/nodes/{name}/stream", Admin, Events, After => JournalEntry;
     /// Has a plan that is held carried out.
@@ -235,6 +235,20 @@ pub struct After {
     /// The id of the last entry that the reader has.
     #[serde(default)]
     pub after: i64,
+}
+
+/// Which entries of a journal, in their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// Those behind this id, the oldest first.
+    #[serde(default)]
+    pub after: i64,
+    /// So many of the newest, in place of `after`; the server bounds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u32>,
+    /// Of those before this id, with `tail`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<i64>,
 }
 
 /// What the page logs in with. No `Debug`: it is secret.

@@ -28,7 +28,7 @@ pub struct Inventory {
 }
 
 /// Bytes of JSON that an inventory has at most: a few times that of the largest server that was seen.
-pub const MOST_BYTES: usize = 256 << 10;
+pub const MOST_BYTES: usize = 128 << 10;
 
 impl Inventory {
     /// The inventory with as much of it as fits into [`MOST_BYTES`]: PCI devices are left out first, then the cards and

@@ -77,6 +77,20 @@ impl Match {
             .is_none_or(|uuid| claims.uuid.as_ref().is_some_and(|claimed| claimed.eq_ignore_ascii_case(uuid)));
         named && macs && serial && uuid
     }
+
+    /// Whether one machine may be meant by both: something that it says of itself is in both, and nothing speaks against it.
+    pub fn may_be_same(&self, other: &Match) -> bool {
+        let text = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()?.eq_ignore_ascii_case(b.as_ref()?));
+        let macs = (!self.macs.is_empty() && !other.macs.is_empty())
+            .then(|| self.macs.iter().any(|mac| other.macs.contains(mac)));
+        let said = [text(&self.serial, &other.serial), text(&self.uuid, &other.uuid), macs];
+        said.contains(&Some(true)) && !said.contains(&Some(false))
+    }
+
+    /// Whether it names no machine at all.
+    pub fn names_nothing(&self) -> bool {
+        self.macs.is_empty() && self.serial.is_none() && self.uuid.is_none()
+    }
 }
 
 /// The system to install and where it comes from.
@@ -224,6 +238,26 @@ mod tests {
         assert!(wanted.holds(&claims));
         assert!(!wanted.holds(&Claims { serial: Some("S2".into()), ..claims.clone() }));
         assert!(!wanted.holds(&Claims { macs: vec![], ..claims }));
+    }
+
+    #[test]
+    fn two_matches_mean_one_machine_where_they_share_something_and_contradict_in_nothing() {
+        let of = |mac: Option<u8>, serial: Option<&str>, uuid: Option<&str>| Match {
+            macs: mac.map(|n| format!("52:54:00:00:00:{n:02x}").parse().unwrap()).into_iter().collect(),
+            serial: serial.map(str::to_owned),
+            uuid: uuid.map(str::to_owned),
+        };
+        let one = of(Some(1), Some("S1"), None);
+        for (other, same) in [
+            (of(None, Some("S1"), None), true),
+            (of(Some(1), None, Some("u")), true),
+            (of(Some(2), Some("S1"), None), false),
+            (of(Some(1), Some("S2"), None), false),
+            (of(Some(2), None, None), false),
+            (Match::default(), false),
+        ] {
+            assert_eq!((one.may_be_same(&other), other.may_be_same(&one)), (same, same), "{other:?}");
+        }
     }
 
     #[test]

@@ -54,6 +54,8 @@ impl Default for Record {
 pub enum Input {
     /// An operator applied a NodeSpec that is new or changed.
     Applied,
+    /// An operator wants a node that is retired to be expected anew.
+    Reopened,
     /// An operator wants the node installed anew: the next generation is open.
     Reinstall,
     /// An operator has another machine take the node's place.
@@ -192,6 +194,10 @@ impl Record {
                     next.failed_runs = 0;
                 }
             }
+            Input::Reopened if self.state == Retired => {
+                return Ok(Record { generation: self.generation + 1, ..Record::default() });
+            }
+            Input::Reopened => {}
             Input::Reinstall => return self.next_generation(Purpose::Install),
             Input::Wipe => return self.next_generation(Purpose::Wipe),
             Input::Replace => return self.replaced(),

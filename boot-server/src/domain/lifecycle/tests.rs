@@ -22,13 +22,17 @@ fn boots_installer(record: &Record) -> bool {
 /// What machines do, and an admin who admits them.
 fn input_of_machine() -> impl Strategy<Value = Input> {
     input().prop_filter("an operator's act", |input| {
-        !matches!(input, Input::Applied | Input::Reinstall | Input::Replace | Input::Wipe | Input::Retire)
+        !matches!(
+            input,
+            Input::Applied | Input::Reopened | Input::Reinstall | Input::Replace | Input::Wipe | Input::Retire
+        )
     })
 }
 
 fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         Just(Input::Applied),
+        Just(Input::Reopened),
         Just(Input::Reinstall),
         Just(Input::Replace),
         Just(Input::Wipe),
@@ -181,10 +185,15 @@ fn a_decommissioned_node_is_wiped_in_a_generation_of_its_own_and_then_boots_noth
 
 proptest! {
     #[test]
-    fn a_retired_node_stays_so_and_boots_nothing(inputs in prop::collection::vec(input(), 0..60)) {
+    fn a_retired_node_stays_so_and_boots_nothing_until_it_is_reopened(inputs in prop::collection::vec(input(), 0..60)) {
         let mut record = walk(&to_installed()).after(&Input::Retire).unwrap();
         for input in &inputs {
-            record = record.after(input).unwrap_or(record);
+            let next = record.after(input).unwrap_or_else(|_| record.clone());
+            if *input == Input::Reopened {
+                prop_assert_eq!((next.state, next.generation), (NodeState::Expected, record.generation + 1));
+                break;
+            }
+            record = next;
             prop_assert_eq!(record.state, NodeState::Retired);
             let waits = matches!(boot(&name(), &name(), &record), Boot::Wait { .. });
             prop_assert!(waits);

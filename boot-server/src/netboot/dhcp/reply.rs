@@ -131,8 +131,8 @@ fn destination(request: &Request) -> SocketAddrV4 {
 fn network(message: &mut Message, settings: &Settings) {
     // Beside another DHCP server the network's settings are its business.
     if let Some(pool) = &settings.pool {
-        put(message, DhcpOption::SubnetMask(pool.mask));
-        put(message, DhcpOption::BroadcastAddr(pool.broadcast()));
+        put(message, DhcpOption::SubnetMask(pool.network.mask));
+        put(message, DhcpOption::BroadcastAddr(pool.network.broadcast()));
         if let Some(router) = settings.router {
             put(message, DhcpOption::Router(vec![router]));
         }
@@ -159,8 +159,10 @@ fn boot_file(message: &mut Message, request: &Request, settings: &Settings, boot
     if file.len() < 128 {
         message.set_fname_str(file);
     }
-    put(message, DhcpOption::TFTPServerName(server.into_bytes()));
-    put(message, DhcpOption::BootfileName(file.clone().into_bytes()));
+    // Some firmware takes both for C strings and reads on without a zero.
+    let ended = |text: &str| [text.as_bytes(), b"\0"].concat();
+    put(message, DhcpOption::TFTPServerName(ended(&server)));
+    put(message, DhcpOption::BootfileName(ended(file)));
     echo(message, OptionCode::ClientMachineIdentifier, &request.machine_id);
     match boot {
         BootFile::Http(_) => put(message, DhcpOption::ClassIdentifier(b"HTTPClient".to_vec())),

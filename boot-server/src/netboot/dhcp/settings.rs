@@ -1,7 +1,7 @@
 //! The `[dhcp]` section, and its checked form.
 
 use super::lease::Range;
-use crate::netboot::site::Site;
+use crate::{domain::addresses::Network, netboot::site::Site};
 use protocol::{Code, Failure, failure::Result};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -81,24 +81,10 @@ pub struct Settings {
 /// The network and the addresses to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
-    /// Address of the network.
-    pub network: Ipv4Addr,
-    /// Its mask.
-    pub mask: Ipv4Addr,
+    /// The network.
+    pub network: Network,
     /// The addresses to give.
     pub range: Range,
-}
-
-impl Pool {
-    /// Whether the address is in the network.
-    pub fn has(&self, address: Ipv4Addr) -> bool {
-        address & self.mask == self.network
-    }
-
-    /// The network's broadcast address.
-    pub fn broadcast(&self) -> Ipv4Addr {
-        self.network | !self.mask
-    }
 }
 
 const TWELVE_HOURS: u32 = 12 * 3600;
@@ -128,14 +114,21 @@ impl Config {
         })
     }
 
-    fn pool(&self, site: &Site) -> Result<Pool> {
-        let (network, prefix) =
-            parse_subnet(&self.subnet).ok_or_else(|| wrong("subnet", "is not a network such as 10.77.0.0/24"))?;
+    /// The network whose addresses this server gives; none where it gives none.
+    pub fn network(&self, server: Ipv4Addr) -> Option<Network> {
+        let (network, prefix) = parse_subnet(&self.subnet).filter(|_| self.mode == Mode::Full)?;
         let mask = Ipv4Addr::from(u32::MAX << (32 - prefix));
+        Some(Network { address: network & mask, mask, server, router: self.router })
+    }
+
+    fn pool(&self, site: &Site) -> Result<Pool> {
+        let network = self.network(site.address);
+        let network = network.ok_or_else(|| wrong("subnet", "is not a network such as 10.77.0.0/24"))?;
         let first = self.range_start.ok_or_else(|| wrong("range_start", "is missing"))?;
         let last = self.range_end.ok_or_else(|| wrong("range_end", "is missing"))?;
-        let pool = Pool { network: network & mask, mask, range: Range { first, last } };
-        let inside = |address: Ipv4Addr| pool.has(address) && address != pool.network && address != pool.broadcast();
+        let pool = Pool { network, range: Range { first, last } };
+        let inside =
+            |address: Ipv4Addr| network.has(address) && address != network.address && address != network.broadcast();
         if first > last {
             return Err(wrong("range_end", "comes before range_start"));
         }
@@ -187,8 +180,8 @@ pub(super) mod tests {
     #[test]
     fn a_sound_section_passes() {
         let pool = config().settings(&site()).unwrap().pool.unwrap();
-        assert_eq!(pool.broadcast(), Ipv4Addr::new(10, 77, 0, 255));
-        assert!(pool.has([10, 77, 0, 7].into()) && !pool.has([10, 78, 0, 7].into()));
+        assert_eq!(pool.network.broadcast(), Ipv4Addr::new(10, 77, 0, 255));
+        assert!(pool.network.has([10, 77, 0, 7].into()) && !pool.network.has([10, 78, 0, 7].into()));
     }
 
     #[test]

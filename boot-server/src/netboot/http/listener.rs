@@ -1,6 +1,7 @@
 //! Accepting connections, so many and for so long.
 
 use super::{Routes, plain, reply};
+use crate::base::places::{Place, Places};
 use axum::{BoxError, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,18 +13,23 @@ use protocol::{
     Code,
     failure::{OrFail, Result},
 };
-use std::{convert::Infallible, num::NonZero, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    num::NonZero,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
-    sync::{
-        OwnedSemaphorePermit, Semaphore,
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    },
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
 };
 
 const MAX_CONNECTIONS: usize = 4096;
+/// A machine fetches a few dozen files at once.
+const OF_ONE_SOURCE: usize = 256;
+/// A full house is told so often.
+const TOLD: Duration = Duration::from_secs(60);
 /// Between connecting, or the last response, and the end of the next request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A machine that was switched off in the middle of a download acknowledges nothing any more.
@@ -35,16 +41,28 @@ const SILENCE_MILLISECONDS: u32 = 60_000;
 /// `E-SYSTEM` where there can be no threads.
 pub async fn run(listener: TcpListener, routes: Routes) -> Result<()> {
     raise_open_files();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (places, local) = (Places::new(MAX_CONNECTIONS, OF_ONE_SOURCE), Places::new(MAX_CONNECTIONS, MAX_CONNECTIONS));
+    let mut told = None;
     let count = std::thread::available_parallelism().map_or(1, NonZero::get);
     let workers: Vec<Worker> = (0..count).map(|_| Worker::start(&routes)).collect::<Result<_>>()?;
     for worker in workers.iter().cycle() {
-        let Ok(place) = places.clone().acquire_owned().await else { break };
-        match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
-            Ok(stream) => worker.take(Accepted { stream, place }),
+        let accepted = listener.accept().await;
+        let (stream, peer) = match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!("accepting an HTTP connection: {error}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let room = if peer.ip().to_canonical().is_loopback() { &local } else { &places };
+        match room.take(peer.ip()) {
+            Ok(place) => worker.take(Accepted { stream, place }),
+            Err(full) => {
+                if told.is_none_or(|told: Instant| told.elapsed() > TOLD) {
+                    told = Some(Instant::now());
+                    tracing::warn!(%peer, ?full, taken = room.taken(), "an HTTP connection found no place");
+                }
             }
         }
     }
@@ -54,7 +72,7 @@ pub async fn run(listener: TcpListener, routes: Routes) -> Result<()> {
 /// A connection and its place among the so many.
 struct Accepted {
     stream: std::net::TcpStream,
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// A thread with an event loop of its own. Connections stay with theirs: handing single requests between the threads of

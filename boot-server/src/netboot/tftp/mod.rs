@@ -13,21 +13,27 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fs::File,
     io,
     net::SocketAddr,
-    os::unix::fs::FileExt,
+    os::{fd::AsRawFd, unix::fs::FileExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
-use tokio::{net::UdpSocket, time::timeout};
+use tokio::{net::UdpSocket, sync::Notify, time::timeout};
 use transfer::{Step, Transfer};
 
 const PORT: u16 = 69;
 /// A rack that is powered on at once, and then some; what is beyond is dropped and asks again.
 const MAX_TRANSFERS: usize = 512;
+/// A machine reads one file at a time; behind a router that translates addresses there may be some.
+const OF_ONE_ADDRESS: usize = 16;
+/// A transfer that has not moved for so long makes room for another one.
+const STALLED: Duration = Duration::from_secs(2);
+/// A full house is told so often.
+const TOLD: Duration = Duration::from_secs(60);
 /// What nearly every network needs.
 const EXPECTED: [&str; 2] = ["undionly.kpxe", "ipxe.efi"];
 const MAX_REQUEST: usize = 1024;
@@ -65,7 +71,7 @@ pub async fn serve(config: Config, folder: PathBuf, context: Context) -> Result<
     context.health.set("tftp", "running");
     report_missing(&folder, &context);
     tracing::info!("TFTP on {listen} from {}", folder.display());
-    let shared = Arc::new(Shared { folder, local: listen, busy: Mutex::default() });
+    let shared = Arc::new(Shared { folder, local: listen, busy: Mutex::default(), told: Mutex::default() });
     let mut buffer = [0; MAX_REQUEST];
     loop {
         let (length, client) = match socket.recv_from(&mut buffer).await {
@@ -79,6 +85,7 @@ pub async fn serve(config: Config, folder: PathBuf, context: Context) -> Result<
                 tokio::spawn(answer(shared.clone(), client, request));
             }
             Some(Message::Other) => {
+                tracing::info!("TFTP: {client} asks for something else than reading a file in octet mode");
                 let refusal = packet::error(ErrorCode::Illegal, "only reading files in octet mode is possible here");
                 let _ = socket.try_send_to(&refusal, client);
             }
@@ -108,7 +115,11 @@ async fn answer(shared: Arc<Shared>, client: SocketAddr, request: ReadRequest) {
         place = shared.take_place(client);
     }
     let Some(place) = place else { return };
-    match place.transfer(&request).await {
+    let transferred = tokio::select! {
+        transferred = place.transfer(&request) => transferred,
+        () = place.running.makes_room.notified() => Err(io::Error::other("it stalls, and others wait")),
+    };
+    match transferred {
         Ok(bytes) => tracing::info!("TFTP: {client} has {:?} ({bytes} bytes)", request.file),
         Err(error) => tracing::info!("TFTP: sending {:?} to {client}: {error}", request.file),
     }
@@ -117,30 +128,68 @@ async fn answer(shared: Arc<Shared>, client: SocketAddr, request: ReadRequest) {
 struct Shared {
     folder: PathBuf,
     local: SocketAddr,
-    busy: Mutex<HashSet<SocketAddr>>,
+    busy: Mutex<HashMap<SocketAddr, Arc<Running>>>,
+    told: Mutex<Option<Instant>>,
+}
+
+/// A transfer that runs.
+struct Running {
+    /// When the client was heard last.
+    heard: Mutex<Instant>,
+    /// Rung when it has to end.
+    makes_room: Notify,
 }
 
 /// One of the transfers that may run at once.
 struct Place {
     shared: Arc<Shared>,
     client: SocketAddr,
+    running: Arc<Running>,
 }
 
 impl Shared {
     /// None where the client is being served already (it repeated its request) or all places are taken.
     fn take_place(self: &Arc<Self>, client: SocketAddr) -> Option<Place> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if busy.len() >= MAX_TRANSFERS {
-            tracing::warn!("TFTP: {MAX_TRANSFERS} transfers are running; {client} has to ask again");
+        let mut busy = lock(&self.busy);
+        if busy.contains_key(&client) {
             return None;
         }
-        busy.insert(client).then(|| Place { shared: self.clone(), client })
+        let of_address = busy.keys().filter(|other| other.ip() == client.ip()).count();
+        if busy.len() >= MAX_TRANSFERS || of_address >= OF_ONE_ADDRESS {
+            self.make_room(&busy, client, of_address);
+            return None;
+        }
+        let running = Arc::new(Running { heard: Mutex::new(Instant::now()), makes_room: Notify::new() });
+        busy.insert(client, running.clone());
+        Some(Place { shared: self.clone(), client, running })
     }
+
+    /// Ends the transfer that has stalled longest; the client asks again.
+    fn make_room(&self, busy: &HashMap<SocketAddr, Arc<Running>>, client: SocketAddr, of_address: usize) {
+        let own = |other: &&SocketAddr| of_address < OF_ONE_ADDRESS || other.ip() == client.ip();
+        let candidates =
+            busy.iter().filter(|(other, _)| own(other)).map(|(_, running)| (*lock(&running.heard), running));
+        if let Some((heard, running)) = candidates.min_by_key(|(heard, _)| *heard)
+            && heard.elapsed() > STALLED
+        {
+            running.makes_room.notify_one();
+        }
+        let mut told = lock(&self.told);
+        if told.is_none_or(|told| told.elapsed() > TOLD) {
+            *told = Some(Instant::now());
+            let (all, ip) = (busy.len(), client.ip());
+            tracing::warn!("TFTP: {all} transfers are running, {of_address} of them to {ip}, which has to ask again");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.client);
+        lock(&self.shared.busy).remove(&self.client);
     }
 }
 
@@ -148,6 +197,7 @@ impl Place {
     async fn transfer(&self, request: &ReadRequest) -> io::Result<u64> {
         let socket = UdpSocket::bind((self.shared.local.ip(), 0)).await?;
         socket.connect(self.client).await?;
+        fragment(&socket)?;
         // Firmware is fond of leading slashes.
         let name = request.file.trim_start_matches(['/', '\\']);
         let (file, metadata) = match files::open_below(&self.shared.folder, &[name]) {
@@ -159,37 +209,45 @@ impl Place {
                 return Err(error);
             }
         };
-        run(&socket, &file, metadata.len(), request).await
-    }
-}
-
-/// Sends the file to the connected client.
-async fn run(socket: &UdpSocket, file: &File, size: u64, request: &ReadRequest) -> io::Result<u64> {
-    let options = request.acknowledgement(size);
-    let (mut transfer, mut step) = Transfer::start(request, size, options.is_some());
-    let mut buffer = vec![0; 4 + transfer.block_size as usize];
-    let mut received = [0; 512];
-    loop {
-        match step {
-            Step::Options => send(socket, options.as_deref().unwrap_or_default()).await?,
-            Step::Blocks(blocks) => {
-                for block in blocks {
-                    let length = fill(&mut buffer, file, size, &transfer, block)?;
-                    send(socket, &buffer[..length]).await?;
-                }
-            }
-            Step::Wait => {}
-            Step::Done => return Ok(size),
-            Step::GiveUp => return Err(io::ErrorKind::TimedOut.into()),
+        let ended = self.run(&socket, &file, metadata.len(), request).await;
+        if let Err(error) = &ended {
+            // Gone already is as good.
+            let _ = socket.try_send(&packet::error(ErrorCode::Undefined, &error.to_string()));
         }
-        step = match timeout(transfer.patience(), next(socket, &mut received)).await {
-            Ok(Ok(Message::Ack(block))) => transfer.on_ack(block),
-            // OVMF asks for the size only, aborts, and comes back for the file.
-            Ok(Ok(Message::Error(code, text))) => return Err(io::Error::other(format!("aborted: {code} {text}"))),
-            Ok(Ok(_)) => Step::Wait,
-            Ok(Err(error)) => return Err(error),
-            Err(_) => transfer.on_silence(),
-        };
+        ended
+    }
+
+    /// Sends the file to the connected client.
+    async fn run(&self, socket: &UdpSocket, file: &File, size: u64, request: &ReadRequest) -> io::Result<u64> {
+        let options = request.acknowledgement(size);
+        let (mut transfer, mut step) = Transfer::start(request, size, options.is_some());
+        let mut buffer = vec![0; 4 + transfer.block_size as usize];
+        let mut received = [0; 512];
+        loop {
+            match step {
+                Step::Options => send(socket, options.as_deref().unwrap_or_default()).await?,
+                Step::Blocks(blocks) => {
+                    for block in blocks {
+                        let length = fill(&mut buffer, file, size, &transfer, block)?;
+                        send(socket, &buffer[..length]).await?;
+                    }
+                }
+                Step::Wait => {}
+                Step::Done => return Ok(size),
+                Step::GiveUp => return Err(io::ErrorKind::TimedOut.into()),
+            }
+            step = match timeout(transfer.patience(), next(socket, &mut received)).await {
+                Ok(Ok(Message::Ack(block))) => {
+                    *lock(&self.running.heard) = Instant::now();
+                    transfer.on_ack(block)
+                }
+                // OVMF asks for the size only, aborts, and comes back for the file.
+                Ok(Ok(Message::Error(code, text))) => return Err(io::Error::other(format!("aborted: {code} {text}"))),
+                Ok(Ok(_)) => Step::Wait,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => transfer.on_silence(),
+            };
+        }
     }
 }
 
@@ -204,10 +262,25 @@ async fn next(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Message> {
 
 /// The fast way needs no turn of the event loop.
 async fn send(socket: &UdpSocket, message: &[u8]) -> io::Result<()> {
-    match socket.try_send(message) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.send(message).await.map(|_| ()),
-        sent => sent.map(|_| ()),
+    let sent = match socket.try_send(message) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.send(message).await,
+        sent => sent,
+    };
+    match sent {
+        // The path has just been found to be narrower: what is sent again goes in fragments.
+        Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => Ok(()),
+        sent => sent.map(drop),
     }
+}
+
+/// A path may be narrower than the block that was agreed on: packets may be fragmented (ip(7), IP_MTU_DISCOVER).
+fn fragment(socket: &UdpSocket) -> io::Result<()> {
+    let (fd, never) = (socket.as_raw_fd(), libc::IP_PMTUDISC_DONT);
+    let length = size_of_val(&never) as libc::socklen_t;
+    // SAFETY: the option is a number, which outlives the call, on an open descriptor.
+    let done =
+        unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw const never).cast(), length) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Puts a block into the buffer and returns the length of the message. The files are small and in the

@@ -6,6 +6,8 @@ pub const DEFAULT_BLOCK: u16 = 512;
 const MAX_BLOCK: u16 = 65464;
 /// Blocks in flight, more than any firmware asks for.
 const MAX_WINDOW: u16 = 64;
+/// Seconds between two sendings of a message that are granted. A longer wait is not: it would keep a place for hours.
+const MAX_TIMEOUT: u8 = 8;
 
 /// What a client may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +70,8 @@ impl ReadRequest {
     /// Unknown options and values out of range are passed over, as RFC 2347 wants.
     fn parse(rest: &[u8]) -> Option<Self> {
         let mut words = rest.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+        let file = file_name(words.next()?)?;
         let mut word = || words.next().and_then(|word| std::str::from_utf8(word).ok());
-        let file = word()?.to_owned();
         let mode = word()?;
         // Firmware loads binaries; netascii would have to rewrite line ends.
         if !mode.eq_ignore_ascii_case("octet") {
@@ -82,7 +84,10 @@ impl ReadRequest {
             match name.to_ascii_lowercase().as_str() {
                 "blksize" => request.block_size = within(8, MAX_BLOCK),
                 "windowsize" => request.window = within(1, MAX_WINDOW),
-                "timeout" => request.timeout = number.and_then(|n| u8::try_from(n).ok()).filter(|n| *n > 0),
+                "timeout" => {
+                    let seconds = number.and_then(|n| u8::try_from(n).ok());
+                    request.timeout = seconds.filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
+                }
                 "tsize" => request.size = true,
                 _ => {}
             }
@@ -104,6 +109,12 @@ impl ReadRequest {
         grant("timeout", self.timeout.map(u64::from));
         (message.len() > 2).then_some(message)
     }
+}
+
+/// Firmware that takes option 67 for a C string reads on behind it, most often into the end of the options, 255.
+fn file_name(bytes: &[u8]) -> Option<String> {
+    let ascii = bytes.iter().position(|byte| !byte.is_ascii()).map_or(bytes, |end| &bytes[..end]);
+    std::str::from_utf8(ascii).ok().map(str::to_owned)
 }
 
 /// An ERROR message.
@@ -137,7 +148,7 @@ mod tests {
     #[test]
     fn options_are_granted_within_their_bounds() {
         let words =
-            ["a", "OCTET", "tsize", "0", "BLKSIZE", "1468", "windowsize", "9999", "timeout", "0", "multicast", ""];
+            ["a", "OCTET", "tsize", "0", "BLKSIZE", "1468", "windowsize", "9999", "timeout", "255", "multicast", ""];
         let Some(Message::Read(read)) = request(&words) else { panic!("no request") };
         let granted = read.acknowledgement(77).unwrap();
         assert_eq!(granted, b"\0\x06tsize\x0077\0blksize\x001468\0windowsize\x0064\0");
@@ -147,6 +158,13 @@ mod tests {
     fn a_request_without_options_is_answered_with_data() {
         let Some(Message::Read(read)) = request(&["undionly.kpxe", "octet"]) else { panic!("no request") };
         assert_eq!(read.acknowledgement(1), None);
+    }
+
+    #[test]
+    fn a_name_ends_where_firmware_has_read_too_far() {
+        let packet = b"\0\x01undionly.kpxe\xff\x02\0octet\0";
+        let Some(Message::Read(read)) = Message::parse(packet) else { panic!("no request") };
+        assert_eq!(read.file, "undionly.kpxe");
     }
 
     #[test]

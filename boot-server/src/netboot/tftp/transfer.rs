@@ -64,8 +64,7 @@ impl Transfer {
 
     /// How long to wait for the client: longer after each silence.
     pub fn patience(&self) -> Duration {
-        let longest = self.wait.max(LONGEST_WAIT);
-        self.wait.saturating_mul(1 << self.retries.min(8)).min(longest)
+        self.wait.saturating_mul(1 << self.retries.min(8)).min(LONGEST_WAIT)
     }
 
     /// The client has this block, as 16 bits, and all before it.

@@ -18,6 +18,8 @@ use time::Duration;
 
 /// Machines that wait at once.
 const MOST_PENDING: i64 = 5_000;
+/// Machines that wait at once behind one address.
+const MOST_OF_ADDRESS: i64 = 256;
 /// Bytes of an agent's release.
 const MOST_VERSION: usize = 64;
 /// A machine that waits asks at least every minute; one that was silent for longer has been restarted.
@@ -85,9 +87,9 @@ impl Admission {
         }
     }
 
-    /// Whether the session is one of a machine that has greeted or enrolled.
+    /// Whether the session is one of a machine that has enrolled: of one that has only greeted nothing is kept.
     pub async fn knows_session(&self, session: &Sha256) -> Result<bool> {
-        Ok(self.hellos.get(session, now()).is_some() || self.state.enrolment_by_session(session).await?.is_some())
+        Ok(self.state.enrolment_by_session(session).await?.is_some())
     }
 
     fn new_key(&self, session: &Sha256, request: &EnrolRequest) -> Result<CsrKey> {
@@ -123,6 +125,10 @@ impl Admission {
             let cause = format!("enrolling a machine: {MOST_PENDING} machines wait already");
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
+        if self.state.pending_from(address).await? >= MOST_OF_ADDRESS {
+            let cause = format!("enrolling a machine: {MOST_OF_ADDRESS} machines at {address} wait already");
+            return Err(Failure::new(Code::ServerUnreachable, cause));
+        }
         let inventory = request.inventory.bounded();
         let code = enrol::code(&key.hash(), &self.ca.spki(), &hello.client_nonce, &hello.server_nonce);
         let mut enrolment = Enrolment {
@@ -153,6 +159,7 @@ impl Admission {
             }
         }
         enrolment.id = unit.add_enrolment(&enrolment, &inventory).await?;
+        unit.forget_superseded(&enrolment.key).await?;
         unit.commit().await?;
         self.state.memory.presence.heard(&enrolment.run, None, now());
         self.hellos.remove(&session);

@@ -7,6 +7,8 @@ const main = document.getElementById("main");
 const pulse = document.getElementById("pulse");
 const logout = document.getElementById("logout");
 const MOST_LINES = 5000;
+const PAGE = 500;
+const GATHER = 100;
 let leave = () => {};
 
 class Refused extends Error {
@@ -139,16 +141,67 @@ function past(item) {
     make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}: ${item.text}`);
 }
 
+// The newest lines first, earlier ones on demand; what arrives together is shown together, for each look at the height of
+// the log lays all of it out.
 function liveLog(name) {
   const log = make("div", { class: "log", tabindex: "0", role: "log", "aria-label": "Live log" });
-  const source = new EventSource(address("FollowLogs", name)[1]);
-  source.onmessage = (message) => {
+  const earlier = make("button", { class: "earlier", hidden: "", click: () => showEarlier() }, "Earlier lines");
+  let first, source, timer, over = false;
+  let gathered = [];
+
+  const page = async (query) => {
+    const [method, path] = address("Logs", name);
+    return send([method, `${path}?${new URLSearchParams(query)}`]);
+  };
+  const mark = (entries) => {
+    if (entries.length > 0) first = entries[0].id;
+    earlier.hidden = entries.length < PAGE;
+  };
+  async function showEarlier() {
+    earlier.disabled = true;
+    try {
+      const entries = await page({ tail: PAGE, before: first });
+      const height = log.scrollHeight;
+      log.prepend(...entries.map(entry));
+      log.scrollTop += log.scrollHeight - height;
+      mark(entries);
+    } catch (error) {
+      pulse.textContent = error.message;
+    }
+    earlier.disabled = false;
+  }
+  const flush = () => {
+    timer = undefined;
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-    log.append(entry(JSON.parse(message.data)));
-    while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
+    log.append(...gathered.map(entry));
+    gathered = [];
+    // Whoever reads further up keeps what he reads.
+    const surplus = atEnd ? log.childElementCount - MOST_LINES : 0;
+    if (surplus > 0) {
+      [...log.children].slice(0, surplus).forEach((line) => line.remove());
+      earlier.hidden = true;
+    }
     if (atEnd) log.scrollTop = log.scrollHeight;
   };
-  return { log, close: () => source.close() };
+  const begin = async () => {
+    let entries = [];
+    try {
+      entries = await page({ tail: PAGE });
+    } catch {
+      // The stream tells from the first line on.
+    }
+    if (over) return;
+    mark(entries);
+    log.append(...entries.map(entry));
+    log.scrollTop = log.scrollHeight;
+    source = new EventSource(`${address("FollowLogs", name)[1]}?after=${entries.at(-1)?.id ?? 0}`);
+    source.onmessage = (message) => {
+      gathered.push(JSON.parse(message.data));
+      timer ??= setTimeout(flush, GATHER);
+    };
+  };
+  begin();
+  return { log: make("div", {}, earlier, log), close: () => { over = true; source?.close(); clearTimeout(timer); } };
 }
 
 function node(name) {

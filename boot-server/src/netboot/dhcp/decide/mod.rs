@@ -81,9 +81,12 @@ pub fn decide(
     let Some(pool) = &settings.pool else {
         return proxy(request, settings, &boot);
     };
-    if let Some(link) = request.link().filter(|link| !pool.has(*link)) {
+    if let Some(link) = request.link().filter(|link| !pool.network.has(*link)) {
         return Decision { notice: Some(Notice::NoRange(link)), ..Decision::default() };
     }
+    // An address of another network is the node's there, and no machine could boot with it here.
+    let own = reservations.own.filter(|address| pool.network.no_reservation(*address).is_none());
+    let reservations = &Reservations { own, others: reservations.others };
     let mut full = Full { request, settings, pool, reservations, leases, now, boot };
     match request.kind {
         Kind::Discover => full.discover(),

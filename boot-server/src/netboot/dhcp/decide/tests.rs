@@ -190,8 +190,8 @@ fn firmware_is_told_file_server_and_to_ask_nobody_else() {
     let offer = server.answer(&message(MessageType::Discover, firmware("PXEClient:Arch:00007:UNDI:003000", 7)));
     assert_eq!(offer.message.siaddr(), SERVER);
     assert_eq!(offer.message.fname().unwrap(), b"ipxe.efi");
-    assert_eq!(bytes(&offer, OptionCode::BootfileName).unwrap(), b"ipxe.efi");
-    assert_eq!(bytes(&offer, OptionCode::TFTPServerName).unwrap(), b"10.77.0.1");
+    assert_eq!(bytes(&offer, OptionCode::BootfileName).unwrap(), b"ipxe.efi\0");
+    assert_eq!(bytes(&offer, OptionCode::TFTPServerName).unwrap(), b"10.77.0.1\0");
     assert_eq!(bytes(&offer, OptionCode::ClassIdentifier).unwrap(), b"PXEClient");
     assert_eq!(bytes(&offer, OptionCode::VendorExtensions).unwrap(), [6, 1, 8, 255]);
     assert_eq!(bytes(&offer, OptionCode::ClientMachineIdentifier).unwrap(), [0; 17]);
@@ -202,7 +202,7 @@ fn http_boot_is_answered_as_an_http_server() {
     let mut server = Server::new(Mode::Full);
     let offer = server.answer(&message(MessageType::Discover, firmware("HTTPClient:Arch:00016", 16)));
     assert_eq!(bytes(&offer, OptionCode::ClassIdentifier).unwrap(), b"HTTPClient");
-    assert_eq!(bytes(&offer, OptionCode::BootfileName).unwrap(), b"http://10.77.0.1:8080/boot/ipxe/ipxe.efi");
+    assert_eq!(bytes(&offer, OptionCode::BootfileName).unwrap(), b"http://10.77.0.1:8080/boot/ipxe/ipxe.efi\0");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn ipxe_gets_the_script_and_need_not_wait_for_a_proxy() {
     let mut options = firmware("PXEClient:Arch:00000", 0);
     options.push(DhcpOption::UserClass(b"iPXE".to_vec()));
     let offer = server.answer(&message(MessageType::Discover, options));
-    assert_eq!(bytes(&offer, OptionCode::BootfileName).unwrap(), b"http://10.77.0.1:8080/boot/ipxe/boot.ipxe");
+    assert_eq!(bytes(&offer, OptionCode::BootfileName).unwrap(), b"http://10.77.0.1:8080/boot/ipxe/boot.ipxe\0");
     assert_eq!(bytes(&offer, OptionCode::Unknown(175)).unwrap(), [176, 1, 1]);
     assert_eq!(bytes(&offer, OptionCode::ClassIdentifier), None);
 }

@@ -18,7 +18,7 @@ use protocol::calls;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
-/// Entries after `after`, at most a page of them.
+/// Entries after `after`, or the newest, at most a page of them.
 pub async fn page(
     State(services): State<Arc<Services>>,
     _: Admin,
@@ -26,7 +26,11 @@ pub async fn page(
     In(from): In<calls::Logs>,
 ) -> Answer<calls::Logs> {
     let of = services.view.journal_of(&name).await?;
-    Ok(Json(services.state.journal(&of, from.after).await?))
+    let entries = match from.tail {
+        Some(tail) => services.state.journal_tail(&of, from.before.unwrap_or(i64::MAX), tail).await?,
+        None => services.state.journal(&of, from.after).await?,
+    };
+    Ok(Json(entries))
 }
 
 /// Entries as they arrive.
