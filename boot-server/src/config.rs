@@ -1,5 +1,6 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
+use crate::netboot::site::Site;
 use host::file;
 use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
@@ -243,11 +244,36 @@ impl Config {
         Ok(config)
     }
 
+    /// Checks the text of a configuration as [`Config::load`] and the legs would.
+    ///
+    /// # Errors
+    /// `E-CONFIG` with the path of the key.
+    pub fn check(text: &str) -> Result<()> {
+        let config = Self::parse("the configuration", text)?;
+        if config.dhcp.mode == crate::netboot::dhcp::Mode::Off {
+            return Ok(());
+        }
+        let site = Site {
+            address: config.address,
+            http_port: config.http_address().port(),
+            https_port: config.https_address().port(),
+        };
+        config.dhcp.settings(&site).map(drop)
+    }
+
     fn parse(what: &str, text: &str) -> Result<Self> {
         let wrong = |failure: Failure| Failure { code: Code::Config, ..failure };
         let document = toml::Deserializer::parse(text)
             .map_err(|error| Failure::new(Code::Config, format!("reading {what}: {error}")))?;
-        serde_path_to_error::deserialize(document).map_err(|error| wrong(protocol::parse::refused(what, &error)))
+        let config: Self = serde_path_to_error::deserialize(document)
+            .map_err(|error| wrong(protocol::parse::refused(what, &error)))?;
+        // It stands in every boot script and in the certificate.
+        if config.address.is_unspecified() || config.address.is_multicast() || config.address.is_broadcast() {
+            let cause = format!("reading {what} at address: {} is no address of this server", config.address);
+            return Err(Failure::new(Code::Config, cause)
+                .with_remedy("name the one by which machines on the boot network reach it"));
+        }
+        Ok(config)
     }
 
     /// Where plain boot HTTP listens.
@@ -298,7 +324,9 @@ mod tests {
     fn a_wrong_type_is_refused_with_its_path() {
         let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[menu]\ntimeout_seconds = 'x'").unwrap_err();
         assert!(failure.cause.contains("menu.timeout_seconds"), "{failure}");
-        let failure = Config::parse("config.toml", "address = '10.77.0.300'").unwrap_err();
-        assert!(failure.cause.contains("address"), "{failure}");
+        for address in ["10.77.0.300", "0.0.0.0", "255.255.255.255", "224.0.0.1"] {
+            let failure = Config::parse("config.toml", &format!("address = '{address}'")).unwrap_err();
+            assert!(failure.cause.contains("address"), "{failure}");
+        }
     }
 }

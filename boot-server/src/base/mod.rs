@@ -5,5 +5,6 @@ pub mod clock;
 pub mod files;
 pub mod hashing;
 pub mod health;
+pub mod pace;
 pub mod places;
 pub mod random;

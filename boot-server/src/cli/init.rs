@@ -27,7 +27,7 @@ const IPXE_FILES: [&str; 4] = ["undionly.kpxe", "ipxe.efi", "snponly.efi", "ipxe
 pub struct Args {
     /// Folder to make; it must not hold a server yet
     dir: PathBuf,
-    /// Address of this server on the boot network
+    /// IPv4 address of this server on the boot network, which needs IPv4
     #[arg(long, value_name = "IP")]
     address: Ipv4Addr,
     /// Interface of the boot network; DHCP stays off without one
@@ -39,10 +39,10 @@ pub struct Args {
     /// Boot network for --dhcp full [default: the /24 around the address]
     #[arg(long, value_name = "CIDR")]
     subnet: Option<String>,
-    /// First address to give [default: .100 of the subnet]
+    /// First address to give [default: .100 of the subnet, or where there is room beside the server]
     #[arg(long, value_name = "IP")]
     range_start: Option<Ipv4Addr>,
-    /// Last address to give [default: .199 of the subnet]
+    /// Last address to give [default: .199 of the subnet, or where there is room beside the server]
     #[arg(long, value_name = "IP")]
     range_end: Option<Ipv4Addr>,
     /// Admit every machine that a NodeSpec matches: only on a network where nobody lies
@@ -57,12 +57,15 @@ pub async fn run(args: Args) -> Result<()> {
         let cause = format!("making {}: it holds a server already", dir.display());
         return Err(Failure::new(Code::Config, cause).with_remedy("name another folder; init replaces nothing"));
     }
+    check_interface(&args)?;
     let text = config_text(&args);
+    // Whatever `serve` would refuse is refused while nothing is made yet.
+    Config::check(&text)?;
     for part in ["", "images", "cache", "ipxe"] {
         make_dir(&dir.join(part), if part.is_empty() { 0o750 } else { 0o755 })?;
     }
     let token = keys(dir)?;
-    let state = State::open(&state::path_in(dir), Health::default()).await?;
+    let state = State::create(&state::path_in(dir), Health::default()).await?;
     let mut unit = state.begin().await?;
     unit.add_token("admin", &token).await?;
     unit.commit().await?;
@@ -73,6 +76,40 @@ pub async fn run(args: Args) -> Result<()> {
     Config::load(&config)?;
     tell(&args, &copied);
     Ok(())
+}
+
+fn check_interface(args: &Args) -> Result<()> {
+    let wants_one = args.dhcp.as_deref().is_some_and(|mode| mode != "off");
+    match &args.interface {
+        None if wants_one => Err(Failure::new(Code::Config, "setting up DHCP: no interface is named")
+            .with_remedy("name the interface of the boot network: --interface IF")),
+        Some(name) if !Path::new("/sys/class/net").join(name).exists() => {
+            let names: Vec<String> = std::fs::read_dir("/sys/class/net")
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
+            let cause = format!("setting up DHCP: this host has no interface {name}");
+            Err(Failure::new(Code::Config, cause).with_remedy(format!("its interfaces are {}", names.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where the addresses to give begin and end: .100 to .199 of the subnet's last octet, elsewhere where the server itself is
+/// there, and the upper half of a subnet that is smaller.
+fn range(subnet: &str, server: Ipv4Addr) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let (network, prefix) = subnet.split_once('/')?;
+    let network = u32::from(network.parse::<Ipv4Addr>().ok()?);
+    let size = 1u32.checked_shl(32 - prefix.parse::<u32>().ok().filter(|prefix| (8..=30).contains(prefix))?)?;
+    let base = network & !(size - 1);
+    let candidates = match size {
+        256.. => vec![(100, 199), (200, 254), (2, 99)],
+        _ => vec![(size / 2, size - 2), (1, size / 2 - 1)],
+    };
+    let range = |(first, last): (u32, u32)| (Ipv4Addr::from(base + first), Ipv4Addr::from(base + last));
+    candidates.into_iter().map(range).find(|(first, last)| !(first..=last).contains(&&server))
 }
 
 /// Makes the keys; the admin's token.
@@ -127,8 +164,8 @@ fn config_text(args: &Args) -> String {
     let mode = args.dhcp.as_deref().unwrap_or(default_mode);
     let [a, b, c, _] = address.octets();
     let subnet = args.subnet.clone().unwrap_or_else(|| format!("{a}.{b}.{c}.0/24"));
-    let start = args.range_start.unwrap_or_else(|| Ipv4Addr::new(a, b, c, 100));
-    let end = args.range_end.unwrap_or_else(|| Ipv4Addr::new(a, b, c, 199));
+    let usual = range(&subnet, address).unwrap_or((Ipv4Addr::new(a, b, c, 100), Ipv4Addr::new(a, b, c, 199)));
+    let (start, end) = (args.range_start.unwrap_or(usual.0), args.range_end.unwrap_or(usual.1));
     let interface = args.interface.as_deref().unwrap_or("eth0");
     let full = if mode == "full" { "" } else { "# " };
     let tftp = mode != "off";
@@ -170,4 +207,22 @@ fn tell(args: &Args, ipxe: &[&str]) {
          Keep ca.key, manifest.key and admin.token to yourself: who has them owns every node.",
         address = args.address
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_range_is_of_the_subnet_and_does_not_hold_the_server() {
+        let of = |subnet, server: [u8; 4]| {
+            range(subnet, server.into()).map(|(first, last)| format!("{first} {last}")).unwrap_or_default()
+        };
+        assert_eq!(of("10.77.0.0/24", [10, 77, 0, 1]), "10.77.0.100 10.77.0.199");
+        assert_eq!(of("10.77.0.0/24", [10, 77, 0, 150]), "10.77.0.200 10.77.0.254");
+        assert_eq!(of("10.88.0.0/24", [10, 9, 0, 1]), "10.88.0.100 10.88.0.199");
+        assert_eq!(of("10.77.0.0/25", [10, 77, 0, 1]), "10.77.0.64 10.77.0.126");
+        assert_eq!(of("10.77.0.0/25", [10, 77, 0, 70]), "10.77.0.1 10.77.0.63");
+        assert_eq!((of("10.77.0.0", [10, 77, 0, 1]), of("x/24", [10, 77, 0, 1])), (String::new(), String::new()));
+    }
 }

@@ -200,7 +200,7 @@ mod tests {
 
     async fn opened() -> (tempfile::TempDir, State) {
         let dir = tempfile::tempdir().unwrap();
-        let state = State::open(&crate::state::path_in(dir.path()), crate::base::health::Health::default()).await;
+        let state = State::create(&crate::state::path_in(dir.path()), crate::base::health::Health::default()).await;
         (dir, state.unwrap())
     }
 

@@ -5,6 +5,7 @@
 pub mod context;
 pub mod dhcp;
 pub mod http;
+mod interface;
 pub mod ipxe;
 mod page_cache;
 pub mod policy;

@@ -83,16 +83,32 @@ pub fn path_in(dir: &Path) -> PathBuf {
 }
 
 impl State {
-    /// Opens the database, makes it where it is missing, brings its tables up to date, and recalls what is at hand.
+    /// Makes the database of a new server, and opens it.
     ///
     /// # Errors
-    /// `E-SYSTEM` where the file cannot be opened or is of a newer release.
+    /// As [`State::open`].
+    pub async fn create(path: &Path, health: Health) -> Result<Self> {
+        private_file(path).or_fail(Code::System, || format!("making the state {}", path.display()))?;
+        Self::open(path, health).await
+    }
+
+    /// Opens the database, brings its tables up to date, and recalls what is at hand.
+    ///
+    /// # Errors
+    /// `E-CONFIG` where there is none: an empty one would know no node and no revoked key. `E-SYSTEM` where the file cannot be
+    /// opened or is of a newer release.
     pub async fn open(path: &Path, health: Health) -> Result<Self> {
+        if !path.exists() {
+            let cause = format!("opening the state {}: it is not there", path.display());
+            return Err(Failure::new(Code::Config, cause).with_remedy(
+                "bring it back: boot-server cluster restore --from BACKUP --dir DIR; a new server is made by boot-server init",
+            ));
+        }
         let activity = || format!("opening the state {}", path.display());
         private_file(path).or_fail(Code::System, activity)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10));

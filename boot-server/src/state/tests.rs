@@ -12,7 +12,7 @@ fn name(text: &str) -> NodeName {
 
 async fn opened() -> (tempfile::TempDir, State, Health) {
     let (dir, health) = (tempfile::tempdir().unwrap(), Health::default());
-    let state = State::open(&path_in(dir.path()), health.clone()).await.unwrap();
+    let state = State::create(&path_in(dir.path()), health.clone()).await.unwrap();
     (dir, state, health)
 }
 
@@ -163,4 +163,12 @@ async fn a_fixed_address_goes_with_its_node_to_another_card() {
     assert_eq!(addresses.of_card(&new.parse().unwrap()), Some(address));
     assert_eq!(addresses.of_card(&old.parse().unwrap()), None);
     assert!(addresses.is_anothers(address, old.parse().ok().as_ref()));
+}
+
+#[tokio::test]
+async fn a_state_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let (dir, health) = (tempfile::tempdir().unwrap(), Health::default());
+    let failure = State::open(&path_in(dir.path()), health).await.unwrap_err();
+    assert!(failure.code == Code::Config && failure.remedy.contains("cluster restore"), "{failure}");
+    assert!(!path_in(dir.path()).exists());
 }

@@ -1,7 +1,7 @@
 //! Every failure an operator can meet: a stable code, one line of cause, one line of remedy.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, io};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident, $code:literal, $remedy:literal;)*) => {
@@ -169,7 +169,13 @@ impl Failure {
 
     /// A failure from an error: `activity` is activity and object, the error's chain follows.
     pub fn from_error(code: Code, activity: impl fmt::Display, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::new(code, format!("{activity}: {}", chain(error)))
+        let failure = Self::new(code, format!("{activity}: {}", chain(error)));
+        // The remedies of these codes speak of what is in a file or of the circumstances.
+        let is_general = matches!(code, Code::Config | Code::Input | Code::System | Code::TrustAnchors | Code::Layout);
+        match error.downcast_ref::<io::Error>().and_then(|error| remedy_of(error.kind())).filter(|_| is_general) {
+            Some(remedy) => failure.with_remedy(remedy),
+            None => failure,
+        }
     }
 
     /// Replaces the remedy by a more precise one.
@@ -185,6 +191,22 @@ impl Failure {
         self.cause = format!("{activity}: {}", self.cause);
         self
     }
+}
+
+/// What to do about an error of the operating system, where it says enough.
+fn remedy_of(kind: io::ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        io::ErrorKind::NotFound => "check the path: there is nothing there",
+        io::ErrorKind::PermissionDenied => "check who may do this (owner and mode; ports below 1024 need root)",
+        io::ErrorKind::IsADirectory => "name a file: this is a folder",
+        io::ErrorKind::NotADirectory => "name a folder: this is a file",
+        io::ErrorKind::AddrInUse => "another program has this address and port: ss -lntup shows which one",
+        io::ErrorKind::AddrNotAvailable => "this host does not have this address: compare with ip addr",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on this disk",
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: dmesg says why",
+        io::ErrorKind::InvalidData => "the file is no text in UTF-8",
+        _ => return None,
+    })
 }
 
 /// The error and its sources, outermost first, without repeating a source that is already shown.
@@ -259,5 +281,16 @@ mod tests {
         let io = std::io::Error::other("disk on fire");
         let failure: Result<()> = Err(io).or_fail(Code::DiskIo, || "reading /dev/sda");
         assert_eq!(failure.unwrap_err().to_string(), "E-DISK-IO: reading /dev/sda: disk on fire");
+    }
+
+    #[test]
+    fn what_to_do_fits_what_the_system_says() {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let config = Failure::from_error(Code::Config, "reading x", &missing());
+        assert_eq!(config.remedy, "check the path: there is nothing there");
+        let disk = Failure::from_error(Code::DiskIo, "reading /dev/sda", &missing());
+        assert_eq!(disk.remedy, Code::DiskIo.remedy());
+        let other = Failure::from_error(Code::Config, "reading x", &io::Error::other("odd"));
+        assert_eq!(other.remedy, Code::Config.remedy());
     }
 }

@@ -99,7 +99,8 @@ pub struct Approved {
     pub certificate: String,
 }
 
-/// Sends the request and waits, for as long as it takes, until an admin or a policy has decided.
+/// Sends the request and waits, for as long as it takes, until an admin or a policy has decided. `enrolled` is told when the
+/// server has the request: from then on it keeps what this machine tells.
 ///
 /// # Errors
 /// `E-ENROL-REJECTED`, `E-ENROL-CONFLICT`; those of the calls.
@@ -110,6 +111,7 @@ pub async fn enrol(
     greeted: &Greeted,
     claims: Claims,
     inventory: &Inventory,
+    enrolled: impl FnOnce(),
 ) -> Result<Approved> {
     let request = EnrolRequest {
         session: greeted.session.clone(),
@@ -120,6 +122,7 @@ pub async fn enrol(
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let mut reply = server.enrol(&request).await?;
+    enrolled();
     let mut shown: Option<Vec<String>> = None;
     loop {
         match judge(reply)? {

@@ -52,21 +52,23 @@ pub async fn prepare(
     tokio::spawn(network::keep_lease(network.clone()));
 
     let url = server_url(parameters, &network)?;
-    let anonymous = BootServer::new(&url, &anchors, None)?;
+    let timeless = BootServer::before_the_clock(&url, &anchors)?;
     let identity = Identity::find_or_make(&anchors)?;
     let greeted = run
         .step(Step::Clock, UntilItWorks, async || {
-            let (greeted, reply) = enrol::hello(&anonymous, &anchors, &identity).await?;
+            let (greeted, reply) = enrol::hello(&timeless, &anchors, &identity).await?;
             Ok((greeted, enrol::set_clock(&anchors, reply.time)?))
         })
         .await?;
-    announce(channel, &anonymous, Some(&greeted.session));
+    let anonymous = BootServer::new(&url, &anchors, None)?;
 
     let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
     let claims = inventory::claims(&inventory, Some(&network.nic.mac));
     let approved = run
         .step(Step::Enrol, UntilItWorks, async || {
-            let approved = enrol::enrol(run, &anonymous, &identity, &greeted, claims.clone(), &inventory).await?;
+            let enrolled = || announce(channel, &anonymous, Some(&greeted.session));
+            let approved =
+                enrol::enrol(run, &anonymous, &identity, &greeted, claims.clone(), &inventory, enrolled).await?;
             let detail = format!("this is {} (code {})", approved.node, greeted.code);
             Ok((approved, detail))
         })

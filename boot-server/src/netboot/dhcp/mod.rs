@@ -13,7 +13,7 @@ mod store;
 
 pub use settings::{Config, Mode};
 
-use crate::netboot::{context::Context, router_advert};
+use crate::netboot::{context::Context, interface, router_advert};
 use decide::{Decision, Notice, Reservations};
 use lease::Leases;
 use protocol::{Code, failure::OrFail, failure::Result};
@@ -23,6 +23,7 @@ use settings::Settings;
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    pin::pin,
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::Store;
@@ -74,7 +75,20 @@ impl Server {
         Ok(Self { settings, context, mode, interface, leases, store, reported: HashMap::new() })
     }
 
+    /// Serves for ever: where the interface is made anew, on the new one.
     async fn run(mut self) -> Result<()> {
+        loop {
+            self.serve_interface().await?;
+            let gone = format!("failed: the interface {} is gone", self.interface);
+            tracing::warn!("DHCP {gone}");
+            self.context.health.set("dhcp", gone);
+            interface::appears(&self.interface).await;
+        }
+    }
+
+    /// Serves until the interface is gone.
+    async fn serve_interface(&mut self) -> Result<()> {
+        let number = interface::index(&self.interface);
         let main = socket::on_interface(&self.interface, SERVER_PORT)?;
         let boot_server = socket::on_interface(&self.interface, BOOT_SERVER_PORT)?;
         // What other servers broadcast to clients. A DHCP client of this host may own the port: then
@@ -84,8 +98,11 @@ impl Server {
         tracing::info!("DHCP {:?} on {}", self.mode, self.interface);
         let mut buffers = [[0; MAX_MESSAGE]; 3];
         let [buffer, pxe_buffer, heard_buffer] = &mut buffers;
+        let name = self.interface.clone();
+        let mut gone = pin!(interface::is_gone(&name, number.unwrap_or_default()));
         loop {
             tokio::select! {
+                () = &mut gone => return Ok(()),
                 received = main.recv_from(buffer) => {
                     let (length, _) = received.or_fail(Code::System, || "receiving on UDP port 67")?;
                     self.on_message(&main, &buffer[..length]).await;

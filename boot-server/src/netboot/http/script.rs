@@ -1,9 +1,13 @@
 //! `/boot/ipxe/boot.ipxe`: who asks, and the script for it.
 
 use super::images::Images;
-use crate::netboot::{context::Context, ipxe};
+use crate::{
+    base::pace::Pace,
+    netboot::{context::Context, ipxe},
+};
 use protocol::claims::Claims;
 use serde::Deserialize;
+use std::time::Instant;
 
 /// What iPXE says of the machine. Everything is a label and may be missing.
 #[derive(Debug, Default, Deserialize)]
@@ -14,6 +18,9 @@ pub struct Query {
     serial: Option<String>,
     platform: Option<String>,
 }
+
+/// A rack that is powered on is told; a stranger who asks all the time is not.
+static TOLD: Pace = Pace::new(50);
 
 /// Longest label that is passed on.
 const MAX_LABEL: usize = 128;
@@ -38,7 +45,9 @@ pub async fn script(query: &Query, images: &Images, context: &Context) -> String
     }
     let claims = query.claims();
     let boot = context.policy.boot(&claims).await;
-    tracing::info!(?claims, ?boot, "boot script");
+    if let Some(not_told) = TOLD.allows(Instant::now()) {
+        tracing::info!(?claims, ?boot, not_told, "boot script");
+    }
     let machine = ipxe::Machine {
         bios: query.platform.as_deref().is_none_or(|platform| platform == "pcbios"),
         mac: claims.macs.into_iter().next(),

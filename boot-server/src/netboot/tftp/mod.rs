@@ -210,7 +210,10 @@ impl Place {
             }
         };
         let ended = self.run(&socket, &file, metadata.len(), request).await;
-        if let Err(error) = &ended {
+        // Whoever has aborted, or has gone, may be asking anew from the same port.
+        if let Err(error) = &ended
+            && !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused)
+        {
             // Gone already is as good.
             let _ = socket.try_send(&packet::error(ErrorCode::Undefined, &error.to_string()));
         }
@@ -242,7 +245,10 @@ impl Place {
                     transfer.on_ack(block)
                 }
                 // OVMF asks for the size only, aborts, and comes back for the file.
-                Ok(Ok(Message::Error(code, text))) => return Err(io::Error::other(format!("aborted: {code} {text}"))),
+                Ok(Ok(Message::Error(code, text))) => {
+                    let cause = format!("aborted: {code} {text}");
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, cause));
+                }
                 Ok(Ok(_)) => Step::Wait,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => transfer.on_silence(),

@@ -78,6 +78,10 @@ async fn admin(services: &Services, method: &Method, headers: &HeaderMap) -> Res
     {
         return Ok(Admin("admin".to_owned()));
     }
+    if bearer(headers).is_some() {
+        return Err(Failure::new(Code::Forbidden, "reading the request: its token is no admin's of this server")
+            .with_remedy("pass the token of this server: --token-file DIR/admin.token of the folder that it serves"));
+    }
     Err(Failure::new(Code::Forbidden, "reading the request: it needs an admin's token")
         .with_remedy("pass --dir DIR of the init folder, or --token-file DIR/admin.token"))
 }

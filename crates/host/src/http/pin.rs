@@ -22,12 +22,22 @@ pub struct PinnedCa {
     provider: Arc<CryptoProvider>,
     /// Hosts other than this one may also show a certificate of one of these CAs.
     others: Option<(ServerName<'static>, RootCertStore)>,
+    time: Time,
+}
+
+/// By which time certificates are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    /// This machine's.
+    Now,
+    /// One at which the certificate is good, where there is one.
+    Any,
 }
 
 impl PinnedCa {
     /// A verifier for these SubjectPublicKeyInfo hashes.
     pub fn new(pins: Vec<Sha256>, provider: Arc<CryptoProvider>) -> Self {
-        Self { pins, provider, others: None }
+        Self { pins, provider, others: None, time: Time::Now }
     }
 
     /// Takes certificates of `roots` too, but not from `host`.
@@ -35,6 +45,11 @@ impl PinnedCa {
         let host = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok();
         self.others = host.filter(|_| !roots.is_empty()).map(|host| (host, roots));
         self
+    }
+
+    /// Takes a certificate that has ended, or has not begun, by this machine's clock: it may be the clock that is wrong.
+    pub fn at_any_time(self) -> Self {
+        Self { time: Time::Any, ..self }
     }
 
     fn roots(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<RootCertStore, Error> {
@@ -66,7 +81,14 @@ impl ServerCertVerifier for PinnedCa {
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
-        verifier.verify_server_cert(leaf, intermediates, name, ocsp, now)
+        let verify = |now| verifier.verify_server_cert(leaf, intermediates, name, ocsp, now);
+        match (verify(now), self.time) {
+            (Err(Error::InvalidCertificate(error)), Time::Any) => match good_time(&error) {
+                Some(time) => verify(time),
+                None => Err(Error::InvalidCertificate(error)),
+            },
+            (judged, _) => judged,
+        }
     }
 
     fn verify_tls12_signature(
@@ -92,6 +114,15 @@ impl ServerCertVerifier for PinnedCa {
     }
 }
 
+/// A time at which the certificate is good that is not good now.
+fn good_time(error: &CertificateError) -> Option<UnixTime> {
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => Some(*not_after),
+        CertificateError::NotValidYetContext { not_before, .. } => Some(*not_before),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +145,33 @@ mod tests {
         }
         assert!(verifier(&[], known.clone()).roots(std::slice::from_ref(&ca), &pinned).is_err());
         assert_eq!(verifier(&[], known).roots(&[], &other).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn where_the_time_is_still_to_be_learnt_only_the_time_is_not_judged() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&key).unwrap().der().clone();
+        let pin = Sha256::of(&key.subject_public_key_info());
+        let issuer = rcgen::Issuer::new(params, key);
+        let leaf = |from: i64, until: i64| {
+            let day = |days: i64| time::OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000 + days);
+            let mut params = CertificateParams::new(vec!["server".to_owned()]).unwrap();
+            (params.not_before, params.not_after) = (day(from), day(until));
+            params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone()
+        };
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(20_000 * 86_400));
+        let pinned = |pin| PinnedCa::new(vec![pin], Arc::new(rustls::crypto::ring::default_provider()));
+        let judged = |verifier: PinnedCa, leaf: &CertificateDer<'_>, name: &'static str| {
+            let name = name.try_into().unwrap();
+            verifier.verify_server_cert(leaf, std::slice::from_ref(&ca), &name, &[], now).is_ok()
+        };
+        for (leaf, good_now) in [(leaf(-9, 9), true), (leaf(-9, -1), false), (leaf(1, 9), false)] {
+            assert_eq!(judged(pinned(pin), &leaf, "server"), good_now);
+            assert!(judged(pinned(pin).at_any_time(), &leaf, "server"));
+            assert!(!judged(pinned(pin).at_any_time(), &leaf, "another"), "another name");
+            assert!(!judged(pinned(Sha256::of(b"")).at_any_time(), &leaf, "server"), "another CA");
+        }
     }
 }
