@@ -14,6 +14,8 @@ pub enum Attempts {
     UntilItWorks,
     /// So many times.
     AtMost(u32),
+    /// So many times; then an earlier step is run again, which may help.
+    BeforeAnEarlierStep(u32),
 }
 
 /// The people who watch on this machine: a console, a journal.
@@ -59,8 +61,10 @@ pub async fn run<T>(
             Err(failure) => failure,
         };
         let pause = next_attempt(failure.code, attempt, attempts);
-        audience.failed(step, &failure, pause);
-        tell(EventKind::Failed { failure: failure.clone(), retry_in_ms: pause.map(millis) });
+        let goes_back = matches!(attempts, Attempts::BeforeAnEarlierStep(_)) && may_pass(failure.code);
+        let told = pause.or(goes_back.then_some(Duration::ZERO));
+        audience.failed(step, &failure, told);
+        tell(EventKind::Failed { failure: failure.clone(), retry_in_ms: told.map(millis) });
         let Some(pause) = pause else { return Err(failure) };
         tokio::time::sleep(pause).await;
     }
@@ -70,7 +74,7 @@ pub async fn run<T>(
 fn next_attempt(code: Code, attempt: u32, attempts: Attempts) -> Option<Duration> {
     let allowed = match attempts {
         Attempts::UntilItWorks => true,
-        Attempts::AtMost(most) => attempt < most,
+        Attempts::AtMost(most) | Attempts::BeforeAnEarlierStep(most) => attempt < most,
     };
     (allowed && may_pass(code)).then(|| pause_after(attempt))
 }
@@ -81,7 +85,7 @@ pub fn pause_after(failures: u32) -> Duration {
 }
 
 /// Whether a failure may pass without anybody changing anything on this machine.
-fn may_pass(code: Code) -> bool {
+pub fn may_pass(code: Code) -> bool {
     matches!(
         code,
         Code::Network

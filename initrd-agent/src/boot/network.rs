@@ -7,19 +7,29 @@ use super::{
 use hardware::inventory;
 use nix::sys::socket::{setsockopt, sockopt};
 use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Nic};
-use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{
+    Handle, LinkUnspec, RouteMessageBuilder,
+    packet_route::{address::AddressMessage, route::RouteMessage},
+};
 use std::{
     ffi::OsString,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
-use tokio::{net::UdpSocket, time};
+use tokio::{
+    net::{TcpStream, UdpSocket},
+    task::JoinSet,
+    time,
+};
 
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
 /// Switch ports with spanning tree take up to 30 s to forward; the step is tried again after that anyway.
 const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
+/// The card that booted had a link a moment ago: training a fast one takes seconds, other cards have theirs at once.
+const BOOT_CARD_PATIENCE: Duration = Duration::from_secs(30);
+const REACH_PATIENCE: Duration = Duration::from_secs(5);
 /// Waits for an answer double from the first to the last of these.
 const ANSWER_WAITS: [u64; 4] = [2, 2, 4, 8];
 
@@ -33,63 +43,145 @@ pub struct Network {
 }
 
 impl Network {
+    /// Where the boot-server is: as the kernel command line says, else as DHCP does.
+    ///
+    /// # Errors
+    /// `E-NO-SERVER` where neither does.
+    pub fn server_url(&self, parameters: &KernelParameters) -> Result<String> {
+        let url = parameters.server.as_ref().or(self.lease.boot_server.as_ref());
+        url.cloned().ok_or_else(|| {
+            Failure::new(
+                Code::NoServer,
+                "looking for the boot-server: neither centra.server= nor DHCP option 224 names it",
+            )
+        })
+    }
+
     /// One line for people.
     pub fn describe(&self) -> String {
         format!("{} {} {}/{}", self.nic.name, self.nic.mac, self.lease.address, self.lease.prefix)
     }
 }
 
-/// Brings every card up, asks for an address on each that has a carrier, the one that booted first, and takes
-/// the first lease.
+/// Brings the cards up, asks for an address on each that has a carrier, and takes the first one by which the boot-server
+/// answers: the card that booted where the boot script named it, whose link is waited for, else all at once.
 ///
 /// # Errors
-/// `E-NETWORK` where there is no card, no carrier or no answer; the cause names each card.
+/// `E-NETWORK` where there is no card, no carrier or no answer; the cause names each card. `E-NO-SERVER` where nothing says
+/// who the server is.
 pub async fn bring_up(parameters: &KernelParameters) -> Result<Network> {
     let (connection, handle, _) = rtnetlink::new_connection().or_fail(Code::Network, || "opening netlink")?;
     let netlink = tokio::spawn(connection);
     let result = bring_up_with(&handle, parameters).await;
     netlink.abort();
-    let network = result?;
-    write_resolver(&network.lease)?;
-    Ok(network)
+    result
 }
 
 async fn bring_up_with(handle: &Handle, parameters: &KernelParameters) -> Result<Network> {
+    let mut tried = Tried::default();
     for nic in inventory::nics() {
-        set_up(handle, &nic.name).await?;
-    }
-    set_up(handle, "lo").await?;
-    let mut nics = with_carrier().await?;
-    nics.sort_by_key(|nic| parameters.boot_interface.as_ref() != Some(&nic.mac));
-    let mut tried = Vec::new();
-    for nic in nics {
-        match lease_for(&nic).await {
-            Ok(lease) => {
-                configure(handle, &nic.name, &lease).await?;
-                return Ok(Network { nic, lease });
-            }
-            Err(failure) => tried.push(format!("{}: {}", nic.name, failure.cause)),
+        // A card that cannot be brought up is not the only one, most often.
+        if let Err(failure) = set_up(handle, &nic.name).await {
+            tried.add(&nic.name, &failure);
         }
     }
-    Err(Failure::new(Code::Network, format!("asking for an address by DHCP: {}", tried.join("; "))))
+    if let Err(failure) = set_up(handle, "lo").await {
+        tracing::warn!("{failure}");
+    }
+    let booted = parameters.boot_interface.as_ref();
+    let is_booted = |nic: &Nic| Some(&nic.mac) == booted;
+    if inventory::nics().iter().any(is_booted) {
+        for nic in with_carrier(BOOT_CARD_PATIENCE, is_booted).await {
+            match lease_for(&nic).await {
+                Ok(lease) => match settle(handle, parameters, &nic, lease).await {
+                    Ok(network) => return Ok(network),
+                    Err(failure) => tried.add(&nic.name, &failure),
+                },
+                Err(failure) => tried.add(&nic.name, &failure),
+            }
+        }
+    }
+    let mut asked = JoinSet::new();
+    for nic in with_carrier(CARRIER_PATIENCE, |nic| !is_booted(nic)).await {
+        asked.spawn(async move { (lease_for(&nic).await, nic) });
+    }
+    while let Some(Ok((lease, nic))) = asked.join_next().await {
+        let network = match lease {
+            Ok(lease) => settle(handle, parameters, &nic, lease).await,
+            Err(failure) => Err(failure),
+        };
+        match network {
+            Ok(network) => return Ok(network),
+            Err(failure) => tried.add(&nic.name, &failure),
+        }
+    }
+    Err(tried.failure(&inventory::nics()))
 }
 
-/// The cards with a carrier, as soon as there is one.
-async fn with_carrier() -> Result<Vec<Nic>> {
-    let deadline = Instant::now() + CARRIER_PATIENCE;
-    loop {
-        let nics = inventory::nics();
-        let linked: Vec<Nic> = nics.iter().filter(|nic| nic.link).cloned().collect();
-        if !linked.is_empty() {
-            return Ok(linked);
+/// What became of each card.
+#[derive(Debug, Default)]
+struct Tried {
+    words: Vec<String>,
+    without_server: bool,
+}
+
+impl Tried {
+    fn add(&mut self, card: &str, failure: &Failure) {
+        tracing::warn!("{card}: {failure}");
+        self.without_server |= failure.code == Code::NoServer;
+        self.words.push(format!("{card}: {}", failure.cause));
+    }
+
+    fn failure(mut self, nics: &[Nic]) -> Failure {
+        let dark = nics.iter().filter(|nic| !nic.link).map(|nic| nic.name.as_str()).collect::<Vec<_>>();
+        if nics.is_empty() {
+            self.words.push("no network card was found".to_owned());
+        } else if !dark.is_empty() {
+            self.words.push(format!("no carrier on {}", dark.join(", ")));
         }
-        if Instant::now() > deadline {
-            let names: Vec<&str> = nics.iter().map(|nic| nic.name.as_str()).collect();
-            let seen = if names.is_empty() { "no network card was found".to_owned() } else { names.join(", ") };
-            return Err(Failure::new(Code::Network, format!("waiting for a carrier: none on: {seen}")));
+        let code = if self.without_server { Code::NoServer } else { Code::Network };
+        Failure::new(code, format!("looking for a network with the boot-server: {}", self.words.join("; ")))
+    }
+}
+
+/// The cards of this kind that have a carrier, as soon as there is one.
+async fn with_carrier(patience: Duration, wanted: impl Fn(&Nic) -> bool) -> Vec<Nic> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let (linked, dark): (Vec<Nic>, Vec<Nic>) =
+            inventory::nics().into_iter().filter(|nic| wanted(nic)).partition(|nic| nic.link);
+        if !linked.is_empty() || dark.is_empty() || Instant::now() > deadline {
+            return linked;
         }
         time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Gives the card its address, which counts where the boot-server can be reached by it.
+async fn settle(handle: &Handle, parameters: &KernelParameters, nic: &Nic, lease: Lease) -> Result<Network> {
+    let configured = configure(handle, &nic.name, &lease).await?;
+    write_resolver(&lease)?;
+    let network = Network { nic: nic.clone(), lease };
+    let reached = async {
+        let url = network.server_url(parameters)?;
+        reach(&url).await
+    };
+    if let Err(failure) = reached.await {
+        release(handle, configured).await;
+        let at = format!("{}/{}", network.lease.address, network.lease.prefix);
+        return Err(Failure { cause: format!("{at}: {}", failure.cause), ..failure });
+    }
+    Ok(network)
+}
+
+/// Whether something listens where the boot-server should: who it is, is seen later.
+async fn reach(url: &str) -> Result<()> {
+    let address = url.strip_prefix("https://").unwrap_or(url);
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let address = if has_port { address.to_owned() } else { format!("{address}:443") };
+    let connected = time::timeout(REACH_PATIENCE, TcpStream::connect(&address)).await;
+    let connected = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+    connected.map(drop).or_fail(Code::Network, || format!("connecting to the boot-server {address}"))
 }
 
 async fn lease_for(nic: &Nic) -> Result<Lease> {
@@ -163,20 +255,43 @@ fn index_of(name: &str) -> Result<u32> {
 
 async fn set_up(handle: &Handle, name: &str) -> Result<()> {
     let message = LinkUnspec::new_with_index(index_of(name)?).up().build();
-    handle.link().set(message).execute().await.or_fail(Code::Network, || format!("bringing {name} up"))
+    let done = handle.link().set(message).execute().await;
+    done.or_fail(Code::Network, || {
+        format!("bringing {name} up (its driver may want a firmware file: see the kernel's log)")
+    })
 }
 
-async fn configure(handle: &Handle, name: &str, lease: &Lease) -> Result<()> {
+/// What a card was given, to be taken away again.
+struct Configured {
+    address: AddressMessage,
+    route: Option<RouteMessage>,
+}
+
+async fn configure(handle: &Handle, name: &str, lease: &Lease) -> Result<Configured> {
     let index = index_of(name)?;
     let activity = || format!("giving {name} the address {}/{}", lease.address, lease.prefix);
-    let add = handle.address().add(index, IpAddr::V4(lease.address), lease.prefix).replace();
+    let mut add = handle.address().add(index, IpAddr::V4(lease.address), lease.prefix).replace();
+    let address = add.message_mut().clone();
     add.execute().await.or_fail(Code::Network, activity)?;
+    let mut configured = Configured { address, route: None };
     if let Some(router) = lease.routers.first() {
-        let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(*router).output_interface(index).build();
-        let add = handle.route().add(route).replace();
-        add.execute().await.or_fail(Code::Network, || format!("adding the default route by {router}"))?;
+        // The router may be outside of the subnet (a /32, a shared gateway): it is on the link all the same.
+        let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(*router).output_interface(index).onlink().build();
+        match handle.route().add(route.clone()).replace().execute().await {
+            Ok(()) => configured.route = Some(route),
+            // The server may be on this very network.
+            Err(error) => tracing::warn!("adding the default route by {router}: {error}"),
+        }
     }
-    Ok(())
+    Ok(configured)
+}
+
+/// Another card is tried: what this one was given must not stand in its way.
+async fn release(handle: &Handle, configured: Configured) {
+    if let Some(route) = configured.route {
+        let _ = handle.route().del(route).execute().await;
+    }
+    let _ = handle.address().del(configured.address).execute().await;
 }
 
 fn write_resolver(lease: &Lease) -> Result<()> {

@@ -6,14 +6,19 @@ use super::{
     enrol,
     identity::Identity,
     network,
-    runner::{Attempts::UntilItWorks, Run},
+    runner::{
+        Attempts::{BeforeAnEarlierStep, UntilItWorks},
+        Run,
+    },
 };
 use crate::boot_server::{BootServer, Channel};
 use hardware::{coldplug, inventory};
-use protocol::{
-    Code, Failure, failure::Result, inventory::Inventory, names::NodeName, step::Step, trust::TrustAnchors,
-};
+use protocol::{failure::Result, inventory::Inventory, names::NodeName, step::Step, trust::TrustAnchors};
+use telemetry::steps;
 use tokio::sync::watch;
+
+/// About a minute of asking, then the network is looked for anew.
+const GREETINGS: u32 = 6;
 
 /// A machine that has proved who it is.
 pub struct Machine {
@@ -42,24 +47,31 @@ pub async fn prepare(
     channel: &watch::Sender<Option<Channel>>,
 ) -> Result<Machine> {
     run.step(Step::Coldplug, UntilItWorks, async || load_drivers()).await?;
-    let network = run
-        .step(Step::Network, UntilItWorks, async || {
-            let network = network::bring_up(parameters).await?;
-            let detail = network.describe();
-            Ok((network, detail))
-        })
-        .await?;
-    tokio::spawn(network::keep_lease(network.clone()));
-
-    let url = server_url(parameters, &network)?;
-    let timeless = BootServer::before_the_clock(&url, &anchors)?;
     let identity = Identity::find_or_make(&anchors)?;
-    let greeted = run
-        .step(Step::Clock, UntilItWorks, async || {
-            let (greeted, reply) = enrol::hello(&timeless, &anchors, &identity).await?;
-            Ok((greeted, enrol::set_clock(&anchors, reply.time)?))
-        })
-        .await?;
+    let (network, url, greeted) = loop {
+        let network = run
+            .step(Step::Network, UntilItWorks, async || {
+                let network = network::bring_up(parameters).await?;
+                let detail = network.describe();
+                Ok((network, detail))
+            })
+            .await?;
+        let url = network.server_url(parameters)?;
+        let timeless = BootServer::before_the_clock(&url, &anchors)?;
+        let greeted = run
+            .step(Step::Clock, BeforeAnEarlierStep(GREETINGS), async || {
+                let (greeted, reply) = enrol::hello(&timeless, &anchors, &identity).await?;
+                Ok((greeted, enrol::set_clock(&anchors, reply.time)?))
+            })
+            .await;
+        match greeted {
+            Ok(greeted) => break (network, url, greeted),
+            // What answered there may not be the server, or the link is gone: another card may have it.
+            Err(failure) if steps::may_pass(failure.code) => {}
+            Err(failure) => return Err(failure),
+        }
+    };
+    tokio::spawn(network::keep_lease(network.clone()));
     let anonymous = BootServer::new(&url, &anchors, None)?;
 
     let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
@@ -101,11 +113,4 @@ fn read_hardware() -> (Inventory, String) {
 fn seconds_up() -> String {
     let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     uptime.split_whitespace().next().unwrap_or("?").to_owned()
-}
-
-fn server_url(parameters: &KernelParameters, network: &network::Network) -> Result<String> {
-    let url = parameters.server.as_ref().or(network.lease.boot_server.as_ref());
-    url.cloned().ok_or_else(|| {
-        Failure::new(Code::NoServer, "looking for the boot-server: neither centra.server= nor DHCP option 224 names it")
-    })
 }
