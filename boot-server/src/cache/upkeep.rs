@@ -1,6 +1,7 @@
 //! Listing, checking and collecting: what an admin does with the cache as a whole.
 
 use super::{Cache, Entry, Folder, Graph, Member, check, collect};
+use nix_store::signature::{self, PublicKey};
 use protocol::{
     Code, Failure, Timestamp,
     closures::{Closure, ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
@@ -36,38 +37,63 @@ impl Cache {
         .await
     }
 
-    /// Reads every NAR, or those of some closures, and compares it with its narinfo.
+    /// Reads every NAR, or those of some closures, and compares it with its narinfo; which of these keys, where there are any,
+    /// have signed it.
     ///
     /// # Errors
     /// `E-CLOSURE-MISSING` where a path that was named is not here, `E-SYSTEM`. Damage is in the report.
-    pub async fn verify(self: Arc<Self>, request: VerifyRequest, progress: impl Progress) -> Result<VerifyReport> {
+    pub async fn verify(
+        self: Arc<Self>,
+        request: VerifyRequest,
+        keys: Vec<PublicKey>,
+        progress: impl Progress,
+    ) -> Result<VerifyReport> {
+        let keys = Arc::new(keys);
         let (named, remove) = (request.paths, request.remove);
         let hashes = self.on_disk(move |folder| to_check(folder, &named)).await?;
         let (total, mut rest) = (hashes.len() as u64, hashes.into_iter());
         let (mut checking, mut checked, mut damage) = (JoinSet::new(), 0, BTreeMap::new());
+        let mut unsigned = BTreeSet::new();
         loop {
             while checking.len() < 2 * self.checks.available_permits().max(1)
                 && let Some(hash) = rest.next()
             {
-                checking.spawn(self.clone().check_one(hash));
+                checking.spawn(self.clone().check_one(hash, keys.clone()));
             }
             let Some(done) = checking.join_next().await else { break };
             let (hash, found) = done.or_fail(Code::Internal, || "checking the cache")?;
-            if let Err(failure) = found {
-                damage.insert(hash, failure);
+            match found {
+                Ok(path) => unsigned.extend(path),
+                Err(failure) => drop(damage.insert(hash, failure)),
             }
             checked += 1;
             progress(checked, total);
         }
         let removed = if remove && !damage.is_empty() { self.withdraw(damage.clone()).await? } else { Vec::new() };
-        Ok(VerifyReport { checked, damaged: damage.into_values().collect(), removed })
+        let unsigned = unsigned.into_iter().collect();
+        Ok(VerifyReport { checked, damaged: damage.into_values().collect(), removed, unsigned })
     }
 
-    async fn check_one(self: Arc<Self>, hash: String) -> (String, Result<()>) {
-        let Ok(_place) = self.checks.acquire().await else { return (hash, Ok(())) };
+    /// The path, where no key has signed it.
+    async fn check_one(
+        self: Arc<Self>,
+        hash: String,
+        keys: Arc<Vec<PublicKey>>,
+    ) -> (String, Result<Option<StorePath>>) {
+        let Ok(_place) = self.checks.acquire().await else { return (hash, Ok(None)) };
         let wanted = hash.clone();
-        let found = self.on_disk(move |folder| check_narinfo(folder, &wanted)).await;
+        let found = self.on_disk(move |folder| {
+            check_narinfo(folder, &wanted)?;
+            unsigned(folder, &wanted, &keys)
+        });
+        let found = found.await;
         (hash, found)
+    }
+
+    /// Whether the path is here, and none of the keys has signed it.
+    pub async fn is_unsigned(&self, path: &StorePath, keys: Vec<PublicKey>) -> Result<bool> {
+        let hash = path.hash_part().to_owned();
+        self.on_disk(move |folder| Ok(unsigned(folder, &hash, &keys)?.is_some())).await
     }
 
     /// Takes narinfos out of service, and what refers to them: the next push brings them anew.
@@ -204,6 +230,14 @@ fn check_narinfo(folder: &Folder, hash: &str) -> Result<()> {
             format!("checking {}: its URL {:?} is not nar/NAME", info.path, info.url),
         )),
     }
+}
+
+fn unsigned(folder: &Folder, hash: &str, keys: &[PublicKey]) -> Result<Option<StorePath>> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let info = folder.narinfo(hash)?.map(|(_, info)| info);
+    Ok(info.filter(|info| signature::verify(info, keys).is_err()).map(|info| info.path))
 }
 
 fn remove(folder: &Folder, garbage: &collect::Garbage, progress: &impl Progress) -> Result<()> {

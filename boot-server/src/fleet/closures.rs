@@ -5,12 +5,13 @@ use crate::{
     cache::{Cache, Progress, Roots},
     state::State,
 };
+use nix_store::signature::PublicKey;
 use protocol::{
     admin::NodeState,
     closures::{ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
     failure::Result,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The cache beside the nodes that need it.
 pub struct Closures {
@@ -42,6 +43,15 @@ impl Closures {
         Ok(roots)
     }
 
+    /// The keys that specs trust.
+    async fn trusted(&self) -> Result<Vec<PublicKey>> {
+        let nodes = self.state.nodes().await?;
+        let specs =
+            nodes.iter().filter(|node| node.record.state != NodeState::Retired).filter_map(|node| node.spec.as_ref());
+        let keys: BTreeSet<&String> = specs.flat_map(|spec| &spec.system.trusted_public_keys).collect();
+        Ok(keys.into_iter().filter_map(|key| PublicKey::parse(key).ok()).collect())
+    }
+
     /// Every closure of the cache.
     pub async fn list(&self) -> Result<ClosureList> {
         self.cache.list(self.roots().await?).await
@@ -52,7 +62,7 @@ impl Closures {
     /// # Errors
     /// `E-CLOSURE-MISSING`, `E-SYSTEM`.
     pub async fn verify(&self, request: VerifyRequest, actor: &str, progress: impl Progress) -> Result<VerifyReport> {
-        let report = self.cache.clone().verify(request, progress).await?;
+        let report = self.cache.clone().verify(request, self.trusted().await?, progress).await?;
         for failure in &report.damaged {
             tracing::warn!(%failure, "the cache is damaged");
         }

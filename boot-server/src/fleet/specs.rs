@@ -7,6 +7,7 @@ use crate::{
     state::{State, Unit, nodes::Node},
     trust::admission::Admission,
 };
+use nix_store::signature::PublicKey;
 use protocol::{
     Code, Failure,
     admin::{Applied, ApplyRequest, NodeState},
@@ -47,7 +48,8 @@ impl Specs {
         let wanted: Vec<(NodeName, Match)> =
             request.nodes.iter().map(|spec| (spec.name.clone(), spec.matches.clone())).collect();
         for spec in request.nodes {
-            let warnings = self.warnings(&spec);
+            let mut warnings = self.warnings(&spec);
+            warnings.extend(self.unsigned(&spec).await);
             applied.push(apply_one(&mut unit, spec, request.reopen, actor, warnings).await?);
         }
         self.refuse_second_claims(&wanted)?;
@@ -89,6 +91,20 @@ impl Specs {
             warnings.push(format!("DHCP gives its machine another address than cluster.node_ip {address}: {why}"));
         }
         warnings
+    }
+
+    /// A toplevel of this server's cache that no node would take.
+    async fn unsigned(&self, spec: &NodeSpec) -> Option<String> {
+        let keys: Vec<PublicKey> =
+            spec.system.trusted_public_keys.iter().filter_map(|key| PublicKey::parse(key).ok()).collect();
+        let path = &spec.system.toplevel;
+        let is_unsigned = self.cache.is_unsigned(path, keys).await.unwrap_or(false);
+        is_unsigned.then(|| {
+            format!(
+                "{path} is in the cache, signed by no key of system.trusted_public_keys: nix store sign --store \
+                 https://SERVER:8443/cache --netrc-file NETRC --key-file KEY --recursive {path}"
+            )
+        })
     }
 
     /// Opens the node's next generation: the machine is installed anew at its next network boot.

@@ -20,11 +20,11 @@ use crate::{
 };
 use protocol::{
     Code, Failure, Timestamp,
-    admin::{Missing, Need, NodeDetail, NodeState, NodeSummary},
+    admin::{Missing, Need, NodeDetail, NodeHealth, NodeState, NodeSummary},
     encoding::Sha256,
     failure::Result,
     manifest::Purpose,
-    names::NodeName,
+    names::{NodeName, StorePath},
     report::InstalledReport,
     spec::NodeSpec,
 };
@@ -216,6 +216,10 @@ impl View {
             !matches!(state, NodeState::Expected | NodeState::Discovered | NodeState::Ready | NodeState::Installed);
         let step =
             if busy { run.as_ref().and_then(|run| run.step).or(beat.as_ref().map(|beat| beat.step)) } else { None };
+        let running = match subject {
+            Subject::Node(node, None) => running_system(health.as_ref(), node),
+            Subject::Node(..) | Subject::Machine(_) => None,
+        };
         NodeSummary {
             name: match subject {
                 Subject::Node(node, _) => node.name.to_string(),
@@ -228,6 +232,7 @@ impl View {
             missing: self
                 .missing(subject, waiting)
                 .into_iter()
+                .chain(other_system(subject, running.as_ref()))
                 .chain(new_certificate(subject, ends, now()))
                 .chain(turn.map(|turn| Missing::new(Need::Turn, turn.reason)))
                 .collect(),
@@ -239,6 +244,7 @@ impl View {
                 .filter(|address| !address.is_empty())
                 .or_else(|| waiting.map(|waiting| waiting.address.clone())),
             health,
+            running,
         }
     }
 
@@ -316,6 +322,23 @@ fn new_certificate(subject: &Subject, ends: &HashMap<String, Timestamp>, now: Ti
 fn has_ended(ends: Timestamp, now: Timestamp) -> Option<String> {
     let shown = ends.replace_nanosecond(0).unwrap_or(ends);
     (ends <= now).then(|| format!("a new certificate, for its own ended {shown}: reinstall or replace the node"))
+}
+
+/// What the node said last of the system that it runs.
+fn running_system(health: Option<&NodeHealth>, node: &Node) -> Option<StorePath> {
+    let of_health = health.and_then(|health| health.report.as_ref()).and_then(|report| report.versions.system.clone());
+    of_health.or_else(|| node.ready.as_ref().and_then(|ready| ready.versions.system.clone()))
+}
+
+/// Applying a spec changes nothing on a node that is installed.
+fn other_system(subject: &Subject, running: Option<&StorePath>) -> Option<Missing> {
+    let Subject::Node(node, None) = subject else { return None };
+    let wanted = &node.spec.as_ref().filter(|_| node.record.used && node.record.state != NodeState::Retired)?.system;
+    let name = &node.name;
+    (*running? != wanted.toplevel).then(|| {
+        let text = format!("its spec names another system than the one that runs: boot-server reinstall {name} --yes");
+        Missing::new(Need::Reinstall, text)
+    })
 }
 
 /// A name for a machine that is no node.

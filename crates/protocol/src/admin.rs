@@ -5,7 +5,7 @@ use crate::{
     claims::Claims,
     encoding::Sha256,
     inventory::Inventory,
-    names::{NodeName, RunId},
+    names::{NodeName, RunId, StorePath},
     report::{HealthReport, ReadyReport},
     spec::NodeSpec,
     step::Step,
@@ -106,6 +106,9 @@ pub struct NodeSummary {
     /// How it is, once it runs its services.
     #[serde(default)]
     pub health: Option<NodeHealth>,
+    /// The system that runs on it, as far as it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<StorePath>,
 }
 
 /// Something that a node or a machine waits for.
@@ -144,6 +147,8 @@ pub enum Need {
     Certificate,
     /// Its turn to enter a cluster.
     Turn,
+    /// A reinstallation, for another system is wanted than the one that runs.
+    Reinstall,
 }
 
 /// How a node is that runs its services.

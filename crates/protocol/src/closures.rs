@@ -57,6 +57,9 @@ pub struct VerifyReport {
     pub damaged: Vec<Failure>,
     /// Narinfos that were taken out of service, by file name.
     pub removed: Vec<String>,
+    /// Paths that are whole, and that no node takes: no key that a spec trusts has signed them.
+    #[serde(default)]
+    pub unsigned: Vec<StorePath>,
 }
 
 /// `POST /v1/closures/gc`

@@ -70,7 +70,15 @@ pub fn verify(report: &VerifyReport) -> String {
     for name in &report.removed {
         text.push_str(&format!("removed {name}\n"));
     }
-    text + &format!("{} paths checked, {} wrong\n", report.checked, report.damaged.len())
+    text.push_str(&format!("{} paths checked, {} wrong\n", report.checked, report.damaged.len()));
+    if let [first, ..] = &report.unsigned[..] {
+        let count = report.unsigned.len();
+        text.push_str(&format!(
+            "{count} of them are signed by no key that a spec trusts, so no node takes them; the first is {first}\n  \
+             what to do: nix store sign --store https://SERVER:8443/cache --netrc-file NETRC --key-file KEY --recursive PATH\n"
+        ));
+    }
+    text
 }
 
 /// `closure gc`

@@ -16,7 +16,7 @@ pub fn nodes(nodes: &[NodeSummary], wide: bool) -> String {
     let mut rows = vec![vec!["NAME", "STATE", "STEP", "PROGRESS", "CODE", "SILENT"]];
     let cells: Vec<Vec<String>> = nodes.iter().map(|node| row(node, wide)).collect();
     if wide {
-        rows[0].extend(["GEN", "ADDRESS", "HEALTH", "HEARD", "LEADER", "MEMBERS", "VERSIONS", "NEEDS"]);
+        rows[0].extend(["GEN", "ADDRESS", "HEALTH", "HEARD", "LEADER", "MEMBERS", "VERSIONS", "RUNNING", "NEEDS"]);
     }
     rows.extend(cells.iter().map(|row| row.iter().map(String::as_str).collect()));
     align(&rows)
@@ -41,6 +41,7 @@ fn row(node: &NodeSummary, wide: bool) -> Vec<String> {
             .or(node.missing.first().map(|missing| missing.text.clone()));
         cells.extend([node.generation.to_string(), or_dash(node.address.clone())]);
         cells.extend(health(node.health.as_ref()).map(or_dash));
+        cells.push(or_dash(node.running.as_ref().map(|system| system.base().to_owned())));
         cells.push(or_dash(needs));
     }
     cells

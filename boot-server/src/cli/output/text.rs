@@ -98,6 +98,8 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     if let Some(spec) = &detail.spec {
         fact("Profile:", Some(spec.profile.to_string()));
         fact("System:", Some(spec.system.toplevel.to_string()));
+        let other = summary.running.as_ref().filter(|running| **running != spec.system.toplevel);
+        fact("Running:", other.map(ToString::to_string));
     }
     if let Some(claims) = &detail.claims {
         let macs: Vec<String> = claims.macs.iter().map(ToString::to_string).collect();

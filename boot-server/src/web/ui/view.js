@@ -103,6 +103,7 @@ export function facts(detail) {
   fact("Last heard", summary.silent_seconds === null ? "" : `${duration(summary.silent_seconds)} ago`);
   fact("Run", detail.run);
   fact("System", spec?.system.toplevel);
+  if (summary.running && summary.running !== spec?.system.toplevel) fact("Running", summary.running);
   fact("MACs", claims?.macs.join(", "));
   fact("Serial", claims?.serial);
   fact("UUID", claims?.uuid);
