@@ -18,4 +18,5 @@ mod installing;
 mod lab;
 mod logs;
 mod machine;
+mod strangers;
 mod turns;
