@@ -261,7 +261,10 @@ impl Client {
 /// The remedies of a connection that does not come about.
 fn unanswered(failure: Failure) -> Failure {
     match failure.code {
-        Code::Tls => failure.with_remedy("pass the CA certificate of this server: --ca DIR/ca.crt"),
+        // Where its name or its time is wrong, that has been said.
+        Code::Tls if failure.remedy == Code::Tls.remedy() => {
+            failure.with_remedy("pass the CA certificate of this server: --ca DIR/ca.crt")
+        }
         Code::ServerUnreachable => failure.with_remedy("check the URL, and that boot-server serve runs"),
         _ => failure,
     }

@@ -2,6 +2,7 @@
 
 use crate::{Code, Failure, failure::Result};
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 /// Reads JSON; an error names the key by its path: `disks.select.main.serial`.
 ///
@@ -9,7 +10,14 @@ use serde::de::DeserializeOwned;
 /// `E-INPUT` with the path, what was found and what is allowed.
 pub fn json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| refused(what, &error))?;
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| match error.inner().classify() {
+        Category::Syntax | Category::Eof => {
+            Failure::new(Code::Input, format!("reading {what}: it is no JSON: {}", error.inner())).with_remedy(
+                "mend the JSON at this line and column: a comma, a quote or a brace is missing or too many",
+            )
+        }
+        Category::Data | Category::Io => refused(what, &error),
+    })?;
     reader.end().map_err(|error| Failure::new(Code::Input, format!("reading {what}: {error}")))?;
     Ok(value)
 }
@@ -42,6 +50,17 @@ mod tests {
         let spec: NodeSpec = json("node.json", SPEC.replace("SERIAL", "serial").as_bytes()).unwrap();
         let again: NodeSpec = json("node.json", &serde_json::to_vec(&spec).unwrap()).unwrap();
         assert_eq!(spec, again);
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_with_its_place_and_no_key() {
+        for (text, place) in
+            [("{\"a\": 1,}", "line 1 column 9"), ("{\n\"a\"", "line 2 column 3"), ("", "line 1 column 0")]
+        {
+            let failure = json::<serde_json::Value>("x.json", text.as_bytes()).unwrap_err();
+            assert!(failure.cause.contains(place) && !failure.cause.contains(" at ?"), "{failure}");
+            assert!(failure.remedy.contains("line and column"), "{failure}");
+        }
     }
 
     #[test]

@@ -165,7 +165,11 @@ impl Client {
         let activity = format!("{} {}", request.method(), request.uri());
         self.inner.request(request).await.map_err(|error| {
             let code = if refused_certificate(&error) { Code::Tls } else { Code::ServerUnreachable };
-            Failure::from_error(code, activity, &error)
+            let failure = Failure::from_error(code, activity, &error);
+            match refused::remedy(&error) {
+                Some(remedy) => failure.with_remedy(remedy),
+                None => failure,
+            }
         })
     }
 

@@ -1,18 +1,39 @@
 //! Whether a connection failed over a certificate: by the type of the error, wherever it is in the chain.
 
-use rustls::{AlertDescription, Error as TlsError};
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::{error::Error, io};
 
 /// Whether one side refused the other's certificate. Anything else (nobody there, no TLS, broken off) may pass by itself.
 pub fn refused_certificate(error: &(dyn Error + 'static)) -> bool {
+    first_tls_error(error).is_some_and(is_of_certificate)
+}
+
+/// What to do where this side refused the certificate for its name or its time; not where it leads to another CA.
+pub fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let TlsError::InvalidCertificate(refused) = first_tls_error(error)? else { return None };
+    match refused {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Some(
+            "use an address that the certificate names, or name this one in it ([https] names of the boot-server's config.toml)",
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(
+            "compare the clocks of both sides; where they are right, the certificate has ended and a new one is needed",
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Some("compare the clocks of both sides: the certificate is not good yet by this one")
+        }
+        _ => None,
+    }
+}
+
+fn first_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = tls_error(error) {
-            return is_of_certificate(tls);
+            return Some(tls);
         }
         next = error.source();
     }
-    false
+    None
 }
 
 /// An `io::Error` shows its inner error's source and not the inner error itself.
@@ -39,7 +60,6 @@ fn is_of_certificate(error: &TlsError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::CertificateError;
 
     fn wrapped(error: TlsError) -> io::Error {
         io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error))
@@ -56,6 +76,14 @@ mod tests {
             assert!(refused_certificate(&error), "{error}");
             assert!(refused_certificate(&wrapped(error)));
         }
+    }
+
+    #[test]
+    fn a_name_and_a_time_have_remedies_of_their_own() {
+        let of = |error| remedy(&wrapped(TlsError::InvalidCertificate(error))).unwrap_or_default();
+        assert!(of(CertificateError::Expired).contains("clocks"));
+        assert!(of(CertificateError::NotValidForName).contains("address"));
+        assert_eq!(of(CertificateError::UnknownIssuer), "");
     }
 
     #[test]

@@ -87,7 +87,10 @@ impl Web {
             // The client names the URL with all that is in it.
             let cause = failure.cause.replace(&uri.to_string(), &shown(&uri.to_string()));
             match failure.code {
-                Code::Tls => Failure { cause, ..failure }.with_remedy(OTHER_CA).into(),
+                Code::Tls if failure.remedy == Code::Tls.remedy() => {
+                    Failure { cause, ..failure }.with_remedy(OTHER_CA).into()
+                }
+                Code::Tls => Failure { cause, ..failure }.into(),
                 // What a CONNECT that lacks them fails with.
                 _ if cause.contains("proxy authorization required") => {
                     Fault::refused(cause).with_remedy(PROXY_CREDENTIALS)
