@@ -35,8 +35,6 @@ pub enum Device {
         /// Its own name.
         name: String,
     },
-    /// A path that the layout itself names.
-    Path(String),
 }
 
 impl Device {
@@ -49,7 +47,7 @@ impl Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Device::Disk { path, .. } | Device::Path(path) => write!(f, "{path}"),
+            Device::Disk { path, .. } => write!(f, "{path}"),
             Device::Partition(of, number) => {
                 let of = of.to_string();
                 let between = if of.ends_with(|char: char| char.is_ascii_digit()) { "p" } else { "" };
@@ -129,6 +127,8 @@ pub struct Command {
     pub input: Option<Key>,
     /// What it leaves open, to be closed after a failure and in the end.
     pub opens: Option<Open>,
+    /// Devices that are there once it has run.
+    pub makes: Vec<Device>,
     /// Its failure says that there was nothing to do.
     pub may_fail: bool,
 }
@@ -137,7 +137,7 @@ impl Command {
     /// A command with arguments that stand as they are.
     pub fn new<A: Into<Arg>>(program: &'static str, arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Command { program, arguments, input: None, opens: None, may_fail: false }
+        Command { program, arguments, input: None, opens: None, makes: Vec::new(), may_fail: false }
     }
 
     /// With one more argument.
@@ -149,6 +149,12 @@ impl Command {
     /// With more arguments.
     pub fn args<A: Into<Arg>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// These devices are there once it has run.
+    pub fn making(mut self, devices: impl IntoIterator<Item = Device>) -> Self {
+        self.makes.extend(devices);
         self
     }
 

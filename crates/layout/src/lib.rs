@@ -14,6 +14,7 @@ mod raw;
 mod tables;
 mod value;
 mod volumes;
+mod words;
 
 pub use fault::Fault;
 pub use filesystems::*;
@@ -21,6 +22,7 @@ pub use pools::*;
 pub use tables::*;
 pub use value::{key_files, mountpoints, words};
 pub use volumes::*;
+pub use words::{Part, Word, Words, devices_in, partition_label, partition_path};
 
 use serde::Deserialize;
 use serde_json::Value;

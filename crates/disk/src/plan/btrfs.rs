@@ -13,8 +13,7 @@ use std::collections::BTreeMap;
 pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, mode: Mode) {
     let own = builder.own.guid(at);
     let extra = words(&one.extra_args).unwrap_or_default();
-    let others: Vec<Device> =
-        extra.iter().filter(|word| word.starts_with("/dev/")).map(|path| Device::Path(path.clone())).collect();
+    let others: Vec<&String> = extra.iter().filter(|word| word.starts_with("/dev/")).collect();
     let mountpoints: Vec<Option<&String>> =
         one.subvolumes.values().map(|one| one.mountpoint.as_ref()).chain([one.mountpoint.as_ref()]).collect();
     if builder.is_made(mode, &mountpoints) {
@@ -48,10 +47,10 @@ pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, m
 }
 
 /// The kernel must have seen every device before it mounts one of several.
-fn scan(builder: &mut Builder<'_>, device: &Device, others: &[Device]) {
+fn scan(builder: &mut Builder<'_>, device: &Device, others: &[&String]) {
     if !others.is_empty() {
-        let devices = std::iter::once(device).chain(others);
-        builder.run(Command::new("btrfs", ["device", "scan"]).args(devices));
+        let scan = Command::new("btrfs", ["device", "scan"]).arg(device);
+        builder.run(scan.args(others.iter().map(|path| (*path).clone())));
     }
 }
 

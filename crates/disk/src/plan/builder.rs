@@ -40,6 +40,10 @@ pub struct Builder<'a> {
     pub members: BTreeMap<Collection, Vec<(Device, Mode)>>,
     /// Arguments of `bcachefs format` for each member.
     pub member_arguments: BTreeMap<Collection, Vec<Arg>>,
+    /// Partitions by the paths that their names make.
+    pub labels: BTreeMap<String, Device>,
+    /// Pools of which a member has no place, or a place no member.
+    pub unlisted: Vec<String>,
     /// What each device that is made here stands on.
     below: BTreeMap<Device, Vec<Device>>,
     /// Only looks: everything is opened.
@@ -63,6 +67,8 @@ impl<'a> Builder<'a> {
             swaps: Vec::new(),
             members: BTreeMap::new(),
             member_arguments: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            unlisted: Vec::new(),
             below: BTreeMap::new(),
             opening,
         }

@@ -10,7 +10,7 @@ use layout::{Luks, words};
 /// Encrypts the device and opens it, or opens it.
 pub fn make<'a>(builder: &mut Builder<'_>, at: &str, device: &Device, one: &'a Luks, mode: Mode) -> Vec<Inside<'a>> {
     let mapper = Device::Mapper(one.name.clone());
-    let open = || luks_open(device, one).opening(Open::Mapper(one.name.clone()));
+    let open = || luks_open(device, one).opening(Open::Mapper(one.name.clone())).making([mapper.clone()]);
     let Some(key) = luks_key(one) else { return Vec::new() };
     builder.stands_on(&mapper, std::slice::from_ref(device));
     if mode == Mode::Make {

@@ -2,7 +2,7 @@
 
 use super::builder::{Builder, Inside, Members, Mode};
 use crate::action::{Command, Device, Open};
-use layout::{LvmPv, LvmType, VolumeGroup, words};
+use layout::{LvmPv, LvmType, Volume, VolumeGroup, words};
 use uuid::Uuid;
 
 /// A physical volume of a group.
@@ -10,7 +10,7 @@ pub fn member(builder: &mut Builder<'_>, at: &str, device: &Device, one: &LvmPv,
     if mode == Mode::Make {
         let uuid = uuid(builder.own.guid(at));
         let create = Command::new("lvm", ["pvcreate", "--yes", "-ff", "--norestorefile", "--uuid", &uuid]);
-        builder.run(create.arg(device));
+        builder.run(create.arg("--devices").arg(device).arg(device));
     }
     builder.member("lvm_vg", &one.vg, device, mode);
 }
@@ -23,10 +23,15 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
     let opens = Open::Group(name.clone(), members.clone());
     let mut volumes: Vec<_> = one.lvs.iter().collect();
     volumes.sort_by_key(|(_, volume)| volume.priority());
+    let device_of = |(key, volume): &(&String, &Volume)| Device::Volume {
+        group: name.clone(),
+        name: volume.name.as_ref().unwrap_or(key).clone(),
+    };
     if mode == Mode::Make {
         builder.run(lvm("vgcreate", members).arg("--yes").arg(name.clone()).args(members).opening(opens));
     } else {
-        builder.run(lvm("vgchange", members).args(["--activate", "y"]).arg(name.clone()).opening(opens));
+        let activate = lvm("vgchange", members).args(["--activate", "y"]).arg(name.clone());
+        builder.run(activate.opening(opens).making(volumes.iter().map(device_of)));
     }
     for (key, volume) in &volumes {
         if mode == Mode::Make {
@@ -53,12 +58,13 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
                 Some(kind) => create = create.arg(format!("--type={}", lvm_type(kind))),
                 None => {}
             }
-            builder.run(create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone()));
+            let create = create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone());
+            builder.run(create.making([device_of(&(key, volume))]));
         }
     }
     let mut inside = Vec::new();
     for (key, volume) in volumes {
-        let device = Device::Volume { group: name.clone(), name: volume.name.clone().unwrap_or_else(|| key.clone()) };
+        let device = device_of(&(key, volume));
         builder.stands_on(&device, members);
         if volume.content.is_some() {
             let at = format!("{at}.lvs.{key}");

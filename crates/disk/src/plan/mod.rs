@@ -14,6 +14,7 @@ mod luks;
 mod lvm;
 mod order;
 mod raid;
+mod reach;
 mod show;
 mod swap;
 pub mod table;
@@ -32,7 +33,7 @@ use crate::{
 use builder::{Builder, Collection, Mode};
 use facts::{Mount, SwapSpace};
 use fate::Standing;
-use layout::{Layout, key_files};
+use layout::{Layout, Words, key_files};
 use protocol::size;
 use protocol::{
     Code, Failure,
@@ -130,6 +131,10 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
     let mut making = Builder::new(&own, devices(false), &keep, false);
     making.build(&layout, &order);
     check_modes(&making, facts)?;
+    if let Some(pool) = making.unlisted.first() {
+        let cause = format!("at {pool}: its topology does not list each of its members once");
+        return Err(facts.refuse(Code::Layout, &cause));
+    }
     let mut opening = Builder::new(&own, devices(true), &keep, true);
     opening.build(&layout, &order);
     let foreign: BTreeSet<String> = disks.iter().filter(|plan| !plan.is_own()).map(|plan| plan.name.clone()).collect();
@@ -149,6 +154,7 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
         key_files: key_files(&layout),
         discard: wanted.discard,
     };
+    check_reach(&plan, &layout, facts)?;
     if let Some(firmware) = facts.firmware {
         boots::check(&plan, firmware, facts)?;
     }
@@ -307,6 +313,33 @@ fn place(name: &str, table: &Table, disk: &Disk, facts: &Facts<'_>) -> Result<Ve
 /// Bytes of a logical sector; a disk that does not say has the smallest there is.
 pub fn sector_bytes(disk: &Disk) -> u64 {
     u64::from(disk.sector_size.max(512))
+}
+
+/// Every device that an action opens, or a word names, is there by then.
+fn check_reach(plan: &Plan, layout: &Layout, facts: &Facts<'_>) -> Result<()> {
+    let refuse = |action: &str, device: &str| {
+        let free = Words::of(layout).free;
+        let word = free.iter().find(|word| word.text.contains(device));
+        let at = word.map_or_else(String::new, |word| format!("at {}: ", word.at));
+        let cause = format!("{at}{device} is not there yet when it is needed, by: {action}");
+        Err(facts.refuse(Code::Layout, &cause).with_remedy(
+            "have what makes it come first: on one disk by `priority`, or put both on different disks of the layout",
+        ))
+    };
+    for actions in [&plan.actions, &plan.open] {
+        let mut there = reach::There::at_first(&plan.disks, actions);
+        for action in actions {
+            if let Err(early) = there.after(action) {
+                return refuse(&early.action, &early.device);
+            }
+        }
+        for option in plan.mounts.iter().flat_map(|mount| &mount.options) {
+            if let Err(device) = there.has_word(option) {
+                return refuse(&format!("the mount option {option}"), &device);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What has members is made of all of them, or kept with all of them.

@@ -20,10 +20,10 @@ pub fn array<'a>(builder: &mut Builder<'_>, key: &str, one: &'a Array, members: 
             .arg(format!("--uuid={}", md_uuid(builder.own.guid(at))))
             .args(one.extra_args.clone())
             .args(devices);
-        builder.run(create.opening(Open::Array(name)));
+        builder.run(create.opening(Open::Array(name)).making([device.clone()]));
     } else {
         let assemble = Command::new("mdadm", ["--assemble".to_owned(), device.to_string()]).arg("--run");
-        builder.run(assemble.args(devices).opening(Open::Array(name)));
+        builder.run(assemble.args(devices).opening(Open::Array(name)).making([device.clone()]));
     }
     vec![Inside { at: at.clone(), device, content: one.content.as_ref(), mode: *mode }]
 }

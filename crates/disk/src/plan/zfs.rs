@@ -23,8 +23,12 @@ pub fn pool(builder: &mut Builder<'_>, key: &str, one: &Pool, set: &Members, lay
         let create = match &one.mode {
             PoolMode::Uniform(mode) if mode.is_empty() => create.args(members),
             PoolMode::Uniform(mode) => create.arg(mode.clone()).args(members),
-            PoolMode::Topology(topology) => create.args(arranged(topology, layout, builder)),
+            PoolMode::Topology(topology) => create.args(arranged(topology, key, layout, builder)),
         };
+        let given = create.arguments.iter().filter(|word| matches!(word, Arg::Device(_))).count();
+        if given != members.len() {
+            builder.unlisted.push(format!("zpool.{key}"));
+        }
         builder.run(create.opening(Open::Pool(name.clone())));
         // The root dataset is mounted in its turn, with the others.
         let mut unmount = Command::new("zfs", ["unmount", name.as_str()]);
@@ -33,7 +37,12 @@ pub fn pool(builder: &mut Builder<'_>, key: &str, one: &Pool, set: &Members, lay
     } else {
         let import = Command::new("zpool", ["import", "-N", "-l", "-R"]).arg(Arg::Root);
         let import = members.iter().fold(import, |import, member| import.arg("-d").arg(member));
-        builder.run(import.arg(name.clone()).opening(Open::Pool(name)));
+        let volumes = one.datasets.iter().filter_map(|(key, dataset)| match dataset {
+            Dataset::Volume(volume) => Some(zvol(&name, key, volume)),
+            Dataset::Filesystem(_) => None,
+        });
+        let volumes: Vec<Device> = volumes.collect();
+        builder.run(import.arg(name.clone()).opening(Open::Pool(name)).making(volumes));
     }
 }
 
@@ -86,48 +95,52 @@ fn properties(option: &str, properties: &BTreeMap<String, String>) -> Vec<Arg> {
 }
 
 /// `vdev...` then `log`, `dedup`, `special`, `spare` and `cache` with theirs; those without redundancy first, as
-/// `zpool` would take them for a part of the mirror before them.
-fn arranged(topology: &Topology, layout: &Layout, builder: &Builder<'_>) -> Vec<Arg> {
-    let mut words = Vec::new();
-    let member = |name: &String| match partition_for_zfs(name, layout, builder) {
-        Some(device) => Arg::Device(device),
-        None => Arg::Text(name.clone()),
+/// `zpool` would take them for a part of the mirror before them. Of members that several names fit, each is taken once.
+fn arranged(topology: &Topology, key: &str, layout: &Layout, builder: &Builder<'_>) -> Vec<Arg> {
+    let unmirrored = |names: &[String]| {
+        if names.is_empty() { Vec::new() } else { vec![Vdev { mode: String::new(), members: names.to_vec() }] }
     };
-    let vdevs = |words: &mut Vec<Arg>, vdevs: &[Vdev]| {
+    let classes = [
+        ("", topology.vdev.clone()),
+        ("spare", unmirrored(&topology.spare)),
+        ("log", topology.log.clone()),
+        ("dedup", topology.dedup.clone()),
+        ("special", topology.special.clone()),
+        ("cache", unmirrored(&topology.cache)),
+    ];
+    let mut left = builder.members_of("zpool", key).0;
+    let mut words = Vec::new();
+    for (class, vdevs) in classes.iter().filter(|(_, vdevs)| !vdevs.is_empty()) {
+        words.extend((!class.is_empty()).then(|| Arg::from(*class)));
         let (plain, redundant): (Vec<&Vdev>, Vec<&Vdev>) = vdevs.iter().partition(|vdev| vdev.mode.is_empty());
         for vdev in plain.into_iter().chain(redundant) {
             words.extend((!vdev.mode.is_empty()).then(|| Arg::Text(vdev.mode.clone())));
-            words.extend(vdev.members.iter().map(member));
+            for name in &vdev.members {
+                let found = left.iter().position(|device| is_listed_as(name, device, layout, builder));
+                words.extend(found.map(|found| Arg::Device(left.remove(found))));
+            }
         }
-    };
-    vdevs(&mut words, &topology.vdev);
-    if !topology.spare.is_empty() {
-        words.push("spare".into());
-        words.extend(topology.spare.iter().map(member));
-    }
-    for (class, members) in [("log", &topology.log), ("dedup", &topology.dedup), ("special", &topology.special)] {
-        if !members.is_empty() {
-            words.push(class.into());
-            vdevs(&mut words, members);
-        }
-    }
-    if !topology.cache.is_empty() {
-        words.push("cache".into());
-        words.extend(topology.cache.iter().map(member));
     }
     words
 }
 
-/// A member by the name of its disk: that disk's partition `zfs`, or the member of it whatever its name is.
-fn partition_for_zfs(name: &str, layout: &Layout, builder: &Builder<'_>) -> Option<Device> {
-    let (key, _) = layout.disk.iter().find(|(key, disk)| *key == name || disk.name.as_deref() == Some(name))?;
-    let (disk, _) = builder.disks.get(key)?;
-    let of_disk = |device: &&Device| match device {
-        Device::Partition(of, _) => **of == *disk,
-        other => *other == disk,
+/// A member by its own path, or by that of its disk or by the disk's name.
+fn is_listed_as(name: &str, device: &Device, layout: &Layout, builder: &Builder<'_>) -> bool {
+    let is_disk = |key: &String| {
+        let disk = layout.disk.get(key);
+        key == name || disk.is_some_and(|disk| disk.device == name || disk.name.as_deref() == Some(name))
     };
-    let members = builder.members.iter().filter(|((section, _), _)| *section == "zpool");
-    members.flat_map(|(_, members)| members.iter().map(|(device, _)| device)).find(of_disk).cloned()
+    let is_array = match device {
+        Device::Array(array) => {
+            layout.mdadm.iter().any(|(key, one)| key == name && one.name.as_ref().unwrap_or(key) == array)
+        }
+        _ => false,
+    };
+    let disks = builder.disks_below(&Source::Device(device.clone()));
+    device.to_string() == name
+        || is_array
+        || builder.labels.get(name) == Some(device)
+        || (disks.len() == 1 && disks.iter().all(is_disk))
 }
 
 fn filesystem(builder: &mut Builder<'_>, pool: &str, key: &str, one: &ZfsFilesystem, mode: Mode) {
@@ -164,13 +177,18 @@ fn mount(
     builder.mount(Source::Named(name.to_owned()), "zfs", mountpoint, &options, None, hooks);
 }
 
+fn zvol(pool: &str, key: &str, one: &ZfsVolume) -> Device {
+    let name = one.name.as_deref().unwrap_or(key).trim_matches('/').to_owned();
+    Device::Zvol { pool: pool.to_owned(), name }
+}
+
 fn volume<'a>(builder: &mut Builder<'_>, pool: &str, key: &str, one: &'a ZfsVolume, mode: Mode) -> Inside<'a> {
-    let own = one.name.as_deref().unwrap_or(key).trim_matches('/').to_owned();
-    let device = Device::Zvol { pool: pool.to_owned(), name: own.clone() };
+    let device = zvol(pool, key, one);
+    let own = one.name.as_deref().unwrap_or(key).trim_matches('/');
     if mode == Mode::Make {
         let create = Command::new("zfs", ["create".to_owned(), format!("{pool}/{own}")]);
         let create = create.args(properties("-o", &one.options)).args(["-V".to_owned(), one.size.clone()]);
-        builder.run(create.args(one.extra_args.clone()));
+        builder.run(create.args(one.extra_args.clone()).making([device.clone()]));
     }
     Inside { at: format!("zpool.{pool}.datasets.{key}"), device, content: one.content.as_ref(), mode }
 }

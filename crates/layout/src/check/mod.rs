@@ -2,6 +2,7 @@
 //! everything that has members.
 
 mod outside;
+mod vdevs;
 
 use super::{
     Array, BcachefsFilesystem, Btrfs, Content, Dataset, Disk, Filesystem, Gpt, Hooks, Layout, Luks, LvmType, Pool,
@@ -46,6 +47,7 @@ pub fn check(layout: &Layout) -> Result<(), Fault> {
         seen.mountpoint(&format!("nodev.{name}.mountpoint"), Some(one.mountpoint.as_ref().unwrap_or(name)))?;
     }
     seen.members(layout)?;
+    vdevs::check(layout)?;
     outside::check(layout)
 }
 
