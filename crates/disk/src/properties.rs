@@ -4,6 +4,7 @@ use crate::{
     action::{Action, Arg, Command, Device},
     partitions::TableKind,
     plan::{self, DiskPlan, Facts, Plan},
+    stack::Stack,
 };
 use protocol::{
     inventory::{Disk, Transport},
@@ -83,7 +84,10 @@ fn reach(plan: &Plan) {
 fn plan(wanted: &Disks, disks: &[Disk]) -> protocol::failure::Result<Plan> {
     let node = "n1".parse().expect("a label");
     let contents = BTreeMap::new();
-    plan::make(wanted, &Facts { node: &node, sites: &[], disks, contents: &contents, firmware: None, reinstall: true })
+    let stack = Stack::default();
+    let facts =
+        Facts { node: &node, sites: &[], disks, contents: &contents, stack: &stack, firmware: None, reinstall: true };
+    plan::make(wanted, &facts)
 }
 
 /// Empty disks of several sizes; the last one has sectors of 4096 bytes.

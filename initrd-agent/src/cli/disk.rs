@@ -7,7 +7,9 @@ use disk::{
     keys::Keys,
     mount::Mounted,
     plan::{self, Facts, Plan},
-    probe, tools,
+    probe,
+    stack::Stack,
+    tools,
 };
 use hardware::inventory;
 use layout::Layout;
@@ -192,10 +194,17 @@ impl Common {
             contents.values_mut().for_each(|content| content.busy = None);
         }
         let node = self.node.clone().unwrap_or_else(host_name);
-        plan::make(
-            wanted,
-            &Facts { node: &node, sites: &[], disks: &disks, contents: &contents, firmware: None, reinstall: false },
-        )
+        let stack = Stack::read();
+        let facts = Facts {
+            node: &node,
+            sites: &[],
+            disks: &disks,
+            contents: &contents,
+            stack: &stack,
+            firmware: None,
+            reinstall: false,
+        };
+        if mounted { plan::of_open(wanted, &facts) } else { plan::make(wanted, &facts) }
     }
 
     /// The tools are there, and the keys.

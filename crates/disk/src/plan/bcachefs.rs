@@ -22,6 +22,7 @@ pub fn make(builder: &mut Builder<'_>, key: &str, one: &BcachefsFilesystem, set:
     let Members { at, devices: members, mode } = set;
     let uuid = one.uuid.unwrap_or_else(|| builder.own.guid(at));
     let Some(first) = members.first().cloned() else { return };
+    builder.identify(Some(&uuid.to_string()), "file system");
     let mountpoints: Vec<Option<&String>> =
         one.subvolumes.values().map(|one| one.mountpoint.as_ref()).chain([one.mountpoint.as_ref()]).collect();
     let passphrase = one.password_file.as_ref().map(|file| Key { file: file.clone(), passphrase: true });

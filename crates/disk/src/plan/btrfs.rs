@@ -31,6 +31,7 @@ pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, m
         scan(builder, device, &others);
     }
     let uuid = filesystem::uuid("btrfs", &extra, own);
+    builder.identify(uuid.as_deref(), "file system");
     let source = || Source::Device(device.clone());
     for (key, subvolume) in &one.subvolumes {
         if let Some(mountpoint) = &subvolume.mountpoint {

@@ -1,6 +1,7 @@
 //! What is gathered on the way through a layout, and what every content type does to it.
 
 use super::{
+    elsewhere::Identifiers,
     facts::{Mount, Source, SwapSpace},
     identity::Identity,
 };
@@ -42,6 +43,8 @@ pub struct Builder<'a> {
     pub member_arguments: BTreeMap<Collection, Vec<Arg>>,
     /// Partitions by the paths that their names make.
     pub labels: BTreeMap<String, Device>,
+    /// Of what is made or opened.
+    pub identifiers: Identifiers,
     /// Pools of which a member has no place, or a place no member.
     pub unlisted: Vec<String>,
     /// What each device that is made here stands on.
@@ -68,6 +71,7 @@ impl<'a> Builder<'a> {
             members: BTreeMap::new(),
             member_arguments: BTreeMap::new(),
             labels: BTreeMap::new(),
+            identifiers: Identifiers::default(),
             unlisted: Vec::new(),
             below: BTreeMap::new(),
             opening,
@@ -77,6 +81,11 @@ impl<'a> Builder<'a> {
     /// Runs a tool.
     pub fn run(&mut self, command: Command) {
         self.actions.push(Action::Run(command));
+    }
+
+    /// Remembers an identifier of this node's own.
+    pub fn identify(&mut self, identifier: Option<&str>, of: &str) {
+        identifier.into_iter().for_each(|identifier| self.identifiers.add(identifier, of));
     }
 
     /// Remembers what a device stands on.

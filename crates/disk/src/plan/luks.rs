@@ -13,11 +13,13 @@ pub fn make<'a>(builder: &mut Builder<'_>, at: &str, device: &Device, one: &'a L
     let open = || luks_open(device, one).opening(Open::Mapper(one.name.clone())).making([mapper.clone()]);
     let Some(key) = luks_key(one) else { return Vec::new() };
     builder.stands_on(&mapper, std::slice::from_ref(device));
+    let extra = words(&one.extra_format_args).unwrap_or_default();
+    let uuid = (!filesystem::names_uuid(&extra, &["--uuid"])).then(|| builder.own.guid(at).to_string());
+    builder.identify(uuid.as_deref(), "LUKS device");
     if mode == Mode::Make {
-        let extra = words(&one.extra_format_args).unwrap_or_default();
         let mut format = Command::new("cryptsetup", ["-q", "luksFormat"]).arg(device);
-        if !filesystem::names_uuid(&extra, &["--uuid"]) {
-            format = format.args(["--uuid".to_owned(), builder.own.guid(at).to_string()]);
+        if let Some(uuid) = uuid {
+            format = format.args(["--uuid".to_owned(), uuid]);
         }
         builder.run(format.args(extra.clone()).args(key.clone()));
         builder.run(open().arg("--persistent"));

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 /// A physical volume of a group.
 pub fn member(builder: &mut Builder<'_>, at: &str, device: &Device, one: &LvmPv, mode: Mode) {
+    let uuid = uuid(builder.own.guid(at));
+    builder.identify(Some(&uuid), "physical volume");
     if mode == Mode::Make {
-        let uuid = uuid(builder.own.guid(at));
         let create = Command::new("lvm", ["pvcreate", "--yes", "-ff", "--norestorefile", "--uuid", &uuid]);
         builder.run(create.arg("--devices").arg(device).arg(device));
     }

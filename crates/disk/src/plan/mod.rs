@@ -6,6 +6,8 @@ mod boots;
 mod btrfs;
 mod build;
 mod builder;
+mod choice;
+mod elsewhere;
 pub mod facts;
 mod fate;
 mod filesystem;
@@ -28,12 +30,15 @@ use crate::{
     partitions::{Extent, Table},
     place::{NoPlace, Room},
     probe::Content,
-    select, table as disk_table,
+    stack::Stack,
+    table as disk_table,
 };
 use builder::{Builder, Collection, Mode};
+use choice::{choose_all, without_ignored};
+use elsewhere::Identifiers;
 use facts::{Mount, SwapSpace};
 use fate::Standing;
-use layout::{Layout, Words, key_files};
+use layout::{Layout, key_files};
 use protocol::size;
 use protocol::{
     Code, Failure,
@@ -43,7 +48,7 @@ use protocol::{
     names::NodeName,
     overlay::ToolSet,
     report::Fate,
-    spec::{Disks, Selector, WipePolicy},
+    spec::Disks,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,6 +100,8 @@ pub struct Facts<'a> {
     pub disks: &'a [Disk],
     /// What stands on them, by kernel name.
     pub contents: &'a BTreeMap<String, Content>,
+    /// Every block device of the machine, and what stands on what.
+    pub stack: &'a Stack,
     /// How the machine boots, where the layout is to be booted from.
     pub firmware: Option<Firmware>,
     /// Somebody asked for an installation: what an earlier one of this node left may go.
@@ -112,6 +119,28 @@ impl Facts<'_> {
 /// # Errors
 /// `E-LAYOUT`, `E-DISK-NOT-FOUND`, `E-DISK-AMBIGUOUS`, `E-DISK-UNFIT`, `E-DISK-FOREIGN`, with the table of disks.
 pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
+    let (plan, identifiers) = of_layout(wanted, facts)?;
+    elsewhere::check(&plan, identifiers, facts)?;
+    Ok(plan)
+}
+
+/// Makes the plan of a layout that is open already: what is elsewhere has not kept it from that.
+///
+/// # Errors
+/// As [`make`].
+pub fn of_open(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
+    of_layout(wanted, facts).map(|(plan, _)| plan)
+}
+
+/// Makes a plan that wipes what the layout's disks carry, and makes nothing.
+///
+/// # Errors
+/// As [`make`].
+pub fn wiping(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
+    of_layout(wanted, facts).map(|(plan, _)| plan.only_wiping())
+}
+
+fn of_layout(wanted: &Disks, facts: &Facts<'_>) -> Result<(Plan, Identifiers)> {
     let layout = without_ignored(Layout::read(&wanted.devices, wanted.allow_hooks)?, wanted, facts)?;
     let chosen = choose_all(&layout, wanted, facts)?;
     let order = order::by_dependencies(&layout)
@@ -154,60 +183,16 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
         key_files: key_files(&layout),
         discard: wanted.discard,
     };
-    check_reach(&plan, &layout, facts)?;
+    reach::check(&plan, &layout, facts)?;
     if let Some(firmware) = facts.firmware {
         boots::check(&plan, firmware, facts)?;
     }
-    Ok(plan)
+    Ok((plan, opening.identifiers))
 }
 
 /// A path without slashes at its ends or twice.
 pub fn normal(path: &str) -> String {
     path.split('/').filter(|part| !part.is_empty()).fold(String::new(), |path, part| format!("{path}/{part}"))
-}
-
-/// The layout without the disks that are to be ignored.
-fn without_ignored(mut layout: Layout, wanted: &Disks, facts: &Facts<'_>) -> Result<Layout> {
-    let refuse = |cause: &str| Err(facts.refuse(Code::Layout, cause));
-    if let Some(name) = wanted.select.keys().chain(wanted.wipe.keys()).find(|name| !layout.disk.contains_key(*name)) {
-        return refuse(&format!("the spec speaks of disk {name:?}, which the layout does not have"));
-    }
-    let ignored: Vec<&String> =
-        wanted.wipe.iter().filter(|(_, policy)| **policy == WipePolicy::Ignore).map(|(name, _)| name).collect();
-    for name in &ignored {
-        let needed =
-            layout.disk.get(*name).and_then(|disk| order::collections_in(disk.content.as_ref()).into_iter().next());
-        if let Some((section, key)) = needed {
-            return refuse(&format!("disk {name} is to be ignored, and {section}.{key} needs it"));
-        }
-    }
-    layout.disk.retain(|name, _| !ignored.contains(&name));
-    if layout.disk.is_empty() {
-        return refuse("every disk of the layout is to be ignored");
-    }
-    Ok(layout)
-}
-
-/// Which disk of the machine each disk of the layout is.
-fn choose_all<'a>(layout: &Layout, wanted: &Disks, facts: &Facts<'a>) -> Result<BTreeMap<String, &'a Disk>> {
-    let mut chosen: BTreeMap<String, &Disk> = BTreeMap::new();
-    for (name, disk) in &layout.disk {
-        let by_path = Selector { device: Some(disk.device.clone()), ..Selector::default() };
-        let selector = wanted.select.get(name).unwrap_or(&by_path);
-        let found = select::choose(selector, facts.disks, facts.contents).map_err(|none| {
-            let hints = serde_json::to_string(selector).unwrap_or_default();
-            facts.refuse(none.code(), &format!("disk {name} ({hints}): {}", none.describe()))
-        })?;
-        if let Some((other, _)) = chosen.iter().find(|(_, other)| other.name == found.name) {
-            return Err(facts.refuse(Code::DiskAmbiguous, &format!("{other} and {name} both mean {}", found.name)));
-        }
-        chosen.insert(name.clone(), found);
-    }
-    let disks: Vec<&Disk> = chosen.values().copied().collect();
-    if let Some((name, why)) = select::held_elsewhere(&disks, facts.contents) {
-        return Err(facts.refuse(Code::DiskUnfit, &format!("{name} is {why}")));
-    }
-    Ok(chosen)
 }
 
 /// The file systems to keep that lie on each disk.
@@ -315,33 +300,6 @@ pub fn sector_bytes(disk: &Disk) -> u64 {
     u64::from(disk.sector_size.max(512))
 }
 
-/// Every device that an action opens, or a word names, is there by then.
-fn check_reach(plan: &Plan, layout: &Layout, facts: &Facts<'_>) -> Result<()> {
-    let refuse = |action: &str, device: &str| {
-        let free = Words::of(layout).free;
-        let word = free.iter().find(|word| word.text.contains(device));
-        let at = word.map_or_else(String::new, |word| format!("at {}: ", word.at));
-        let cause = format!("{at}{device} is not there yet when it is needed, by: {action}");
-        Err(facts.refuse(Code::Layout, &cause).with_remedy(
-            "have what makes it come first: on one disk by `priority`, or put both on different disks of the layout",
-        ))
-    };
-    for actions in [&plan.actions, &plan.open] {
-        let mut there = reach::There::at_first(&plan.disks, actions);
-        for action in actions {
-            if let Err(early) = there.after(action) {
-                return refuse(&early.action, &early.device);
-            }
-        }
-        for option in plan.mounts.iter().flat_map(|mount| &mount.options) {
-            if let Err(device) = there.has_word(option) {
-                return refuse(&format!("the mount option {option}"), &device);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What has members is made of all of them, or kept with all of them.
 fn check_modes(builder: &Builder<'_>, facts: &Facts<'_>) -> Result<()> {
     let mixed = builder.members.iter().find(|(_, members)| {
@@ -391,7 +349,7 @@ impl Plan {
     }
 
     /// The same disks, wiped and discarded and left so: nothing is made on them, and what is kept stays.
-    pub fn only_wiping(self) -> Self {
+    fn only_wiping(self) -> Self {
         let wiped = |disk: DiskPlan| match disk.fate {
             Fate::Make { loses } | Fate::Wipe { loses } => {
                 Some(DiskPlan { fate: Fate::Wipe { loses }, table: None, ..disk })
@@ -426,5 +384,7 @@ impl Plan {
     }
 }
 
+#[cfg(test)]
+mod elsewhere_tests;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ pub fn array<'a>(builder: &mut Builder<'_>, key: &str, one: &'a Array, members: 
     let name = one.name.clone().unwrap_or_else(|| key.to_owned());
     let device = Device::Array(name.clone());
     builder.stands_on(&device, devices);
+    builder.identify(Some(&builder.own.guid(at).to_string()), "array");
     if *mode == Mode::Make {
         let create = Command::new("mdadm", ["--create".to_owned(), device.to_string()])
             .arg(format!("--level={}", one.level))

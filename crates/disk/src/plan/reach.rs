@@ -1,17 +1,48 @@
 //! Which devices each action opens, and whether they are there by then: made by this plan, or on a disk of it from the
 //! beginning. What is not there by then could only be somebody else's.
 
-use super::DiskPlan;
+use super::{DiskPlan, Facts, Plan};
 use crate::{
     action::{Action, Arg, Command, Device},
     partitions::Table,
 };
-use layout::{devices_in, partition_path};
+use layout::{Layout, Words, devices_in, partition_path};
+use protocol::{Code, failure::Result};
 use std::collections::BTreeSet;
+
+/// Every device that an action opens, or a word names, is there by then.
+///
+/// # Errors
+/// `E-LAYOUT` with the path of the word, or the action.
+pub fn check(plan: &Plan, layout: &Layout, facts: &Facts<'_>) -> Result<()> {
+    let refuse = |action: &str, device: &str| {
+        let free = Words::of(layout).free;
+        let word = free.iter().find(|word| word.text.contains(device));
+        let at = word.map_or_else(String::new, |word| format!("at {}: ", word.at));
+        let cause = format!("{at}{device} is not there yet when it is needed, by: {action}");
+        Err(facts.refuse(Code::Layout, &cause).with_remedy(
+            "have what makes it come first: on one disk by `priority`, or put both on different disks of the layout",
+        ))
+    };
+    for actions in [&plan.actions, &plan.open] {
+        let mut there = There::at_first(&plan.disks, actions);
+        for action in actions {
+            if let Err(early) = there.after(action) {
+                return refuse(&early.action, &early.device);
+            }
+        }
+        for option in plan.mounts.iter().flat_map(|mount| &mount.options) {
+            if let Err(device) = there.has_word(option) {
+                return refuse(&format!("the mount option {option}"), &device);
+            }
+        }
+    }
+    Ok(())
+}
 
 /// An action, and what it needs and is not there yet.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TooEarly {
+struct TooEarly {
     /// In words.
     pub action: String,
     /// `/dev/...`.
@@ -19,7 +50,7 @@ pub struct TooEarly {
 }
 
 /// What is there at some point of a plan.
-pub struct There {
+struct There {
     devices: BTreeSet<Device>,
     /// Paths that words may have: of devices, and of partitions by their names.
     paths: BTreeSet<String>,
@@ -29,7 +60,7 @@ pub struct There {
 
 impl There {
     /// Before the first of these actions.
-    pub fn at_first(disks: &[DiskPlan], actions: &[Action]) -> Self {
+    fn at_first(disks: &[DiskPlan], actions: &[Action]) -> Self {
         let bare = actions.iter().filter_map(|action| match action {
             Action::Table { device, .. } => Some(device.clone()),
             _ => None,
@@ -49,7 +80,7 @@ impl There {
     ///
     /// # Errors
     /// What it needs first.
-    pub fn after(&mut self, action: &Action) -> Result<(), TooEarly> {
+    fn after(&mut self, action: &Action) -> std::result::Result<(), TooEarly> {
         let missing = opened(action).into_iter().find(|one| !self.has(one));
         if let Some(missing) = missing {
             let device = match missing {
@@ -67,7 +98,7 @@ impl There {
     }
 
     /// What a word names is there.
-    pub fn has_word(&self, word: &str) -> Result<(), String> {
+    fn has_word(&self, word: &str) -> std::result::Result<(), String> {
         devices_in(word)
             .into_iter()
             .find(|path| !self.paths.contains(*path))

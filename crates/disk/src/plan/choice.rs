@@ -1,0 +1,56 @@
+//! Which disks of the machine a plan is for.
+
+use super::{Facts, order};
+use crate::select;
+use layout::Layout;
+use protocol::{
+    Code,
+    failure::Result,
+    inventory::Disk,
+    spec::{Disks, Selector, WipePolicy},
+};
+use std::collections::BTreeMap;
+
+/// The layout without the disks that are to be ignored.
+pub fn without_ignored(mut layout: Layout, wanted: &Disks, facts: &Facts<'_>) -> Result<Layout> {
+    let refuse = |cause: &str| Err(facts.refuse(Code::Layout, cause));
+    if let Some(name) = wanted.select.keys().chain(wanted.wipe.keys()).find(|name| !layout.disk.contains_key(*name)) {
+        return refuse(&format!("the spec speaks of disk {name:?}, which the layout does not have"));
+    }
+    let ignored: Vec<&String> =
+        wanted.wipe.iter().filter(|(_, policy)| **policy == WipePolicy::Ignore).map(|(name, _)| name).collect();
+    for name in &ignored {
+        let needed =
+            layout.disk.get(*name).and_then(|disk| order::collections_in(disk.content.as_ref()).into_iter().next());
+        if let Some((section, key)) = needed {
+            return refuse(&format!("disk {name} is to be ignored, and {section}.{key} needs it"));
+        }
+    }
+    layout.disk.retain(|name, _| !ignored.contains(&name));
+    if layout.disk.is_empty() {
+        return refuse("every disk of the layout is to be ignored");
+    }
+    Ok(layout)
+}
+
+/// Which disk of the machine each disk of the layout is.
+pub fn choose_all<'a>(layout: &Layout, wanted: &Disks, facts: &Facts<'a>) -> Result<BTreeMap<String, &'a Disk>> {
+    let mut chosen: BTreeMap<String, &Disk> = BTreeMap::new();
+    for (name, disk) in &layout.disk {
+        let by_path = Selector { device: Some(disk.device.clone()), ..Selector::default() };
+        let selector = wanted.select.get(name).unwrap_or(&by_path);
+        let found = select::choose(selector, facts.disks, facts.contents).map_err(|none| {
+            let hints = serde_json::to_string(selector).unwrap_or_default();
+            facts.refuse(none.code(), &format!("disk {name} ({hints}): {}", none.describe()))
+        })?;
+        if let Some((other, _)) = chosen.iter().find(|(_, other)| other.name == found.name) {
+            return Err(facts.refuse(Code::DiskAmbiguous, &format!("{other} and {name} both mean {}", found.name)));
+        }
+        chosen.insert(name.clone(), found);
+    }
+    let disks: Vec<&Disk> = chosen.values().copied().collect();
+    if let Some((name, why)) = select::held_elsewhere(&disks, facts.contents) {
+        return Err(facts.refuse(Code::DiskUnfit, &format!("{name} is {why}")));
+    }
+    Ok(chosen)
+}
