@@ -288,6 +288,15 @@ fn place(name: &str, table: &Table, disk: &Disk, facts: &Facts<'_>) -> Result<Ve
                 );
                 facts.refuse(Code::DiskUnfit, &cause)
             }
+            NoPlace::Beyond(place) => {
+                let cause = format!(
+                    "partition {number} ({label}) of disk {name}: {place:?} is behind the end of {} ({}), or of what its \
+                     table can describe",
+                    disk.name,
+                    size::human(disk.size)
+                );
+                facts.refuse(Code::DiskUnfit, &cause)
+            }
             NoPlace::Malformed(why) => {
                 facts.refuse(Code::Layout, &format!("partition {number} ({label}) of disk {name}: {why}"))
             }
