@@ -3,7 +3,7 @@
 use super::{
     builder::{Builder, Mode},
     facts::{Source, SwapSpace},
-    filesystem,
+    filesystem, sizes,
 };
 use crate::action::{Action, Arg, Command, Device, inside};
 use layout::{Btrfs, SwapFile, words};
@@ -16,6 +16,7 @@ pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, m
     let others: Vec<&String> = extra.iter().filter(|word| word.starts_with("/dev/")).collect();
     let mountpoints: Vec<Option<&String>> =
         one.subvolumes.values().map(|one| one.mountpoint.as_ref()).chain([one.mountpoint.as_ref()]).collect();
+    sizes::btrfs(&mut builder.sizes, at, device, one);
     if builder.is_made(mode, &mountpoints) {
         builder.wipe_again(device, mode);
         let mut mkfs = Command::new("mkfs.btrfs", ["-q", "-f"]);

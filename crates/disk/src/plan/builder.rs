@@ -4,6 +4,7 @@ use super::{
     elsewhere::Identifiers,
     facts::{Mount, Source, SwapSpace},
     identity::Identity,
+    sizes::Sizes,
 };
 use crate::action::{Action, Arg, Command, Device};
 use layout::{Content, Hooks};
@@ -43,6 +44,8 @@ pub struct Builder<'a> {
     pub member_arguments: BTreeMap<Collection, Vec<Arg>>,
     /// Partitions by the paths that their names make.
     pub labels: BTreeMap<String, Device>,
+    /// Of what is made anew.
+    pub sizes: Sizes,
     /// Of what is made or opened.
     pub identifiers: Identifiers,
     /// Pools of which a member has no place, or a place no member.
@@ -71,6 +74,7 @@ impl<'a> Builder<'a> {
             members: BTreeMap::new(),
             member_arguments: BTreeMap::new(),
             labels: BTreeMap::new(),
+            sizes: Sizes::default(),
             identifiers: Identifiers::default(),
             unlisted: Vec::new(),
             below: BTreeMap::new(),

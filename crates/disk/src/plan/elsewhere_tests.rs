@@ -51,7 +51,7 @@ fn identifiers(wanted: &Value) -> Vec<String> {
 fn the_disk_of_an_earlier_installation_that_is_still_there_is_named() {
     let luks = json!({"type": "luks", "name": "c", "passwordFile": "/k", "content": {"type": "lvm_pv", "vg": "p"}});
     let mut volumes = on("/dev/vdb", &luks);
-    volumes["lvm_vg"] = json!({"p": {"lvs": {"x": {"size": "1G", "content": {"type": "swap"}}}}});
+    volumes["lvm_vg"] = json!({"p": {"lvs": {"x": {"size": "100M", "content": {"type": "swap"}}}}});
     let mut array = on("/dev/vdb", &json!({"type": "mdraid", "name": "m"}));
     array["mdadm"] = json!({"m": {"level": 0, "content": {"type": "btrfs", "mountpoint": "/"}}});
     let xfs = on("/dev/vdb", &json!({"type": "filesystem", "format": "xfs", "mountpoint": "/"}));
@@ -92,7 +92,7 @@ fn a_table_of_an_earlier_installation_is_known_where_nothing_else_is_left() {
 fn a_name_in_use_on_another_disk_is_refused_and_one_on_the_plans_own_is_not() {
     let luks = json!({"type": "luks", "name": "two", "passwordFile": "/k"});
     let mut volumes = on("/dev/vdb", &json!({"type": "lvm_pv", "vg": "my-pool"}));
-    volumes["lvm_vg"] = json!({"my-pool": {"lvs": {"x": {"size": "1G"}}}});
+    volumes["lvm_vg"] = json!({"my-pool": {"lvs": {"x": {"size": "100M"}}}});
     let mut array = on("/dev/vdb", &json!({"type": "mdraid", "name": "data"}));
     array["mdadm"] = json!({"data": {"level": 0}});
     let member = |disk: &str| {

@@ -2,7 +2,7 @@
 
 use super::{
     builder::{Builder, Inside, Mode},
-    filesystem,
+    filesystem, sizes,
 };
 use crate::action::{Arg, Command, Device, Key, Open};
 use layout::{Luks, words};
@@ -16,6 +16,7 @@ pub fn make<'a>(builder: &mut Builder<'_>, at: &str, device: &Device, one: &'a L
     let extra = words(&one.extra_format_args).unwrap_or_default();
     let uuid = (!filesystem::names_uuid(&extra, &["--uuid"])).then(|| builder.own.guid(at).to_string());
     builder.identify(uuid.as_deref(), "LUKS device");
+    sizes::luks(&mut builder.sizes, at, device, &mapper, one);
     if mode == Mode::Make {
         let mut format = Command::new("cryptsetup", ["-q", "luksFormat"]).arg(device);
         if let Some(uuid) = uuid {

@@ -1,6 +1,9 @@
 //! LVM: groups and their volumes.
 
-use super::builder::{Builder, Inside, Members, Mode};
+use super::{
+    builder::{Builder, Inside, Members, Mode},
+    sizes,
+};
 use crate::action::{Command, Device, Open};
 use layout::{LvmPv, LvmType, Volume, VolumeGroup, words};
 use uuid::Uuid;
@@ -28,6 +31,8 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
         group: name.clone(),
         name: volume.name.as_ref().unwrap_or(key).clone(),
     };
+    let sized: Vec<(&String, &Volume, Device)> = volumes.iter().map(|pair| (pair.0, pair.1, device_of(pair))).collect();
+    sizes::group(&mut builder.sizes, at, members, &sized);
     if mode == Mode::Make {
         builder.run(lvm("vgcreate", members).arg("--yes").arg(name.clone()).args(members).opening(opens));
     } else {

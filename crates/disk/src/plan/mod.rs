@@ -18,6 +18,7 @@ mod order;
 mod raid;
 mod reach;
 mod show;
+mod sizes;
 mod swap;
 pub mod table;
 mod zfs;
@@ -50,6 +51,7 @@ use protocol::{
     report::Fate,
     spec::Disks,
 };
+use sizes::Sizes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What will be done to the disks. Complete before the first write, and made by [`make`] alone.
@@ -158,7 +160,12 @@ fn of_layout(wanted: &Disks, facts: &Facts<'_>) -> Result<(Plan, Identifiers)> {
         disks.iter().map(|plan| (plan.name.clone(), (plan.device(), mode(plan)))).collect()
     };
     let mut making = Builder::new(&own, devices(false), &keep, false);
+    making.sizes = Sizes::of(disks.iter().filter(|plan| mode_of(plan.fate) == Mode::Make).flat_map(room_on).collect());
     making.build(&layout, &order);
+    if let Some(unfit) = making.sizes.unfit.first() {
+        let remedy = "correct the size that is named, or choose a larger disk";
+        return Err(facts.refuse(Code::DiskUnfit, unfit).with_remedy(remedy));
+    }
     check_modes(&making, facts)?;
     if let Some(pool) = making.unlisted.first() {
         let cause = format!("at {pool}: its topology does not list each of its members once");
@@ -264,6 +271,16 @@ fn plan_disk(
         facts.refuse(refusal.code(), &cause).with_remedy(refusal.remedy(name))
     })?;
     Ok(DiskPlan { name: name.to_owned(), disk: disk.clone(), before, standing, fate, table })
+}
+
+/// A disk and its partitions, with their sizes.
+fn room_on(plan: &DiskPlan) -> Vec<(Device, u64)> {
+    let sector = sector_bytes(&plan.disk);
+    let partitions = plan.table.iter().flat_map(|(table, extents)| table.partitions.iter().zip(extents));
+    let partitions = partitions.map(|(one, extent)| {
+        (plan.device().partition(one.number), (extent.last - extent.first + 1).saturating_mul(sector))
+    });
+    std::iter::once((plan.device(), plan.disk.size)).chain(partitions).collect()
 }
 
 fn mode_of(fate: Fate) -> Mode {
@@ -395,5 +412,7 @@ impl Plan {
 
 #[cfg(test)]
 mod elsewhere_tests;
+#[cfg(test)]
+mod sizes_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! Software RAID.
 
-use super::builder::{Builder, Inside, Members, Mode};
+use super::{
+    builder::{Builder, Inside, Members, Mode},
+    sizes,
+};
 use crate::action::{Command, Device, Open};
 use layout::Array;
 use uuid::Uuid;
@@ -11,6 +14,7 @@ pub fn array<'a>(builder: &mut Builder<'_>, key: &str, one: &'a Array, members: 
     let name = one.name.clone().unwrap_or_else(|| key.to_owned());
     let device = Device::Array(name.clone());
     builder.stands_on(&device, devices);
+    sizes::array(&mut builder.sizes, &device, devices, one);
     builder.identify(Some(&builder.own.guid(at).to_string()), "array");
     if *mode == Mode::Make {
         let create = Command::new("mdadm", ["--create".to_owned(), device.to_string()])

@@ -239,14 +239,17 @@ impl Seen {
             return Err(Fault::at(&format!("{at}.mode"), &format!("`{mode}` is not made here")));
         }
         self.mountpoint(&format!("{at}.mountpoint"), pool.mountpoint.as_ref())?;
+        zfs_key(&format!("{at}.rootFsOptions"), &pool.root_fs_options)?;
         for (key, dataset) in &pool.datasets {
             let at = format!("{at}.datasets.{key}");
             match dataset {
                 Dataset::Filesystem(one) => {
+                    zfs_key(&format!("{at}.options"), &one.options)?;
                     path_inside(&at, one.name.as_ref().unwrap_or(key))?;
                     self.mountpoint(&format!("{at}.mountpoint"), one.mountpoint.as_ref())?;
                 }
                 Dataset::Volume(one) => {
+                    zfs_key(&format!("{at}.options"), &one.options)?;
                     path_inside(&at, one.name.as_ref().unwrap_or(key))?;
                     one.content.iter().try_for_each(|content| self.nested(&format!("{at}.content"), content))?;
                 }
@@ -266,13 +269,25 @@ impl Seen {
     }
 }
 
+/// Where a key is set at all, zfs can read it by itself.
+fn zfs_key(at: &str, options: &BTreeMap<String, String>) -> Result<(), Fault> {
+    let typed = match (options.get("keylocation"), options.contains_key("keyformat")) {
+        (Some(location), _) => !location.starts_with("file://"),
+        // The default is to ask.
+        (None, is_key) => is_key,
+    };
+    if !typed || options.get("encryption").is_some_and(|encryption| encryption == "off") {
+        return Ok(());
+    }
+    Err(Fault::at(&format!("{at}.keylocation"), "nobody is there to type a key")
+        .with_remedy("set keylocation to \"file:///PATH\" in the layout, and give that file in the spec's secrets"))
+}
+
 fn check_volume(at: &str, volume: &Volume, group: &VolumeGroup) -> Result<(), Fault> {
-    let size = volume.size.trim_end_matches(|char: char| char.is_ascii_alphabetic() || char == '%');
-    let unit = &volume.size[size.len()..];
-    let known = ["", "%", "%FREE", "%VG", "%PVS", "%ORIGIN"].contains(&unit)
-        || (unit.len() == 1 && "bBsSkKmMgGtTpP".contains(unit));
-    if size.parse::<f64>().is_err() || size.starts_with(['-', '+']) || !known {
-        return Err(Fault::at(&format!("{at}.size"), "it is not like 10G, 100% or 50%VG"));
+    let amount = volume.amount();
+    let amount = amount.ok_or_else(|| Fault::at(&format!("{at}.size"), "it is not like 10G, 100% or 50%VG"))?;
+    if amount.is_zero() {
+        return Err(Fault::at(&format!("{at}.size"), "it is zero"));
     }
     arguments(&format!("{at}.extraArgs"), &volume.extra_args)?;
     if volume.lvm_type != Some(LvmType::ThinVolume) {
