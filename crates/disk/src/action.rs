@@ -1,7 +1,7 @@
 //! What a plan consists of: devices by what they are, and actions in order, as data.
 
 use crate::partitions::Table;
-use protocol::overlay::ToolSet;
+use protocol::{overlay::ToolSet, size};
 use std::fmt;
 use uuid::Uuid;
 
@@ -186,6 +186,15 @@ pub enum Open {
     Pool(String),
 }
 
+/// Which commands inside of a file system are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Every one: the file system is new.
+    All,
+    /// Those whose path is not there yet: the file system is kept.
+    Missing,
+}
+
 /// One step of applying or opening a layout.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -200,6 +209,13 @@ pub enum Action {
     },
     /// Removes what an earlier owner left where a device has just been made, so that it cannot come back to life.
     Wipe(Device),
+    /// Looks whether what has been opened is as laid out, before anything is written.
+    Expect {
+        /// What is to be there.
+        device: Device,
+        /// Bytes, where the layout says how many.
+        size: Option<u64>,
+    },
     /// Runs a tool.
     Run(Command),
     /// Makes swap space.
@@ -221,6 +237,8 @@ pub enum Action {
         options: String,
         /// Each after the folders above what it makes.
         commands: Vec<Command>,
+        /// Which of them.
+        which: Which,
     },
     /// A key where a tool insists on reading it from its own path.
     KeyFile(String),
@@ -242,10 +260,15 @@ impl fmt::Display for Action {
             }
             Action::Table { device, table } => write!(f, "partition {device}: {table}"),
             Action::Wipe(device) => write!(f, "wipe signatures of {device}"),
+            Action::Expect { device, size } => {
+                let size = size.map_or_else(String::new, |bytes| format!(" with {}", size::human(bytes)));
+                write!(f, "look for {device}{size}")
+            }
             Action::Run(command) => write!(f, "{command}"),
             Action::Swap { device, .. } => write!(f, "make swap on {device}"),
-            Action::Within { device, format, commands, .. } => {
-                write!(f, "in {format} of {device}:")?;
+            Action::Within { device, format, commands, which, .. } => {
+                let which = if *which == Which::Missing { ", where it is not there yet" } else { "" };
+                write!(f, "in {format} of {device}{which}:")?;
                 commands.iter().try_for_each(|command| write!(f, " {command};"))
             }
             Action::KeyFile(path) => write!(f, "key file {path} for the time of the run"),

@@ -1,7 +1,7 @@
 //! Carries a plan out, action by action, and closes what it opened.
 
 use super::{
-    action::{Action, Arg, Command, Device, Key, Open},
+    action::{Action, Arg, Command, Device, Key, Open, Which},
     confine::{self, Wanted},
     device_node::{kernel_name, sector_size, sysfs_number, wait},
     exclusive, health,
@@ -20,7 +20,13 @@ use super::{
 };
 use host::command;
 use nix::mount::{MntFlags, MsFlags, umount2};
-use protocol::{Code, Failure, failure::OrFail, failure::Result, report::Fate};
+use protocol::{
+    Code, Failure,
+    failure::OrFail,
+    failure::Result,
+    report::{Fate, Lost},
+    size,
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
@@ -48,7 +54,7 @@ pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> 
     }
     // Last of all, and after everything has reached the disks: from here on the layout is known as whole.
     nix::unistd::sync();
-    plan.disks.iter().filter(|disk| matches!(disk.fate, Fate::Make { .. })).try_for_each(seal)?;
+    plan.disks.iter().filter(|disk| is_sealed(disk)).try_for_each(seal)?;
     Ok(run.opened)
 }
 
@@ -103,7 +109,10 @@ impl<'a> Run<'a> {
                 swap::make(&path, *uuid, label.as_deref())
                     .or_fail(Code::DiskIo, || format!("making swap space on {}", path.display()))
             }
-            Action::Within { device, format, options, commands } => self.within(device, format, options, commands),
+            Action::Expect { device, size } => self.expect(device, *size),
+            Action::Within { device, format, options, commands, which } => {
+                self.within(device, (format, options), commands, *which)
+            }
             Action::KeyFile(path) => self.key_file(path),
             Action::Hook { text, at } => run_hook(at, text, self.dev()),
         }
@@ -236,7 +245,30 @@ impl<'a> Run<'a> {
         Ok(shown.to_string_lossy().into_owned())
     }
 
-    fn within(&mut self, device: &Device, format: &str, options: &str, commands: &[Command]) -> Result<()> {
+    /// Of what is kept, all is there as laid out.
+    fn expect(&self, device: &Device, wanted: Option<u64>) -> Result<()> {
+        let looking = || format!("looking for {device}, below file systems that are to be kept");
+        let unfit = |why: String| {
+            Failure::new(Code::DiskUnfit, format!("{}: {why}; nothing was written", looking()))
+                .with_remedy("correct the layout, or take its file systems out of disks.keep if they may be destroyed")
+        };
+        let name = self.dev().nodes().wait_briefly(device).ok_or_else(|| unfit("it is not there".to_owned()))?;
+        let found = sysfs_number(&name, "size").and_then(|sectors| sectors.checked_mul(512));
+        match (wanted, found) {
+            (Some(wanted), Some(found)) if wanted != found => {
+                Err(unfit(format!("it has {}, and the layout says {}", size::human(found), size::human(wanted))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn within(
+        &mut self,
+        device: &Device,
+        (format, options): (&str, &str),
+        commands: &[Command],
+        which: Which,
+    ) -> Result<()> {
         prepare_private()?;
         let source = self.argument(device)?;
         let folder = Path::new(PRIVATE).join("within");
@@ -244,7 +276,12 @@ impl<'a> Run<'a> {
         fs::create_dir_all(&folder).or_fail(Code::DiskIo, activity)?;
         let wanted = Wanted { format, source: &source, flags: MsFlags::empty(), data: options };
         confine::mount_at(&wanted, self.dev().root(), &folder).or_fail(Code::DiskIo, activity)?;
-        let result = commands.iter().try_for_each(|command| self.run(command, Some(&folder)));
+        let is_there = |command: &&Command| {
+            let mut paths = command.arguments.iter();
+            paths.any(|word| matches!(word, Arg::Inside(path) if folder.join(path).symlink_metadata().is_ok()))
+        };
+        let wanted = commands.iter().filter(|command| which == Which::All || !is_there(command));
+        let result = wanted.collect::<Vec<_>>().into_iter().try_for_each(|command| self.run(command, Some(&folder)));
         let unmounted = umount2(&folder, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {device}"));
         result.and(unmounted)
     }
@@ -262,6 +299,15 @@ impl<'a> Run<'a> {
         let mut file = file.or_fail(Code::DiskKey, activity)?;
         self.key_files.0.push(path.to_owned());
         file.write_all(bytes).or_fail(Code::DiskKey, activity)
+    }
+}
+
+/// Of what is kept in part, the node's own: it is of this layout now.
+fn is_sealed(disk: &DiskPlan) -> bool {
+    match disk.fate {
+        Fate::Make { .. } => true,
+        Fate::KeepInPart { loses } => loses != Lost::Foreign,
+        Fate::Keep | Fate::Wipe { .. } => false,
     }
 }
 

@@ -10,6 +10,8 @@ use std::{
 };
 
 const DEVICE_PATIENCE: Duration = Duration::from_secs(20);
+/// For what should be there since its tool has ended.
+const BRIEF_PATIENCE: Duration = Duration::from_secs(3);
 const CLASS: &str = "/sys/class/block";
 
 /// Where devices are looked for.
@@ -66,6 +68,18 @@ impl Nodes {
     /// `E-DISK-IO` where it does not appear.
     pub fn wait_for(&self, device: &Device) -> Result<String> {
         wait(&device.to_string(), || self.find(device).filter(|name| probe::device_path(name).exists()))
+    }
+
+    /// The same for a device that may not come.
+    pub fn wait_briefly(&self, device: &Device) -> Option<String> {
+        let deadline = Instant::now() + BRIEF_PATIENCE;
+        loop {
+            let found = self.find(device);
+            if found.is_some() || Instant::now() > deadline {
+                return found;
+            }
+            sleep(Duration::from_millis(50));
+        }
     }
 
     /// The node of a device in the machine's own /dev, once the kernel shows it.

@@ -44,9 +44,10 @@ fn reach(plan: &Plan) {
         for action in actions {
             let (devices, commands): (Vec<&Device>, &[Command]) = match action {
                 Action::Clear(devices) => (devices.iter().collect(), &[]),
-                Action::Table { device, .. } | Action::Wipe(device) | Action::Swap { device, .. } => {
-                    (vec![device], &[])
-                }
+                Action::Table { device, .. }
+                | Action::Wipe(device)
+                | Action::Swap { device, .. }
+                | Action::Expect { device, .. } => (vec![device], &[]),
                 Action::Run(command) => (Vec::new(), std::slice::from_ref(command)),
                 Action::Within { device, commands, .. } => (vec![device], commands),
                 Action::KeyFile(_) | Action::Hook { .. } => (Vec::new(), &[]),

@@ -5,7 +5,7 @@ use super::{
     facts::{Source, SwapSpace},
     filesystem, sizes,
 };
-use crate::action::{Action, Arg, Command, Device, inside};
+use crate::action::{Action, Arg, Command, Device, Which, inside};
 use layout::{Btrfs, SwapFile, words};
 use std::collections::BTreeMap;
 
@@ -26,10 +26,14 @@ pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, m
         builder.run(mkfs.arg(device).args(extra.clone()));
         scan(builder, device, &others);
         if !one.subvolumes.is_empty() || !one.swap.is_empty() {
-            builder.actions.push(inside_btrfs(device, one));
+            builder.actions.push(inside_btrfs(device, one, Which::All));
         }
     } else {
         scan(builder, device, &others);
+        if mode == Mode::Reuse && !builder.opening && !one.subvolumes.is_empty() {
+            builder.actions.push(inside_btrfs(device, one, Which::Missing));
+        }
+        builder.stay(mode, &format!("btrfs of {device}"), &mountpoints);
     }
     let uuid = filesystem::uuid("btrfs", &extra, own);
     builder.identify(uuid.as_deref(), "file system");
@@ -73,7 +77,7 @@ fn swap_files(builder: &mut Builder<'_>, mountpoint: &str, files: &BTreeMap<Stri
 }
 
 /// Subvolumes, parents first, then swap files.
-fn inside_btrfs(device: &Device, one: &Btrfs) -> Action {
+fn inside_btrfs(device: &Device, one: &Btrfs, which: Which) -> Action {
     let mut commands = Vec::new();
     for (key, subvolume) in &one.subvolumes {
         let path = inside(subvolume.name.as_ref().unwrap_or(key));
@@ -89,6 +93,7 @@ fn inside_btrfs(device: &Device, one: &Btrfs) -> Action {
         format: "btrfs",
         options: "subvol=/".to_owned(),
         commands: commands.into_iter().map(|(_, _, command)| command).collect(),
+        which,
     }
 }
 

@@ -53,6 +53,7 @@ impl Builder<'_> {
             let source = if bind { Source::Folder(device) } else { Source::Named(device) };
             self.mount(source, &one.fs_type, &mountpoint, &one.mount_options, None, &one.hooks);
         }
+        self.actions.splice(0..0, std::mem::take(&mut self.first));
     }
 
     fn disk(&mut self, key: &str, layout: &Layout) {

@@ -32,8 +32,12 @@ pub struct Builder<'a> {
     pub disks: BTreeMap<String, (Device, Mode)>,
     /// Mount points of file systems that are kept.
     pub keep: &'a BTreeSet<String>,
+    /// What opens what is kept in part: before anything is written.
+    pub first: Vec<Action>,
     /// In order.
     pub actions: Vec<Action>,
+    /// Mount points that stay with another one that is kept.
+    pub stays: Vec<(String, String)>,
     #[allow(missing_docs)]
     pub mounts: Vec<Mount>,
     #[allow(missing_docs)]
@@ -68,7 +72,9 @@ impl<'a> Builder<'a> {
             own,
             disks,
             keep,
+            first: Vec::new(),
             actions: Vec::new(),
+            stays: Vec::new(),
             mounts: Vec::new(),
             swaps: Vec::new(),
             members: BTreeMap::new(),
@@ -85,6 +91,25 @@ impl<'a> Builder<'a> {
     /// Runs a tool.
     pub fn run(&mut self, command: Command) {
         self.actions.push(Action::Run(command));
+    }
+
+    /// Runs a tool that opens something; before the first write where only a part of it is made anew.
+    pub fn open(&mut self, command: Command, mode: Mode) {
+        self.look(Action::Run(command), mode);
+    }
+
+    /// Does what writes nothing; before the first write where only a part is made anew.
+    pub fn look(&mut self, action: Action, mode: Mode) {
+        let actions = if mode == Mode::Reuse && !self.opening { &mut self.first } else { &mut self.actions };
+        actions.push(action);
+    }
+
+    /// Of these mount points, those that nobody wants to keep stay with those that somebody does.
+    pub fn stay(&mut self, mode: Mode, of: &str, mountpoints: &[Option<&String>]) {
+        let all: BTreeSet<String> = mountpoints.iter().flatten().map(|one| super::normal(one)).collect();
+        if mode == Mode::Reuse && !all.is_disjoint(self.keep) {
+            self.stays.extend(all.into_iter().filter(|one| !self.keep.contains(one)).map(|one| (one, of.to_owned())));
+        }
     }
 
     /// Remembers an identifier of this node's own.

@@ -30,7 +30,7 @@ pub fn make<'a>(builder: &mut Builder<'_>, at: &str, device: &Device, one: &'a L
             builder.run(add.args(derivation(&extra)).args(key.clone()));
         }
     } else {
-        builder.run(open());
+        builder.open(open(), mode);
     }
     vec![Inside { at: at.to_owned(), device: mapper, content: one.content.as_ref(), mode }]
 }

@@ -4,8 +4,8 @@ use super::{
     builder::{Builder, Inside, Members, Mode},
     sizes,
 };
-use crate::action::{Command, Device, Open};
-use layout::{LvmPv, LvmType, Volume, VolumeGroup, words};
+use crate::action::{Action, Command, Device, Open};
+use layout::{LvmPv, LvmType, Volume, VolumeGroup, VolumeSize, words};
 use uuid::Uuid;
 
 /// A physical volume of a group.
@@ -37,7 +37,12 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
         builder.run(lvm("vgcreate", members).arg("--yes").arg(name.clone()).args(members).opening(opens));
     } else {
         let activate = lvm("vgchange", members).args(["--activate", "y"]).arg(name.clone());
-        builder.run(activate.opening(opens).making(volumes.iter().map(device_of)));
+        builder.open(activate.opening(opens).making(volumes.iter().map(device_of)), mode);
+        for (_, volume, device) in sized.iter().filter(|(_, one, _)| one.lvm_type != Some(LvmType::ThinPool)) {
+            let size = if let Some(VolumeSize::Bytes(bytes)) = volume.amount() { Some(bytes) } else { None };
+            let size = size.map(|bytes| bytes.div_ceil(sizes::EXTENT).saturating_mul(sizes::EXTENT));
+            builder.look(Action::Expect { device: device.clone(), size }, mode);
+        }
     }
     for (key, volume) in &volumes {
         if mode == Mode::Make {

@@ -67,6 +67,8 @@ pub struct Plan {
     pub(crate) mounts: Vec<Mount>,
     /// Made, and not mounted: another file system of the layout has their place.
     hidden: Vec<Mount>,
+    /// Mount points that are not made anew, and with what they stay.
+    stays: Vec<(String, String)>,
     /// What is swapped to.
     pub(crate) swaps: Vec<SwapSpace>,
     /// Files with keys, by the paths that the layout names.
@@ -160,7 +162,8 @@ fn of_layout(wanted: &Disks, facts: &Facts<'_>) -> Result<(Plan, Identifiers)> {
         disks.iter().map(|plan| (plan.name.clone(), (plan.device(), mode(plan)))).collect()
     };
     let mut making = Builder::new(&own, devices(false), &keep, false);
-    making.sizes = Sizes::of(disks.iter().filter(|plan| mode_of(plan.fate) == Mode::Make).flat_map(room_on).collect());
+    making.sizes =
+        Sizes::of(disks.iter().filter(|plan| mode_of(plan.fate) == Mode::Make).flat_map(sizes::on_disk).collect());
     making.build(&layout, &order);
     if let Some(unfit) = making.sizes.unfit.first() {
         let remedy = "correct the size that is named, or choose a larger disk";
@@ -186,6 +189,7 @@ fn of_layout(wanted: &Disks, facts: &Facts<'_>) -> Result<(Plan, Identifiers)> {
         open: opening.actions,
         mounts: facts::in_order(mounts),
         hidden,
+        stays: making.stays,
         swaps: opening.swaps,
         key_files: key_files(&layout),
         discard: wanted.discard,
@@ -271,16 +275,6 @@ fn plan_disk(
         facts.refuse(refusal.code(), &cause).with_remedy(refusal.remedy(name))
     })?;
     Ok(DiskPlan { name: name.to_owned(), disk: disk.clone(), before, standing, fate, table })
-}
-
-/// A disk and its partitions, with their sizes.
-fn room_on(plan: &DiskPlan) -> Vec<(Device, u64)> {
-    let sector = sector_bytes(&plan.disk);
-    let partitions = plan.table.iter().flat_map(|(table, extents)| table.partitions.iter().zip(extents));
-    let partitions = partitions.map(|(one, extent)| {
-        (plan.device().partition(one.number), (extent.last - extent.first + 1).saturating_mul(sector))
-    });
-    std::iter::once((plan.device(), plan.disk.size)).chain(partitions).collect()
 }
 
 fn mode_of(fate: Fate) -> Mode {
@@ -392,6 +386,7 @@ impl Plan {
             open: Vec::new(),
             mounts: Vec::new(),
             hidden: Vec::new(),
+            stays: Vec::new(),
             swaps: Vec::new(),
             key_files: Vec::new(),
         }
@@ -412,6 +407,8 @@ impl Plan {
 
 #[cfg(test)]
 mod elsewhere_tests;
+#[cfg(test)]
+mod keep_tests;
 #[cfg(test)]
 mod sizes_tests;
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub fn array<'a>(builder: &mut Builder<'_>, key: &str, one: &'a Array, members: 
         builder.run(create.opening(Open::Array(name)).making([device.clone()]));
     } else {
         let assemble = Command::new("mdadm", ["--assemble".to_owned(), device.to_string()]).arg("--run");
-        builder.run(assemble.args(devices).opening(Open::Array(name)).making([device.clone()]));
+        builder.open(assemble.args(devices).opening(Open::Array(name)).making([device.clone()]), *mode);
     }
     vec![Inside { at: at.clone(), device, content: one.content.as_ref(), mode: *mode }]
 }

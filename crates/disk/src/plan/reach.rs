@@ -140,7 +140,10 @@ enum Opened<'a> {
 fn opened(action: &Action) -> Vec<Opened<'_>> {
     match action {
         Action::Clear(devices) => devices.iter().map(Opened::Device).collect(),
-        Action::Table { device, .. } | Action::Wipe(device) | Action::Swap { device, .. } => {
+        Action::Table { device, .. }
+        | Action::Wipe(device)
+        | Action::Swap { device, .. }
+        | Action::Expect { device, .. } => {
             vec![Opened::Device(device)]
         }
         Action::Run(command) => opened_by(command),

@@ -25,6 +25,11 @@ impl Plan {
                 .iter()
                 .map(|mount| format!("  not mounted: {}, as {} is another's place", mount.source, mount.mountpoint)),
         );
+        lines.extend(
+            self.stays
+                .iter()
+                .map(|(mountpoint, of)| format!("  {mountpoint} is not made anew: it is of the {of}, of which a part is kept")),
+        );
         lines.extend(self.swaps.iter().map(|swap| format!("  swap {}", swap.path)));
         lines
     }
@@ -84,6 +89,7 @@ impl Plan {
             "stands": self.stands(),
             "actions": self.actions.iter().map(ActionFact::from).collect::<Vec<_>>(),
             "open": self.open.iter().map(ActionFact::from).collect::<Vec<_>>(),
+            "stays": self.stays.iter().map(|(mountpoint, _)| mountpoint).collect::<Vec<_>>(),
             "mounts": self.mounts.iter().map(Mount::fact).collect::<Vec<_>>(),
             "swap": self.swaps.iter().map(SwapSpace::fact).collect::<Vec<_>>(),
             "tools": self.tool_sets(),

@@ -1,6 +1,7 @@
 //! Whether what stands above the partitions has room: known before the first write, as far as the tools' own arithmetic
 //! is. Where the operator's arguments change that arithmetic, the tools decide.
 
+use super::{DiskPlan, sector_bytes};
 use crate::action::Device;
 use layout::{Array, Btrfs, Filesystem, Luks, LvmType, SwapFile, Volume, VolumeSize, words};
 use protocol::size;
@@ -8,13 +9,23 @@ use std::collections::BTreeMap;
 
 const MIB: u64 = 1 << 20;
 /// lvcreate counts in these; physical volumes begin them behind the first MiB.
-const EXTENT: u64 = 4 * MIB;
+pub const EXTENT: u64 = 4 * MIB;
 /// In front of the data of LUKS2.
 const LUKS2: u64 = 16 * MIB;
 /// The least that mkfs takes, in MiB: of xfsprogs 6.1, btrfs-progs 6.2 and f2fs-tools 1.15.
 const LEAST: [(&str, u64); 3] = [("xfs", 300), ("btrfs", 109), ("f2fs", 52)];
 /// Ten pages.
 const LEAST_SWAP: u64 = 40 << 10;
+
+/// A disk and its partitions, with their sizes.
+pub fn on_disk(plan: &DiskPlan) -> Vec<(Device, u64)> {
+    let sector = sector_bytes(&plan.disk);
+    let partitions = plan.table.iter().flat_map(|(table, extents)| table.partitions.iter().zip(extents));
+    let partitions = partitions.map(|(one, extent)| {
+        (plan.device().partition(one.number), (extent.last - extent.first + 1).saturating_mul(sector))
+    });
+    std::iter::once((plan.device(), plan.disk.size)).chain(partitions).collect()
+}
 
 /// Devices whose sizes are known, and what does not fit on them.
 #[derive(Debug, Default)]

@@ -82,7 +82,7 @@ fn partitions(plan: &Plan) -> Vec<(Partition, Extent)> {
 }
 
 /// What a plan leaves on its first disk: its table with this identifier, and ext4 in the last partition.
-fn left(plan: &Plan, finished: bool) -> Content {
+pub fn left(plan: &Plan, finished: bool) -> Content {
     let (table, _) = plan.disks[0].table.as_ref().unwrap();
     let TableKind::Gpt { guid, unfinished, .. } = &table.kind else { panic!("a gpt") };
     let guid = if finished { *guid } else { *unfinished };

@@ -13,7 +13,7 @@ pub fn pool(builder: &mut Builder<'_>, key: &str, one: &Pool, set: &Members, lay
     let Members { devices: members, mode, .. } = set;
     let mode = *mode;
     let name = name(key, one);
-    keys(builder, one);
+    keys(builder, one, mode);
     if mode == Mode::Make {
         let mut create = Command::new("zpool", ["create", "-f", name.as_str(), "-R"]).arg(Arg::Root);
         if one.root_fs_options.get("canmount").is_some_and(|value| value == "off") {
@@ -42,7 +42,13 @@ pub fn pool(builder: &mut Builder<'_>, key: &str, one: &Pool, set: &Members, lay
             Dataset::Filesystem(_) => None,
         });
         let volumes: Vec<Device> = volumes.collect();
-        builder.run(import.arg(name.clone()).opening(Open::Pool(name)).making(volumes));
+        builder.open(import.arg(name.clone()).opening(Open::Pool(name)).making(volumes), mode);
+        let of_datasets = one.datasets.values().map(|dataset| match dataset {
+            Dataset::Filesystem(one) => one.mountpoint.as_ref(),
+            Dataset::Volume(_) => None,
+        });
+        let all: Vec<Option<&String>> = of_datasets.chain([one.mountpoint.as_ref()]).collect();
+        builder.stay(mode, &format!("pool {key}"), &all);
     }
 }
 
@@ -77,7 +83,7 @@ pub fn name(key: &str, one: &Pool) -> String {
 }
 
 /// Keys that `zfs` reads from their own paths.
-fn keys(builder: &mut Builder<'_>, one: &Pool) {
+fn keys(builder: &mut Builder<'_>, one: &Pool, mode: Mode) {
     let of_datasets = one.datasets.values().map(|dataset| match dataset {
         Dataset::Filesystem(one) => &one.options,
         Dataset::Volume(one) => &one.options,
@@ -86,7 +92,7 @@ fn keys(builder: &mut Builder<'_>, one: &Pool) {
     let mut files: Vec<String> = locations.filter_map(|at| at.strip_prefix("file://")).map(str::to_owned).collect();
     files.sort();
     files.dedup();
-    builder.actions.extend(files.into_iter().map(Action::KeyFile));
+    files.into_iter().for_each(|file| builder.look(Action::KeyFile(file), mode));
 }
 
 fn properties(option: &str, properties: &BTreeMap<String, String>) -> Vec<Arg> {
