@@ -248,8 +248,13 @@ pub enum Action {
         at: String,
         #[allow(missing_docs)]
         text: String,
+        #[allow(missing_docs)]
+        variables: Variables,
     },
 }
+
+/// What disko defines in its hooks, as far as they are words: `device`, `name`, `mountpoint` ...
+pub type Variables = Vec<(&'static str, Arg)>;
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -272,7 +277,7 @@ impl fmt::Display for Action {
                 commands.iter().try_for_each(|command| write!(f, " {command};"))
             }
             Action::KeyFile(path) => write!(f, "key file {path} for the time of the run"),
-            Action::Hook { at, text } => write!(f, "hook {at}: {text:?}"),
+            Action::Hook { at, text, .. } => write!(f, "hook {at}: {text:?}"),
         }
     }
 }

@@ -114,7 +114,15 @@ impl<'a> Run<'a> {
                 self.within(device, (format, options), commands, *which)
             }
             Action::KeyFile(path) => self.key_file(path),
-            Action::Hook { text, at } => run_hook(at, text, self.dev()),
+            Action::Hook { text, at, variables } => {
+                let variable = |(name, value): &(&'static str, Arg)| match value {
+                    Arg::Device(device) => Ok((*name, self.argument(device)?)),
+                    other => Ok((*name, other.to_string())),
+                };
+                self.dev().show_disks()?;
+                let variables = variables.iter().map(variable).collect::<Result<Vec<_>>>()?;
+                run_hook(at, text, &variables, self.dev())
+            }
         }
     }
 

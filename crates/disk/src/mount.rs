@@ -13,7 +13,6 @@ use super::{
 use blkid::{Prober, Superblocks};
 use hardware::coldplug;
 use host::command;
-use layout::Hooks;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use protocol::{Code, Failure, failure::OrFail, failure::Result};
 use std::{
@@ -46,7 +45,7 @@ pub fn load_ahead(plan: &Plan) {
 #[derive(Debug)]
 pub struct Mounted {
     root: PathBuf,
-    targets: Vec<(PathBuf, Hooks)>,
+    targets: Vec<(PathBuf, Mount)>,
     swaps: Vec<PathBuf>,
     opened: Opened,
 }
@@ -67,7 +66,7 @@ impl Mounted {
     fn mount_one(&mut self, one: &Mount) -> Result<()> {
         let target = self.root.join(one.mountpoint.trim_start_matches('/'));
         let activity = || format!("mounting {} at {}", one.source, target.display());
-        self.run_hook(&format!("{}.preMountHook", one.mountpoint), one.hooks.pre_mount_hook.as_ref())?;
+        self.run_hook(one, "preMountHook", one.hooks.pre_mount_hook.as_ref())?;
         fs::create_dir_all(&target).or_fail(Code::DiskIo, activity)?;
         let source = match &one.source {
             Source::Folder(folder) => {
@@ -97,8 +96,8 @@ impl Mounted {
             let wanted = Wanted { format: &one.format, source: &source, flags, data: &data };
             confine::mount_at(&wanted, self.opened.dev().root(), &target).or_fail(Code::DiskIo, activity)?;
         }
-        self.targets.push((target, one.hooks.clone()));
-        self.run_hook(&format!("{}.postMountHook", one.mountpoint), one.hooks.post_mount_hook.as_ref())
+        self.targets.push((target, one.clone()));
+        self.run_hook(one, "postMountHook", one.hooks.post_mount_hook.as_ref())
     }
 
     /// The name of a device that the mount table is to have.
@@ -110,8 +109,20 @@ impl Mounted {
         Ok(private_dev::node_name(device, &name).to_string_lossy().into_owned())
     }
 
-    fn run_hook(&self, at: &str, text: Option<&String>) -> Result<()> {
-        text.map_or(Ok(()), |text| tool::run_hook(at, text, self.opened.dev()))
+    fn run_hook(&self, one: &Mount, name: &str, text: Option<&String>) -> Result<()> {
+        let Some(text) = text else { return Ok(()) };
+        let device = match &one.source {
+            Source::Device(device) => self.opened.dev().show(device)?.to_string_lossy().into_owned(),
+            other => other.to_string(),
+        };
+        let variables = [
+            ("device", device),
+            ("mountpoint", one.mountpoint.clone()),
+            ("format", one.format.clone()),
+            ("fsType", one.format.clone()),
+            ("rootMountPoint", self.root.to_string_lossy().into_owned()),
+        ];
+        tool::run_hook(&format!("{}.{name}", one.mountpoint), text, &variables, self.opened.dev())
     }
 
     /// Without swap an installation is only a little closer to the end of its memory.
@@ -140,8 +151,7 @@ impl Mounted {
             let target = target.to_string_lossy().trim_end_matches('/').replace(' ', "\\040");
             mounts.lines().any(|line| line.split(' ').nth(1) == Some(target.as_str()))
         };
-        let targets =
-            plan.mounts.iter().map(|one| (root.join(one.mountpoint.trim_start_matches('/')), one.hooks.clone()));
+        let targets = plan.mounts.iter().map(|one| (root.join(one.mountpoint.trim_start_matches('/')), one.clone()));
         let targets = targets.filter(|(target, _)| is_mounted(target)).collect();
         let opened = Opened::of(plan)?;
         let in_use = fs::read_to_string("/proc/swaps").unwrap_or_default();
@@ -175,11 +185,11 @@ impl Mounted {
         while let Some(path) = self.swaps.pop() {
             swap::off(&path).or_fail(Code::DiskIo, || format!("swapping off {}", path.display()))?;
         }
-        while let Some((target, hooks)) = self.targets.pop() {
+        while let Some((target, one)) = self.targets.pop() {
             let at = target.display();
-            self.run_hook(&format!("{at}.preUnmountHook"), hooks.pre_unmount_hook.as_ref())?;
+            self.run_hook(&one, "preUnmountHook", one.hooks.pre_unmount_hook.as_ref())?;
             umount2(&target, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {at}"))?;
-            self.run_hook(&format!("{at}.postUnmountHook"), hooks.post_unmount_hook.as_ref())?;
+            self.run_hook(&one, "postUnmountHook", one.hooks.post_unmount_hook.as_ref())?;
         }
         self.opened.close_all()
     }

@@ -29,15 +29,18 @@ pub fn check_shell(plan: &Plan) -> Result<()> {
     ))
 }
 
-/// Runs shell text of the operator's; `at` is where it stands.
+/// Runs shell text of the operator's with these variables; `at` is where it stands.
 ///
 /// # Errors
 /// `E-TOOL`.
-pub fn run_hook(at: &str, text: &str, dev: &PrivateDev) -> Result<()> {
+pub fn run_hook(at: &str, text: &str, variables: &[(&str, String)], dev: &PrivateDev) -> Result<()> {
     let arguments = ["-euc".to_owned(), text.to_owned()];
     dev.show_disks()
         .and_then(|()| tool(SHELL, &arguments, dev))
-        .and_then(|hook| command::run_command(hook, None))
+        .and_then(|mut hook| {
+            hook.envs(variables.iter().map(|(name, value)| (name, value)));
+            command::run_command(hook, None)
+        })
         .map(drop)
         .map_err(|failure| failure.context(format!("running the hook {at}")))
 }

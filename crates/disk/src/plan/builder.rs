@@ -6,7 +6,7 @@ use super::{
     identity::Identity,
     sizes::Sizes,
 };
-use crate::action::{Action, Arg, Command, Device};
+use crate::action::{Action, Arg, Command, Device, Variables};
 use layout::{Content, Hooks};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,28 +158,29 @@ impl<'a> Builder<'a> {
     }
 
     /// The hooks in front of something.
-    pub fn before(&mut self, at: &str, hooks: &Hooks) {
+    pub fn before(&mut self, at: &str, hooks: &Hooks, variables: &Variables) {
         let (name, hook) = if self.opening {
             ("preMountHook", &hooks.pre_mount_hook)
         } else {
             ("preCreateHook", &hooks.pre_create_hook)
         };
-        self.hook(at, name, hook.as_ref());
+        self.hook(at, name, hook.as_ref(), variables);
     }
 
     /// The hooks behind something.
-    pub fn after(&mut self, at: &str, hooks: &Hooks) {
+    pub fn after(&mut self, at: &str, hooks: &Hooks, variables: &Variables) {
         let (name, hook) = if self.opening {
             ("postMountHook", &hooks.post_mount_hook)
         } else {
             ("postCreateHook", &hooks.post_create_hook)
         };
-        self.hook(at, name, hook.as_ref());
+        self.hook(at, name, hook.as_ref(), variables);
     }
 
-    fn hook(&mut self, at: &str, name: &str, text: Option<&String>) {
+    fn hook(&mut self, at: &str, name: &str, text: Option<&String>, variables: &Variables) {
         if let Some(text) = text {
-            self.actions.push(Action::Hook { at: format!("{at}.{name}"), text: text.clone() });
+            let (at, variables) = (format!("{at}.{name}"), variables.clone());
+            self.actions.push(Action::Hook { at, text: text.clone(), variables });
         }
     }
 

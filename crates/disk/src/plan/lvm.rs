@@ -4,7 +4,7 @@ use super::{
     builder::{Builder, Inside, Members, Mode},
     sizes,
 };
-use crate::action::{Action, Command, Device, Open};
+use crate::action::{Action, Command, Device, Open, Variables};
 use layout::{LvmPv, LvmType, Volume, VolumeGroup, VolumeSize, words};
 use uuid::Uuid;
 
@@ -70,7 +70,15 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
                 None => {}
             }
             let create = create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone());
+            let at = format!("{at}.lvs.{key}");
+            let variables: Variables = vec![
+                ("name", volume_name.as_str().into()),
+                ("size", volume.size.as_str().into()),
+                ("type", "lvm_lv".into()),
+            ];
+            builder.before(&at, &volume.hooks, &variables);
             builder.run(create.making([device_of(&(key, volume))]));
+            builder.after(&at, &volume.hooks, &variables);
         }
     }
     let mut inside = Vec::new();

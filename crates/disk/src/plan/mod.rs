@@ -408,6 +408,8 @@ impl Plan {
 #[cfg(test)]
 mod elsewhere_tests;
 #[cfg(test)]
+mod hook_tests;
+#[cfg(test)]
 mod keep_tests;
 #[cfg(test)]
 mod sizes_tests;

@@ -150,7 +150,14 @@ fn opened(action: &Action) -> Vec<Opened<'_>> {
         Action::Within { device, commands, .. } => {
             std::iter::once(Opened::Device(device)).chain(commands.iter().flat_map(opened_by)).collect()
         }
-        Action::KeyFile(_) | Action::Hook { .. } => Vec::new(),
+        Action::Hook { variables, .. } => {
+            let devices = variables.iter().filter_map(|(_, value)| match value {
+                Arg::Device(device) => Some(Opened::Device(device)),
+                _ => None,
+            });
+            devices.collect()
+        }
+        Action::KeyFile(_) => Vec::new(),
     }
 }
 

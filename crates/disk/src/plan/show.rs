@@ -25,11 +25,9 @@ impl Plan {
                 .iter()
                 .map(|mount| format!("  not mounted: {}, as {} is another's place", mount.source, mount.mountpoint)),
         );
-        lines.extend(
-            self.stays
-                .iter()
-                .map(|(mountpoint, of)| format!("  {mountpoint} is not made anew: it is of the {of}, of which a part is kept")),
-        );
+        lines.extend(self.stays.iter().map(|(mountpoint, of)| {
+            format!("  {mountpoint} is not made anew: it is of the {of}, of which a part is kept")
+        }));
         lines.extend(self.swaps.iter().map(|swap| format!("  swap {}", swap.path)));
         lines
     }

@@ -4,7 +4,7 @@ use super::{
     builder::{Builder, Inside, Members, Mode},
     facts::Source,
 };
-use crate::action::{Action, Arg, Command, Device, Open};
+use crate::action::{Action, Arg, Command, Device, Open, Variables};
 use layout::{Dataset, Hooks, Layout, Pool, PoolMode, Topology, Vdev, ZfsFilesystem, ZfsVolume};
 use std::collections::BTreeMap;
 
@@ -155,11 +155,21 @@ fn filesystem(builder: &mut Builder<'_>, pool: &str, key: &str, one: &ZfsFilesys
         let mut options = BTreeMap::new();
         options.extend(one.mountpoint.clone().map(|mountpoint| ("mountpoint".to_owned(), mountpoint)));
         options.extend(one.options.clone());
+        let at = format!("zpool.{pool}.datasets.{key}");
+        let variables = variables("zfs_fs", &name);
+        builder.before(&at, &one.hooks, &variables);
         builder.run(Command::new("zfs", ["create", "-up", name.as_str()]).args(properties("-o", &options)));
+        builder.after(&at, &one.hooks, &variables);
     }
     if let Some(mountpoint) = one.mountpoint.as_ref().filter(|_| is_mountable(&one.options)) {
         mount(builder, &name, &one.options, mountpoint, &one.mount_options, &one.hooks);
     }
+}
+
+/// What a hook of a dataset is told; disko's `_name` is the name with its pool.
+fn variables(kind: &'static str, name: &str) -> Variables {
+    let (_, own) = name.split_once('/').unwrap_or(("", name));
+    vec![("name", own.into()), ("_name", name.into()), ("type", kind.into())]
 }
 
 fn is_mountable(options: &BTreeMap<String, String>) -> bool {
@@ -194,7 +204,11 @@ fn volume<'a>(builder: &mut Builder<'_>, pool: &str, key: &str, one: &'a ZfsVolu
     if mode == Mode::Make {
         let create = Command::new("zfs", ["create".to_owned(), format!("{pool}/{own}")]);
         let create = create.args(properties("-o", &one.options)).args(["-V".to_owned(), one.size.clone()]);
+        let at = format!("zpool.{pool}.datasets.{key}");
+        let variables = variables("zfs_volume", &format!("{pool}/{own}"));
+        builder.before(&at, &one.hooks, &variables);
         builder.run(create.args(one.extra_args.clone()).making([device.clone()]));
+        builder.after(&at, &one.hooks, &variables);
     }
     Inside { at: format!("zpool.{pool}.datasets.{key}"), device, content: one.content.as_ref(), mode }
 }
