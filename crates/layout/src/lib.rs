@@ -147,6 +147,10 @@ impl Layout {
     /// # Errors
     /// What cannot be made here, with its path; `E-LAYOUT` as a failure.
     pub fn read(devices: &Value, hooks_allowed: bool) -> Result<Self, Fault> {
+        if let Some(outer) = ["disko", "devices"].into_iter().find(|key| devices.get(key).is_some()) {
+            return Err(Fault::at(outer, "it is no section of disko.devices")
+                .with_remedy("give what stands below disko.devices alone, with `disk` at its top"));
+        }
         let tree = raw::prepare(devices, hooks_allowed)?;
         let layout: Layout = serde_path_to_error::deserialize(tree).map_err(|error| form::fault(&error))?;
         check::check(&layout)?;

@@ -196,6 +196,59 @@ fn every_kind_of_key_file_is_found() {
 }
 
 #[test]
+fn a_layout_with_what_stands_around_it_says_what_to_give() {
+    for (around, key) in
+        [(json!({"disko": {"devices": hybrid_boot()}}), "disko"), (json!({"devices": hybrid_boot()}), "devices")]
+    {
+        let failure = read(&around).unwrap_err();
+        assert!(
+            failure.cause.contains(&format!("at {key}: ")) && failure.remedy.contains("below disko.devices"),
+            "{failure}"
+        );
+    }
+}
+
+#[test]
+fn what_no_kernel_or_tool_could_take_is_refused_by_its_path() {
+    let fixed = json!({"uuid": "11111111-2222-3333-4444-555555555555", "size": "1G"});
+    let gpt = json!({"type": "gpt", "partitions": {"a": fixed, "b": fixed}});
+    let many: Vec<Value> =
+        (0..130).map(|n| json!({"start": format!("{n}MiB"), "end": format!("{}MiB", n + 1)})).collect();
+    let ext4 = json!({"type": "filesystem", "format": "ext4"});
+    let extended = json!([{"part-type": "extended", "start": "1MiB", "end": "100%", "content": ext4}]);
+    for (content, path) in [
+        (gpt, "partitions.b.uuid: another partition"),
+        (json!({"type": "table", "format": "gpt", "partitions": many}), "partitions: a table has"),
+        (json!({"type": "table", "format": "msdos", "partitions": extended}), "partitions.0.content: an extended"),
+    ] {
+        let cause = cause(&json!({"disk": {"main": {"device": "/dev/vda", "content": content}}}));
+        assert!(cause.contains(path), "{cause}");
+    }
+    let swap = |more: Value| {
+        let mut content = json!({"type": "swap"});
+        content.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        content
+    };
+    for (content, path) in [
+        (json!({"type": "btrfs", "subvolumes": {"a": {"name": "x"}, "b": {"name": "/x/"}}}), "subvolumes.b: another"),
+        (json!({"type": "btrfs", "subvolumes": {"a\nb": {}}}), "is not a path"),
+        (json!({"type": "filesystem", "format": "ext4", "mountpoint": "/a\nb"}), "mountpoint: \"/a\\nb\" has"),
+        (json!({"type": "filesystem", "format": "ext4", "mountpoint": "/a\0b"}), "mountpoint"),
+        (swap(json!({"randomEncryption": true, "resumeDevice": true})), "content.resumeDevice"),
+        (swap(json!({"priority": 40000})), "content.priority"),
+        (swap(json!({"priority": -2})), "content.priority"),
+        (json!({"type": "btrfs", "swap": {"f": {"size": "1G", "priority": 40000}}}), "swap.f.priority"),
+    ] {
+        let cause = cause(&with_root(content));
+        assert!(cause.contains(path), "{cause}");
+    }
+    assert!(read(&with_root(swap(json!({"priority": 32767})))).is_ok());
+    let mut bind = hybrid_boot();
+    bind["nodev"] = json!({"/x": {"fsType": "none", "device": "/srv/../../dev", "mountOptions": ["bind"]}});
+    assert!(cause(&bind).contains("nodev./x.device: it is not an absolute path"), "{}", cause(&bind));
+}
+
+#[test]
 fn a_zfs_key_that_a_person_must_type_is_refused() {
     let pool = |root: Value, dataset: Value| {
         let mut layout = with_root(json!({"type": "zfs", "pool": "z"}));

@@ -3,7 +3,7 @@
 use super::{
     bcachefs, btrfs,
     builder::{Builder, Collection, Inside, Members, Mode},
-    facts::Source,
+    facts::{Source, is_for_installation},
     filesystem, luks, lvm, raid, swap, table, zfs,
 };
 use crate::action::{Action, Arg, Device, Variables};
@@ -52,6 +52,10 @@ impl Builder<'_> {
         }
         for (key, one) in &layout.nodev {
             let mountpoint = one.mountpoint.clone().unwrap_or_else(|| key.clone());
+            if !is_for_installation(&one.fs_type, &one.mount_options) {
+                self.left.push((mountpoint, one.fs_type.clone()));
+                continue;
+            }
             let bind = one.mount_options.iter().any(|option| option == "bind" || option == "rbind");
             let device = one.device.clone().unwrap_or_else(|| one.fs_type.clone());
             let source = if bind { Source::Folder(device) } else { Source::Named(device) };

@@ -36,6 +36,8 @@ pub struct Builder<'a> {
     pub first: Vec<Action>,
     /// In order.
     pub actions: Vec<Action>,
+    /// Mount points that are left to the installed system, and of what kind each is.
+    pub left: Vec<(String, String)>,
     /// Mount points that stay with another one that is kept.
     pub stays: Vec<(String, String)>,
     #[allow(missing_docs)]
@@ -74,6 +76,7 @@ impl<'a> Builder<'a> {
             keep,
             first: Vec::new(),
             actions: Vec::new(),
+            left: Vec::new(),
             stays: Vec::new(),
             mounts: Vec::new(),
             swaps: Vec::new(),

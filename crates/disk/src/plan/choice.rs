@@ -41,7 +41,15 @@ pub fn choose_all<'a>(layout: &Layout, wanted: &Disks, facts: &Facts<'a>) -> Res
         let selector = wanted.select.get(name).unwrap_or(&by_path);
         let found = select::choose(selector, facts.disks, facts.contents).map_err(|none| {
             let hints = serde_json::to_string(selector).unwrap_or_default();
-            facts.refuse(none.code(), &format!("disk {name} ({hints}): {}", none.describe()))
+            let failure = facts.refuse(none.code(), &format!("disk {name} ({hints}): {}", none.describe()));
+            let is_path = selector.device.as_deref().is_some_and(select::is_no_path_of_a_disk);
+            if none == select::NoDisk::None && is_path {
+                return failure.with_remedy(
+                    "name a whole disk by its kernel name, by /dev/disk/by-id or by /dev/disk/by-path: partitions, arrays, \
+                     mappings, and what stands on a disk (by-uuid, by-label) are none",
+                );
+            }
+            failure
         })?;
         if let Some((other, _)) = chosen.iter().find(|(_, other)| other.name == found.name) {
             return Err(facts.refuse(Code::DiskAmbiguous, &format!("{other} and {name} both mean {}", found.name)));

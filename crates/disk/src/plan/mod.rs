@@ -67,6 +67,8 @@ pub struct Plan {
     pub(crate) mounts: Vec<Mount>,
     /// Made, and not mounted: another file system of the layout has their place.
     hidden: Vec<Mount>,
+    /// Mount points that are left to the installed system, and of what kind each is.
+    left: Vec<(String, String)>,
     /// Mount points that are not made anew, and with what they stay.
     stays: Vec<(String, String)>,
     /// What is swapped to.
@@ -189,6 +191,7 @@ fn of_layout(wanted: &Disks, facts: &Facts<'_>) -> Result<(Plan, Identifiers)> {
         open: opening.actions,
         mounts: facts::in_order(mounts),
         hidden,
+        left: making.left,
         stays: making.stays,
         swaps: opening.swaps,
         key_files: key_files(&layout),
@@ -386,6 +389,7 @@ impl Plan {
             open: Vec::new(),
             mounts: Vec::new(),
             hidden: Vec::new(),
+            left: Vec::new(),
             stays: Vec::new(),
             swaps: Vec::new(),
             key_files: Vec::new(),

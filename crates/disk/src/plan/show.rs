@@ -29,7 +29,7 @@ impl Plan {
             format!("  {mountpoint} is not made anew: it is of the {of}, of which a part is kept")
         }));
         lines.extend(self.swaps.iter().map(|swap| format!("  swap {}", swap.path)));
-        lines
+        lines.iter().map(|line| printable(line)).collect()
     }
 
     /// What becomes of each disk, with the line of [`Plan::lines`] that says so.
@@ -93,6 +93,12 @@ impl Plan {
             "tools": self.tool_sets(),
         })
     }
+}
+
+/// Words of a layout or a disk make no line of their own.
+fn printable(line: &str) -> String {
+    let shown = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    line.chars().map(shown).collect()
 }
 
 impl DiskPlan {
