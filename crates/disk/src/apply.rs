@@ -12,7 +12,7 @@ use super::{
     partitions::{Extent, Partition, Table},
     place::Room,
     plan::{DiskPlan, Plan},
-    private_dev::{PRIVATE, PrivateDev, check_same_disk, publish},
+    private_dev::{PRIVATE, PrivateDev, check_same_disk},
     probe, swap,
     teardown::{reread_partitions, teardown},
     tool::{check_shell, prepare_private, run_hook, tool},
@@ -230,6 +230,9 @@ impl<'a> Run<'a> {
         if let Some(open) = &wanted.opens {
             self.opened.add(open.clone());
         }
+        if !wanted.makes.is_empty() {
+            self.dev().publish();
+        }
         Ok(())
     }
 
@@ -245,12 +248,8 @@ impl<'a> Run<'a> {
     }
 
     fn argument(&self, device: &Device) -> Result<String> {
-        let node = self.resolve(device)?;
-        let shown = self.dev().show(device)?;
-        if let Some(name) = kernel_name(&node) {
-            publish(device, &name);
-        }
-        Ok(shown.to_string_lossy().into_owned())
+        self.resolve(device)?;
+        Ok(self.dev().show(device)?.to_string_lossy().into_owned())
     }
 
     /// Of what is kept, all is there as laid out.

@@ -105,7 +105,6 @@ impl Mounted {
         let dev = self.opened.dev();
         dev.show(device)?;
         let name = dev.nodes().wait_for(device)?;
-        private_dev::publish(device, &name);
         Ok(private_dev::node_name(device, &name).to_string_lossy().into_owned())
     }
 

@@ -134,6 +134,24 @@ impl PrivateDev {
         Ok(name_of(device, &name))
     }
 
+    /// Puts the names that tools have made of what is open into the machine's own /dev, where nobody else does. One that
+    /// is there and leads elsewhere stays.
+    pub fn publish(&self) {
+        if has_udev() {
+            return;
+        }
+        let groups = entries(&self.root).into_iter().filter(|path| path.is_dir() && !path.is_symlink());
+        for folder in groups {
+            let Some(name) = folder.file_name().map(PathBuf::from) else { continue };
+            for path in entries(&folder) {
+                let Some(own) = path.file_name() else { continue };
+                if let Err(error) = copy_name(&path, &Path::new("/dev").join(&name).join(own)) {
+                    tracing::warn!("naming {} in /dev: {error}", path.display());
+                }
+            }
+        }
+    }
+
     fn put_kernel_node(&self, name: &str) -> io::Result<()> {
         let path = probe::device_path(name);
         let path = self.root.join(path.strip_prefix("/dev").unwrap_or(&path));
@@ -179,40 +197,47 @@ pub fn node_name(device: &Device, name: &str) -> PathBuf {
     }
 }
 
-/// Puts the names of a device into the machine's own /dev, where nobody else does; a name that leads elsewhere stays.
-pub fn publish(device: &Device, name: &str) {
-    if has_udev() {
-        return;
-    }
-    if let Err(error) = put_names(Path::new("/dev"), device, name, false) {
-        tracing::warn!("naming {device} in /dev: {error}");
-    }
-}
-
-/// Removes what [`publish`] has put there, where the device is gone.
+/// Removes what [`PrivateDev::publish`] has put there, where the device is gone.
 pub fn tidy() {
     if has_udev() {
         return;
     }
-    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     for path in entries(Path::new("/dev/mapper")) {
         if fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_block_device() && is_gone(&found)) {
             let _ = fs::remove_file(path);
         }
     }
-    for path in entries(Path::new("/dev/md")).filter(|path| leads_nowhere(path)) {
+    for path in entries(Path::new("/dev/md")).into_iter().filter(|path| leads_nowhere(path)) {
         let _ = fs::remove_file(path);
     }
     // Groups of volumes: folders of links into /dev/mapper.
-    for folder in entries(Path::new("/dev")).filter(|path| path.is_dir() && !path.is_symlink()) {
-        let into_mapper = |path: &PathBuf| fs::read_link(path).is_ok_and(|to| to.starts_with("../mapper"));
-        let dead: Vec<PathBuf> = entries(&folder).filter(|path| into_mapper(path) && leads_nowhere(path)).collect();
+    for folder in entries(Path::new("/dev")).into_iter().filter(|path| path.is_dir() && !path.is_symlink()) {
+        let is_there = |to: &Path| to.starts_with("../mapper") || to.starts_with("/dev/mapper");
+        let into_mapper = |path: &PathBuf| fs::read_link(path).is_ok_and(|to| is_there(&to));
+        let is_dead = |path: &PathBuf| into_mapper(path) && leads_nowhere(path);
+        let dead: Vec<PathBuf> = entries(&folder).into_iter().filter(is_dead).collect();
         if !dead.is_empty() {
             dead.iter().for_each(|path| drop(fs::remove_file(path)));
             // Only an empty folder goes.
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// A node, or a link to one beside it; of what is neither there is nothing to be named.
+fn copy_name(from: &Path, to: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(from)?;
+    if found.file_type().is_block_device() {
+        return put_node(to, Some((libc::major(found.rdev()), libc::minor(found.rdev()))), false);
+    }
+    match fs::read_link(from) {
+        Ok(link) if link.starts_with("..") || link.starts_with("/dev") => put_link(to, &link, false),
+        _ => Ok(()),
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 fn has_udev() -> bool {

@@ -153,9 +153,9 @@ fn no_tool_reaches_a_disk_that_is_not_the_plans() {
         // A hook is a tool whose words are not looked at.
         let hook = "
             for path in /dev/vdc dev/vdc ../../../../dev/vdc vdc /proc/1/root/dev/vdc /dev/disk/by-label/PRECIOUS; do
-              if ( : 3<>$path ) 2>/dev/null; then echo $path was opened >&2; exit 1; fi
+              if ( : 3<$path ) 2>/dev/null; then echo $path was opened >&2; exit 1; fi
             done
-            : 3<>/dev/vda 4</dev/disk/by-partlabel/disk-main-root 5>/dev/null 6<$device; [ $mountpoint = / ]";
+            : 3</dev/vda 4</dev/disk/by-partlabel/disk-main-root 5>/dev/null 6<$device; [ $mountpoint = / ]";
         let content = json!({ "type": "filesystem", "format": "ext4", "mountpoint": "/", "postCreateHook": hook, "postMountHook": hook });
         let root = json!({ "size": "100%", "content": content });
         let disk = |content: serde_json::Value| json!({ "device": "/dev/none", "content": content });
