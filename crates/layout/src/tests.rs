@@ -234,6 +234,10 @@ fn what_no_kernel_or_tool_could_take_is_refused_by_its_path() {
         (json!({"type": "btrfs", "subvolumes": {"a\nb": {}}}), "is not a path"),
         (json!({"type": "filesystem", "format": "ext4", "mountpoint": "/a\nb"}), "mountpoint: \"/a\\nb\" has"),
         (json!({"type": "filesystem", "format": "ext4", "mountpoint": "/a\0b"}), "mountpoint"),
+        (
+            json!({"type": "luks", "name": "c", "settings": {"keyFile": "/dev/urandom"}}),
+            "content.keyFile: /dev/urandom",
+        ),
         (swap(json!({"randomEncryption": true, "resumeDevice": true})), "content.resumeDevice"),
         (swap(json!({"priority": 40000})), "content.priority"),
         (swap(json!({"priority": -2})), "content.priority"),

@@ -203,6 +203,10 @@ impl Seen {
                 "name a passwordFile or settings.keyFile in the layout, and give that file in the spec's secrets",
             ));
         }
+        let files = luks.key().map(|key| key.file).into_iter();
+        for file in files.chain(luks.additional_key_files.iter().map(String::as_str)) {
+            plain::key_file(&format!("{at}.keyFile"), file)?;
+        }
         for key in ["keyFileSize", "keyFileOffset"] {
             if luks.settings.get(key).is_some_and(|value| !value.is_u64() && !value.is_null()) {
                 return Err(Fault::at(&format!("{at}.settings.{key}"), "it is not a number of bytes"));
@@ -272,6 +276,8 @@ impl Seen {
     }
 
     fn bcachefs(&mut self, at: &str, one: &BcachefsFilesystem) -> Result<(), Fault> {
+        let file = one.password_file.as_deref();
+        file.map_or(Ok(()), |file| plain::key_file(&format!("{at}.passwordFile"), file))?;
         self.mountpoint(&format!("{at}.mountpoint"), one.mountpoint.as_ref())?;
         plain::each_once(at, one.subvolumes.iter().map(|(key, one)| (key, one.name.as_ref().unwrap_or(key))))?;
         for (key, subvolume) in &one.subvolumes {
@@ -285,6 +291,8 @@ impl Seen {
 
 /// Where a key is set at all, zfs can read it by itself.
 fn zfs_key(at: &str, options: &BTreeMap<String, String>) -> Result<(), Fault> {
+    let file = options.get("keylocation").and_then(|location| location.strip_prefix("file://"));
+    file.map_or(Ok(()), |file| plain::key_file(&format!("{at}.keylocation"), file))?;
     let typed = match (options.get("keylocation"), options.contains_key("keyformat")) {
         (Some(location), _) => !location.starts_with("file://"),
         // The default is to ask.

@@ -29,6 +29,19 @@ pub fn nodev(at: &str, one: &Nodev) -> Result<(), Fault> {
     one.device.as_ref().filter(|_| is_bind).map_or(Ok(()), |folder| path(&format!("{at}.device"), folder))
 }
 
+/// A file that holds the same bytes each time it is read.
+///
+/// # Errors
+/// `E-LAYOUT`.
+pub fn key_file(at: &str, file: &str) -> Result<(), Fault> {
+    const NO_FILES: [&str; 3] = ["/dev/", "/proc/", "/sys/"];
+    if NO_FILES.iter().any(|folder| file.starts_with(folder)) {
+        let why = format!("{file} is no regular file: nobody could be sure to read the same key again");
+        return Err(Fault::at(at, &why));
+    }
+    Ok(())
+}
+
 /// A priority of swap space.
 ///
 /// # Errors
