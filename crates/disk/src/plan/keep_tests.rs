@@ -59,6 +59,18 @@ fn what_is_kept_is_opened_and_looked_at_before_the_first_write() {
 }
 
 #[test]
+fn what_is_only_opened_is_not_measured_nor_what_lvcreate_rounds_otherwise() {
+    let mut striped = volumes(&[("home", "60M"), ("root", "81M")]);
+    striped["lvm_vg"]["p"]["lvs"]["root"]["extraArgs"] = json!(["--stripes 2"]);
+    let lines = kept(&striped, &striped, "/home", "crypto_LUKS");
+    assert!(lines.contains(&"look for /dev/p/root".to_owned()), "{lines:#?}");
+    let disks = [disk("vda", "A", 4 * GIB)];
+    let plan = plan_beside("n1", &of(striped), &disks, &[], &Stack::default(), None).unwrap();
+    let is_look = |action: &Action| matches!(action, Action::Expect { .. });
+    assert!(!plan.open.iter().chain(&plan.actions).any(is_look));
+}
+
+#[test]
 fn subvolumes_that_are_not_there_are_made_and_those_that_stay_are_told() {
     let btrfs = |names: &[&str]| {
         let subvolume = |name: &&str| (format!("/{name}"), json!({"mountpoint": format!("/{name}")}));

@@ -38,10 +38,10 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
     } else {
         let activate = lvm("vgchange", members).args(["--activate", "y"]).arg(name.clone());
         builder.open(activate.opening(opens).making(volumes.iter().map(device_of)), mode);
-        for (_, volume, device) in sized.iter().filter(|(_, one, _)| one.lvm_type != Some(LvmType::ThinPool)) {
-            let size = if let Some(VolumeSize::Bytes(bytes)) = volume.amount() { Some(bytes) } else { None };
-            let size = size.map(|bytes| bytes.div_ceil(sizes::EXTENT).saturating_mul(sizes::EXTENT));
-            builder.look(Action::Expect { device: device.clone(), size }, mode);
+        let is_kept = mode == Mode::Reuse && !builder.opening;
+        let looked_at = |one: &Volume| is_kept && one.lvm_type != Some(LvmType::ThinPool);
+        for (_, volume, device) in sized.iter().filter(|(_, one, _)| looked_at(one)) {
+            builder.look(Action::Expect { device: device.clone(), size: exact_size(volume) }, mode);
         }
     }
     for (key, volume) in &volumes {
@@ -91,6 +91,15 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
         }
     }
     inside
+}
+
+/// Bytes of a volume, where lvcreate rounds them by nothing but whole extents: with stripes it is by more.
+fn exact_size(volume: &Volume) -> Option<u64> {
+    let is_plain = matches!(volume.lvm_type, None | Some(LvmType::ThinVolume)) && volume.extra_args.is_empty();
+    match volume.amount() {
+        Some(VolumeSize::Bytes(bytes)) if is_plain => Some(bytes.div_ceil(sizes::EXTENT).saturating_mul(sizes::EXTENT)),
+        _ => None,
+    }
 }
 
 /// A command of LVM that sees these physical volumes only: a foreign group of the same name is out of its sight.
