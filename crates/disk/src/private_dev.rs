@@ -76,14 +76,20 @@ impl PrivateDev {
 
     fn fill(&self) -> io::Result<()> {
         FOLDERS.iter().try_for_each(|name| folder(&self.root.join(name)))?;
+        self.show_controls()?;
+        LINKS.iter().try_for_each(|(name, to)| symlink(to, self.root.join(name)))
+    }
+
+    /// Those of modules come when these are loaded.
+    fn show_controls(&self) -> io::Result<()> {
         for name in CONTROLS {
+            let own = self.root.join(name);
             let Ok(found) = fs::metadata(Path::new("/dev").join(name)) else { continue };
-            if found.file_type().is_char_device() {
-                let mode = Mode::from_bits_truncate(0o666);
-                mknod(&self.root.join(name), SFlag::S_IFCHR, mode, found.rdev())?;
+            if found.file_type().is_char_device() && fs::symlink_metadata(&own).is_err() {
+                mknod(&own, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), found.rdev())?;
             }
         }
-        LINKS.iter().try_for_each(|(name, to)| symlink(to, self.root.join(name)))
+        Ok(())
     }
 
     /// The folder that a tool gets as its /dev.
@@ -102,7 +108,9 @@ impl PrivateDev {
     /// `E-DISK-UNFIT` where one is another disk by now, `E-DISK-IO`.
     pub fn show_disks(&self) -> Result<()> {
         let links = self.root.join(PARTITION_NAMES);
-        fs::remove_dir_all(&links).and_then(|()| folder(&links)).or_fail(Code::System, || "showing the disks")?;
+        let showing = || "showing the disks to tools";
+        fs::remove_dir_all(&links).and_then(|()| folder(&links)).or_fail(Code::System, showing)?;
+        self.show_controls().or_fail(Code::System, showing)?;
         for disk in &self.disks {
             check_same_disk(disk)?;
             self.show_with_partitions(&disk.name)

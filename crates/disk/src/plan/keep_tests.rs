@@ -71,6 +71,24 @@ fn what_is_only_opened_is_not_measured_nor_what_lvcreate_rounds_otherwise() {
 }
 
 #[test]
+fn a_partition_that_keeps_a_disk_from_being_kept_is_named_with_both_places() {
+    let layout = with_root(json!({"type": "filesystem", "format": "ext4", "mountpoint": "/"}));
+    let disks = [disk("vda", "A", 4 * GIB)];
+    let stack = Stack::default();
+    let mut content = left(&plan_beside("n1", &of(layout.clone()), &disks, &[], &stack, None).unwrap(), true);
+    let wanted = Disks { keep: vec!["/".to_owned()], ..of(layout) };
+    let mut refused = |number: u32, change: &dyn Fn(&mut Extent)| {
+        change(content.table.as_mut().unwrap().partitions.get_mut(&number).unwrap());
+        plan_beside("n1", &wanted, &disks, &[("vda", content.clone())], &stack, None).unwrap_err().cause
+    };
+    let moved = refused(3, &|one| one.last -= 8);
+    assert!(moved.contains("its partition 3 is 135168..8386551, and in the layout it is 135168..8386559"), "{moved}");
+    content.table.as_mut().unwrap().partitions.remove(&2);
+    let gone = plan_beside("n1", &wanted, &disks, &[("vda", content)], &stack, None).unwrap_err().cause;
+    assert!(gone.contains("its partition 2 is not there, and in the layout it is 4096..135167"), "{gone}");
+}
+
+#[test]
 fn subvolumes_that_are_not_there_are_made_and_those_that_stay_are_told() {
     let btrfs = |names: &[&str]| {
         let subvolume = |name: &&str| (format!("/{name}"), json!({"mountpoint": format!("/{name}")}));

@@ -274,7 +274,9 @@ fn plan_disk(
     };
     let before = content.describe();
     let fate = fate::decide(standing, may).map_err(|refusal| {
-        let cause = format!("disk {name} is {}, {}: {before}", disk.name, refusal.cause());
+        let differs = fate::difference(table.as_ref(), &content).filter(|_| refusal.is_of_what_differs());
+        let differs = differs.map_or_else(String::new, |differs| format!("; {differs}"));
+        let cause = format!("disk {name} is {}, {}: {before}{differs}", disk.name, refusal.cause());
         facts.refuse(refusal.code(), &cause).with_remedy(refusal.remedy(name))
     })?;
     Ok(DiskPlan { name: name.to_owned(), disk: disk.clone(), before, standing, fate, table })
