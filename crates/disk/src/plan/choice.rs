@@ -1,6 +1,10 @@
 //! Which disks of the machine a plan is for.
 
-use super::{Facts, order};
+use super::{
+    Facts, Identity,
+    builder::{Builder, Collection, Mode},
+    device_of, normal, order,
+};
 use crate::select;
 use layout::Layout;
 use protocol::{
@@ -9,7 +13,7 @@ use protocol::{
     inventory::Disk,
     spec::{Disks, Selector, WipePolicy},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The layout without the disks that are to be ignored.
 pub fn without_ignored(mut layout: Layout, wanted: &Disks, facts: &Facts<'_>) -> Result<Layout> {
@@ -61,4 +65,32 @@ pub fn choose_all<'a>(layout: &Layout, wanted: &Disks, facts: &Facts<'a>) -> Res
         return Err(facts.refuse(Code::DiskUnfit, &format!("{name} is {why}")));
     }
     Ok(chosen)
+}
+
+/// The file systems to keep that lie on each disk.
+pub fn kept_on(
+    layout: &Layout,
+    wanted: &Disks,
+    facts: &Facts<'_>,
+    own: &Identity,
+    chosen: &BTreeMap<String, &Disk>,
+    order: &[Collection],
+) -> Result<BTreeMap<String, Vec<String>>> {
+    let nothing = BTreeSet::new();
+    let devices = chosen.iter().map(|(name, disk)| (name.clone(), (device_of(name, disk), Mode::Open))).collect();
+    let mut looking = Builder::new(own, devices, &nothing, true);
+    looking.build(layout, order);
+    let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in &wanted.keep {
+        let mount = looking.mounts.iter().find(|mount| normal(&mount.mountpoint) == normal(path));
+        let disks = mount.map(|mount| looking.disks_below(&mount.source)).unwrap_or_default();
+        if disks.is_empty() {
+            let cause = format!("{path} is to be kept, and the layout has no file system there that could be");
+            return Err(facts.refuse(Code::Layout, &cause));
+        }
+        for disk in disks {
+            kept.entry(disk).or_default().push(path.clone());
+        }
+    }
+    Ok(kept)
 }

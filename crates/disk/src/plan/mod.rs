@@ -34,8 +34,8 @@ use crate::{
     stack::Stack,
     table as disk_table,
 };
-use builder::{Builder, Collection, Mode};
-use choice::{choose_all, without_ignored};
+use builder::{Builder, Mode};
+use choice::{choose_all, kept_on, without_ignored};
 use elsewhere::Identifiers;
 use facts::{Mount, SwapSpace};
 use fate::Standing;
@@ -207,34 +207,6 @@ fn of_layout(wanted: &Disks, facts: &Facts<'_>) -> Result<(Plan, Identifiers)> {
 /// A path without slashes at its ends or twice.
 pub fn normal(path: &str) -> String {
     path.split('/').filter(|part| !part.is_empty()).fold(String::new(), |path, part| format!("{path}/{part}"))
-}
-
-/// The file systems to keep that lie on each disk.
-fn kept_on(
-    layout: &Layout,
-    wanted: &Disks,
-    facts: &Facts<'_>,
-    own: &Identity,
-    chosen: &BTreeMap<String, &Disk>,
-    order: &[Collection],
-) -> Result<BTreeMap<String, Vec<String>>> {
-    let nothing = BTreeSet::new();
-    let devices = chosen.iter().map(|(name, disk)| (name.clone(), (device_of(name, disk), Mode::Open))).collect();
-    let mut looking = Builder::new(own, devices, &nothing, true);
-    looking.build(layout, order);
-    let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for path in &wanted.keep {
-        let mount = looking.mounts.iter().find(|mount| normal(&mount.mountpoint) == normal(path));
-        let disks = mount.map(|mount| looking.disks_below(&mount.source)).unwrap_or_default();
-        if disks.is_empty() {
-            let cause = format!("{path} is to be kept, and the layout has no file system there that could be");
-            return Err(facts.refuse(Code::Layout, &cause));
-        }
-        for disk in disks {
-            kept.entry(disk).or_default().push(path.clone());
-        }
-    }
-    Ok(kept)
 }
 
 /// The device of a disk that was chosen; an image file is its own path.
@@ -417,6 +389,8 @@ mod elsewhere_tests;
 mod hook_tests;
 #[cfg(test)]
 mod keep_tests;
+#[cfg(test)]
+mod reach_tests;
 #[cfg(test)]
 mod sizes_tests;
 #[cfg(test)]
