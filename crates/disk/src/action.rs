@@ -1,7 +1,7 @@
 //! What a plan consists of: devices by what they are, and actions in order, as data.
 
 use crate::partitions::Table;
-use protocol::overlay::ToolSet;
+use protocol::{overlay::ToolSet, size};
 use std::fmt;
 use uuid::Uuid;
 
@@ -35,8 +35,6 @@ pub enum Device {
         /// Its own name.
         name: String,
     },
-    /// A path that the layout itself names.
-    Path(String),
 }
 
 impl Device {
@@ -49,7 +47,7 @@ impl Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Device::Disk { path, .. } | Device::Path(path) => write!(f, "{path}"),
+            Device::Disk { path, .. } => write!(f, "{path}"),
             Device::Partition(of, number) => {
                 let of = of.to_string();
                 let between = if of.ends_with(|char: char| char.is_ascii_digit()) { "p" } else { "" };
@@ -129,6 +127,8 @@ pub struct Command {
     pub input: Option<Key>,
     /// What it leaves open, to be closed after a failure and in the end.
     pub opens: Option<Open>,
+    /// Devices that are there once it has run.
+    pub makes: Vec<Device>,
     /// Its failure says that there was nothing to do.
     pub may_fail: bool,
 }
@@ -137,7 +137,7 @@ impl Command {
     /// A command with arguments that stand as they are.
     pub fn new<A: Into<Arg>>(program: &'static str, arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Command { program, arguments, input: None, opens: None, may_fail: false }
+        Command { program, arguments, input: None, opens: None, makes: Vec::new(), may_fail: false }
     }
 
     /// With one more argument.
@@ -149,6 +149,12 @@ impl Command {
     /// With more arguments.
     pub fn args<A: Into<Arg>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// These devices are there once it has run.
+    pub fn making(mut self, devices: impl IntoIterator<Item = Device>) -> Self {
+        self.makes.extend(devices);
         self
     }
 
@@ -180,6 +186,15 @@ pub enum Open {
     Pool(String),
 }
 
+/// Which commands inside of a file system are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Every one: the file system is new.
+    All,
+    /// Those whose path is not there yet: the file system is kept.
+    Missing,
+}
+
 /// One step of applying or opening a layout.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -194,6 +209,13 @@ pub enum Action {
     },
     /// Removes what an earlier owner left where a device has just been made, so that it cannot come back to life.
     Wipe(Device),
+    /// Looks whether what has been opened is as laid out, before anything is written.
+    Expect {
+        /// What is to be there.
+        device: Device,
+        /// Bytes, where the layout says how many.
+        size: Option<u64>,
+    },
     /// Runs a tool.
     Run(Command),
     /// Makes swap space.
@@ -215,6 +237,8 @@ pub enum Action {
         options: String,
         /// Each after the folders above what it makes.
         commands: Vec<Command>,
+        /// Which of them.
+        which: Which,
     },
     /// A key where a tool insists on reading it from its own path.
     KeyFile(String),
@@ -224,8 +248,13 @@ pub enum Action {
         at: String,
         #[allow(missing_docs)]
         text: String,
+        #[allow(missing_docs)]
+        variables: Variables,
     },
 }
+
+/// What disko defines in its hooks, as far as they are words: `device`, `name`, `mountpoint` ...
+pub type Variables = Vec<(&'static str, Arg)>;
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -236,14 +265,19 @@ impl fmt::Display for Action {
             }
             Action::Table { device, table } => write!(f, "partition {device}: {table}"),
             Action::Wipe(device) => write!(f, "wipe signatures of {device}"),
+            Action::Expect { device, size } => {
+                let size = size.map_or_else(String::new, |bytes| format!(" with {}", size::human(bytes)));
+                write!(f, "look for {device}{size}")
+            }
             Action::Run(command) => write!(f, "{command}"),
             Action::Swap { device, .. } => write!(f, "make swap on {device}"),
-            Action::Within { device, format, commands, .. } => {
-                write!(f, "in {format} of {device}:")?;
+            Action::Within { device, format, commands, which, .. } => {
+                let which = if *which == Which::Missing { ", where it is not there yet" } else { "" };
+                write!(f, "in {format} of {device}{which}:")?;
                 commands.iter().try_for_each(|command| write!(f, " {command};"))
             }
             Action::KeyFile(path) => write!(f, "key file {path} for the time of the run"),
-            Action::Hook { at, text } => write!(f, "hook {at}: {text:?}"),
+            Action::Hook { at, text, .. } => write!(f, "hook {at}: {text:?}"),
         }
     }
 }

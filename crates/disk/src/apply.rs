@@ -1,8 +1,9 @@
 //! Carries a plan out, action by action, and closes what it opened.
 
 use super::{
-    action::{Action, Arg, Command, Device, Key, Open},
-    device_node::{kernel_name, name_for_tools, node_of, sector_size, sysfs_number, wait},
+    action::{Action, Arg, Command, Device, Key, Open, Which},
+    confine::{self, Wanted},
+    device_node::{kernel_name, sector_size, sysfs_number, wait},
     exclusive, health,
     keys::Keys,
     mount,
@@ -11,14 +12,21 @@ use super::{
     partitions::{Extent, Partition, Table},
     place::Room,
     plan::{DiskPlan, Plan},
+    private_dev::{PRIVATE, PrivateDev, check_same_disk},
     probe, swap,
     teardown::{reread_partitions, teardown},
-    tool::{PRIVATE, check_shell, prepare_private, run_hook, tool},
+    tool::{check_shell, prepare_private, run_hook, tool},
     wipe,
 };
 use host::command;
 use nix::mount::{MntFlags, MsFlags, umount2};
-use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Disk, report::Fate};
+use protocol::{
+    Code, Failure,
+    failure::OrFail,
+    failure::Result,
+    report::{Fate, Lost},
+    size,
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
@@ -37,7 +45,7 @@ const RESYNC_KIB_PER_SECOND: &str = "2000";
 pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> Result<Opened> {
     check_shell(plan)?;
     mount::load_ahead(plan);
-    let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
+    let mut run = Run::new(plan, keys, root)?;
     let total = plan.actions.len();
     for (action, n) in plan.actions.iter().zip(1..) {
         let began = Instant::now();
@@ -46,8 +54,8 @@ pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> 
     }
     // Last of all, and after everything has reached the disks: from here on the layout is known as whole.
     nix::unistd::sync();
-    plan.disks.iter().filter(|disk| matches!(disk.fate, Fate::Make { .. })).try_for_each(seal)?;
-    Ok(std::mem::take(&mut run.opened))
+    plan.disks.iter().filter(|disk| is_sealed(disk)).try_for_each(seal)?;
+    Ok(run.opened)
 }
 
 /// Opens a layout that stands.
@@ -55,9 +63,9 @@ pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> 
 /// # Errors
 /// As [`apply`].
 pub fn open(plan: &Plan, keys: &Keys, root: &Path) -> Result<Opened> {
-    let mut run = Run { plan, keys, root, opened: Opened::default(), key_files: Vec::new() };
+    let mut run = Run::new(plan, keys, root)?;
     plan.open.iter().try_for_each(|action| run.action(action))?;
-    Ok(std::mem::take(&mut run.opened))
+    Ok(run.opened)
 }
 
 struct Run<'a> {
@@ -65,17 +73,27 @@ struct Run<'a> {
     keys: &'a Keys,
     root: &'a Path,
     opened: Opened,
-    /// Removed on drop.
-    key_files: Vec<PathBuf>,
+    key_files: KeyFiles,
 }
 
-impl Drop for Run<'_> {
+/// Removed on drop.
+struct KeyFiles(Vec<PathBuf>);
+
+impl Drop for KeyFiles {
     fn drop(&mut self) {
-        self.key_files.iter().for_each(|path| drop(fs::remove_file(path)));
+        self.0.iter().for_each(|path| drop(fs::remove_file(path)));
     }
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, keys: &'a Keys, root: &'a Path) -> Result<Self> {
+        Ok(Run { plan, keys, root, opened: Opened::nothing(plan)?, key_files: KeyFiles(Vec::new()) })
+    }
+
+    fn dev(&self) -> &PrivateDev {
+        self.opened.dev()
+    }
+
     fn action(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::Clear(devices) => {
@@ -91,9 +109,20 @@ impl Run<'_> {
                 swap::make(&path, *uuid, label.as_deref())
                     .or_fail(Code::DiskIo, || format!("making swap space on {}", path.display()))
             }
-            Action::Within { device, format, options, commands } => self.within(device, format, options, commands),
+            Action::Expect { device, size } => self.expect(device, *size),
+            Action::Within { device, format, options, commands, which } => {
+                self.within(device, (format, options), commands, *which)
+            }
             Action::KeyFile(path) => self.key_file(path),
-            Action::Hook { text, at } => run_hook(at, text),
+            Action::Hook { text, at, variables } => {
+                let variable = |(name, value): &(&'static str, Arg)| match value {
+                    Arg::Device(device) => Ok((*name, self.argument(device)?)),
+                    other => Ok((*name, other.to_string())),
+                };
+                self.dev().show_disks()?;
+                let variables = variables.iter().map(variable).collect::<Result<Vec<_>>>()?;
+                run_hook(at, text, &variables, self.dev())
+            }
         }
     }
 
@@ -159,10 +188,11 @@ impl Run<'_> {
         if matches!(below, Device::Disk { .. }) {
             check_same_disk(&self.disk(below)?.disk)?;
         }
-        node_of(device)
+        self.dev().nodes().node_of(device)
     }
 
     fn run(&mut self, wanted: &Command, inside: Option<&Path>) -> Result<()> {
+        self.dev().show_disks()?;
         let mut shown = Vec::new();
         let mut arguments = Vec::new();
         for argument in &wanted.arguments {
@@ -188,7 +218,7 @@ impl Run<'_> {
         if wanted.program == "lvm" || wanted.program == "mdadm" {
             prepare_private()?;
         }
-        let result = command::run_command(tool(wanted.program, &arguments), input);
+        let result = command::run_command(tool(wanted.program, &arguments, self.dev())?, input);
         drop(shown);
         match result {
             Err(_) if wanted.may_fail => return Ok(()),
@@ -198,11 +228,10 @@ impl Run<'_> {
             self.resync_later(wanted);
         }
         if let Some(open) = &wanted.opens {
-            let members = match open {
-                Open::Group(_, members) => members.iter().map(|one| self.argument(one)).collect::<Result<Vec<_>>>()?,
-                _ => Vec::new(),
-            };
-            self.opened.add(open.clone(), members.into_iter().map(PathBuf::from).collect());
+            self.opened.add(open.clone());
+        }
+        if !wanted.makes.is_empty() {
+            self.dev().publish();
         }
         Ok(())
     }
@@ -211,7 +240,7 @@ impl Run<'_> {
     /// limit is the running array's own, and gone with it.
     fn resync_later(&self, create: &Command) {
         let Some(Open::Array(name)) = &create.opens else { return };
-        let kernel_name = node_of(&Device::Array(name.clone())).ok().and_then(|node| kernel_name(&node));
+        let kernel_name = self.dev().nodes().wait_for(&Device::Array(name.clone())).ok();
         let Some(kernel_name) = kernel_name else { return };
         let limit = Path::new("/sys/class/block").join(kernel_name).join("md/sync_speed_max");
         // RAID 0 has none.
@@ -220,18 +249,46 @@ impl Run<'_> {
 
     fn argument(&self, device: &Device) -> Result<String> {
         self.resolve(device)?;
-        Ok(name_for_tools(device)?.to_string_lossy().into_owned())
+        Ok(self.dev().show(device)?.to_string_lossy().into_owned())
     }
 
-    fn within(&mut self, device: &Device, format: &str, options: &str, commands: &[Command]) -> Result<()> {
+    /// Of what is kept, all is there as laid out.
+    fn expect(&self, device: &Device, wanted: Option<u64>) -> Result<()> {
+        let looking = || format!("looking for {device}, below file systems that are to be kept");
+        let unfit = |why: String| {
+            Failure::new(Code::DiskUnfit, format!("{}: {why}; nothing was written", looking()))
+                .with_remedy("correct the layout, or take its file systems out of disks.keep if they may be destroyed")
+        };
+        let name = self.dev().nodes().wait_briefly(device).ok_or_else(|| unfit("it is not there".to_owned()))?;
+        let found = sysfs_number(&name, "size").and_then(|sectors| sectors.checked_mul(512));
+        match (wanted, found) {
+            (Some(wanted), Some(found)) if wanted != found => {
+                Err(unfit(format!("it has {}, and the layout says {}", size::human(found), size::human(wanted))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn within(
+        &mut self,
+        device: &Device,
+        (format, options): (&str, &str),
+        commands: &[Command],
+        which: Which,
+    ) -> Result<()> {
         prepare_private()?;
-        let path = self.resolve(device)?;
+        let source = self.argument(device)?;
         let folder = Path::new(PRIVATE).join("within");
         let activity = || format!("mounting {device} to make subvolumes");
         fs::create_dir_all(&folder).or_fail(Code::DiskIo, activity)?;
-        nix::mount::mount(Some(&path), &folder, Some(format), MsFlags::empty(), Some(options))
-            .or_fail(Code::DiskIo, activity)?;
-        let result = commands.iter().try_for_each(|command| self.run(command, Some(&folder)));
+        let wanted = Wanted { format, source: &source, flags: MsFlags::empty(), data: options };
+        confine::mount_at(&wanted, self.dev().root(), &folder).or_fail(Code::DiskIo, activity)?;
+        let is_there = |command: &&Command| {
+            let mut paths = command.arguments.iter();
+            paths.any(|word| matches!(word, Arg::Inside(path) if folder.join(path).symlink_metadata().is_ok()))
+        };
+        let wanted = commands.iter().filter(|command| which == Which::All || !is_there(command));
+        let result = wanted.collect::<Vec<_>>().into_iter().try_for_each(|command| self.run(command, Some(&folder)));
         let unmounted = umount2(&folder, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {device}"));
         result.and(unmounted)
     }
@@ -247,8 +304,17 @@ impl Run<'_> {
         path.parent().map_or(Ok(()), fs::create_dir_all).or_fail(Code::DiskKey, activity)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path);
         let mut file = file.or_fail(Code::DiskKey, activity)?;
-        self.key_files.push(path.to_owned());
+        self.key_files.0.push(path.to_owned());
         file.write_all(bytes).or_fail(Code::DiskKey, activity)
+    }
+}
+
+/// Of what is kept in part, the node's own: it is of this layout now.
+fn is_sealed(disk: &DiskPlan) -> bool {
+    match disk.fate {
+        Fate::Make { .. } => true,
+        Fate::KeepInPart { loses } => loses != Lost::Foreign,
+        Fate::Keep | Fate::Wipe { .. } => false,
     }
 }
 
@@ -261,14 +327,6 @@ fn seal(disk: &DiskPlan) -> Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(&path).or_fail(Code::DiskIo, activity)?;
     let room = Room::new(disk.disk.size, super::plan::sector_bytes(&disk.disk));
     partition_table::write(file, table, extents, room, true).map(drop).or_fail(Code::DiskIo, activity)
-}
-
-/// The name may mean another disk by now.
-fn check_same_disk(disk: &Disk) -> Result<()> {
-    let path = probe::device_path(&disk.name);
-    let opening = || format!("opening {}", path.display());
-    let file = File::open(&path).or_fail(Code::DiskIo, opening)?;
-    exclusive::check(disk, &file).map_err(|failure| failure.context(opening()))
 }
 
 fn gone(device: &Device) -> Failure {

@@ -8,7 +8,7 @@ use protocol::{
 };
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{Read, Write},
 };
 
@@ -27,6 +27,11 @@ impl Keys {
     pub fn of_files(paths: &[String]) -> Result<Self> {
         let read = |path: &String| {
             let activity = || format!("reading the key file {path}, which the layout names");
+            // Of a device such as /dev/urandom nobody reads the same bytes again.
+            let is_file = fs::metadata(path).or_fail(Code::DiskKey, activity)?.is_file();
+            if !is_file {
+                return Err(Failure::new(Code::DiskKey, format!("{}: it is no regular file", activity())));
+            }
             let file = File::open(path).or_fail(Code::DiskKey, activity)?;
             let mut bytes = Vec::new();
             file.take(LONGEST).read_to_end(&mut bytes).or_fail(Code::DiskKey, activity)?;
@@ -85,6 +90,16 @@ mod tests {
         let keys = Keys::of_secrets(&["/tmp/k".to_owned()], &[secret]).unwrap();
         assert_eq!(keys.bytes("/tmp/k", true).unwrap(), b"word");
         assert_eq!(keys.bytes("/tmp/k", false).unwrap(), b"word\n");
+    }
+
+    #[test]
+    fn a_key_is_a_regular_file_whose_bytes_are_the_same_each_time() {
+        for odd in ["/dev/urandom", "/dev/null", "/"] {
+            let failure = Keys::of_files(&[odd.to_owned()]).err().unwrap();
+            assert!(failure.code == Code::DiskKey && failure.cause.contains("no regular file"), "{failure}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(Keys::of_files(&[file.path().to_string_lossy().into_owned()]).is_ok());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod apply;
+mod confine;
 mod device_node;
 mod exclusive;
 pub mod health;
@@ -20,6 +21,7 @@ mod partition_table;
 mod partitions;
 mod place;
 pub mod plan;
+mod private_dev;
 pub mod probe;
 #[cfg(any(test, fuzzing))]
 pub mod properties;

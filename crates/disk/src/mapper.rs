@@ -123,7 +123,7 @@ fn forget(name: &str, (major, minor): (u32, u32)) {
 }
 
 /// lvm joins both by a dash, and doubles the dashes in them.
-fn group_and_volume(name: &str) -> Option<(String, String)> {
+pub fn group_and_volume(name: &str) -> Option<(String, String)> {
     let bytes = name.as_bytes();
     let mut at = 0;
     while at < bytes.len() {

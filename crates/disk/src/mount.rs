@@ -1,18 +1,18 @@
 //! Mounts the target's file systems in order, and unmounts and closes everything again.
 
 use super::{
-    device_node::node_of,
+    action::Device,
+    confine::{self, Wanted},
     opened::Opened,
     plan::{
         Plan,
         facts::{Mount, Source, SwapSpace},
     },
-    swap, tool,
+    private_dev, probe, swap, tool,
 };
 use blkid::{Prober, Superblocks};
 use hardware::coldplug;
 use host::command;
-use layout::Hooks;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use protocol::{Code, Failure, failure::OrFail, failure::Result};
 use std::{
@@ -45,9 +45,9 @@ pub fn load_ahead(plan: &Plan) {
 #[derive(Debug)]
 pub struct Mounted {
     root: PathBuf,
-    targets: Vec<(PathBuf, Hooks)>,
+    targets: Vec<(PathBuf, Mount)>,
     swaps: Vec<PathBuf>,
-    opened: Option<Opened>,
+    opened: Opened,
 }
 
 impl Mounted {
@@ -57,7 +57,7 @@ impl Mounted {
     /// `E-DISK-IO` where a file system does not mount; what was mounted is unmounted again, and what was open is
     /// closed.
     pub fn mount(plan: &Plan, opened: Opened, root: &Path) -> Result<Self> {
-        let mut mounted = Self { root: root.to_owned(), targets: Vec::new(), swaps: Vec::new(), opened: Some(opened) };
+        let mut mounted = Self { root: root.to_owned(), targets: Vec::new(), swaps: Vec::new(), opened };
         plan.mounts.iter().try_for_each(|mount| mounted.mount_one(mount))?;
         plan.swaps.iter().for_each(|swap| mounted.swap_on(swap));
         Ok(mounted)
@@ -66,7 +66,7 @@ impl Mounted {
     fn mount_one(&mut self, one: &Mount) -> Result<()> {
         let target = self.root.join(one.mountpoint.trim_start_matches('/'));
         let activity = || format!("mounting {} at {}", one.source, target.display());
-        run_hook(&format!("{}.preMountHook", one.mountpoint), one.hooks.pre_mount_hook.as_ref())?;
+        self.run_hook(one, "preMountHook", one.hooks.pre_mount_hook.as_ref())?;
         fs::create_dir_all(&target).or_fail(Code::DiskIo, activity)?;
         let source = match &one.source {
             Source::Folder(folder) => {
@@ -75,22 +75,53 @@ impl Mounted {
                 folder.to_string_lossy().into_owned()
             }
             Source::Device(device) => {
-                let node = node_of(device)?;
+                let node = self.opened.dev().nodes().node_of(device)?;
                 check_uuid(&node, one.uuid.as_deref()).map_err(|failure| failure.context(activity()))?;
-                node.to_string_lossy().into_owned()
+                self.show(device)?
             }
-            other => other.to_string(),
+            Source::Devices(devices, _) => {
+                devices.iter().map(|device| self.show(device)).collect::<Result<Vec<_>>>()?.join(":")
+            }
+            Source::Named(name) => name.clone(),
         };
         let (flags, data) = options(&one.options);
         if one.format == "zfs" {
+            // By the name of a dataset alone; it opens no disk.
             let arguments = ["-o", &one.options.join(","), &source, &target.to_string_lossy()];
             command::run("mount.zfs", &arguments).map_err(|failure| failure.context(activity()))?;
+        } else if flags.contains(MsFlags::MS_BIND) {
+            mount(Some(source.as_str()), &target, None::<&str>, flags, None::<&str>).or_fail(Code::DiskIo, activity)?;
         } else {
-            let kind = (!flags.contains(MsFlags::MS_BIND)).then_some(one.format.as_str());
-            mount(Some(source.as_str()), &target, kind, flags, Some(data.as_str())).or_fail(Code::DiskIo, activity)?;
+            self.opened.dev().show_disks()?;
+            let wanted = Wanted { format: &one.format, source: &source, flags, data: &data };
+            confine::mount_at(&wanted, self.opened.dev().root(), &target).or_fail(Code::DiskIo, activity)?;
         }
-        self.targets.push((target, one.hooks.clone()));
-        run_hook(&format!("{}.postMountHook", one.mountpoint), one.hooks.post_mount_hook.as_ref())
+        self.targets.push((target, one.clone()));
+        self.run_hook(one, "postMountHook", one.hooks.post_mount_hook.as_ref())
+    }
+
+    /// The name of a device that the mount table is to have.
+    fn show(&self, device: &Device) -> Result<String> {
+        let dev = self.opened.dev();
+        dev.show(device)?;
+        let name = dev.nodes().wait_for(device)?;
+        Ok(private_dev::node_name(device, &name).to_string_lossy().into_owned())
+    }
+
+    fn run_hook(&self, one: &Mount, name: &str, text: Option<&String>) -> Result<()> {
+        let Some(text) = text else { return Ok(()) };
+        let device = match &one.source {
+            Source::Device(device) => self.opened.dev().show(device)?.to_string_lossy().into_owned(),
+            other => other.to_string(),
+        };
+        let variables = [
+            ("device", device),
+            ("mountpoint", one.mountpoint.clone()),
+            ("format", one.format.clone()),
+            ("fsType", one.format.clone()),
+            ("rootMountPoint", self.root.to_string_lossy().into_owned()),
+        ];
+        tool::run_hook(&format!("{}.{name}", one.mountpoint), text, &variables, self.opened.dev())
     }
 
     /// Without swap an installation is only a little closer to the end of its memory.
@@ -99,7 +130,7 @@ impl Mounted {
             return;
         }
         let path = match &space.device {
-            Some(device) => node_of(device).ok(),
+            Some(device) => self.opened.dev().nodes().node_of(device).ok(),
             None => Some(self.root.join(space.path.trim_start_matches('/'))),
         };
         let Some(path) = path else { return };
@@ -119,17 +150,18 @@ impl Mounted {
             let target = target.to_string_lossy().trim_end_matches('/').replace(' ', "\\040");
             mounts.lines().any(|line| line.split(' ').nth(1) == Some(target.as_str()))
         };
-        let targets =
-            plan.mounts.iter().map(|one| (root.join(one.mountpoint.trim_start_matches('/')), one.hooks.clone()));
+        let targets = plan.mounts.iter().map(|one| (root.join(one.mountpoint.trim_start_matches('/')), one.clone()));
         let targets = targets.filter(|(target, _)| is_mounted(target)).collect();
+        let opened = Opened::of(plan)?;
         let in_use = fs::read_to_string("/proc/swaps").unwrap_or_default();
         let path_of = |space: &SwapSpace| match &space.device {
-            Some(device) => node_of(device).ok(),
+            Some(device) => opened.dev().nodes().find(device).map(|name| probe::device_path(&name)),
             None => Some(root.join(space.path.trim_start_matches('/'))),
         };
         let swaps = plan.swaps.iter().filter_map(path_of);
-        let swaps = swaps.filter(|path| in_use.lines().any(|line| line.split(' ').next() == path.to_str())).collect();
-        Ok(Self { root: root.to_owned(), targets, swaps, opened: Some(Opened::of(plan)) })
+        let is_used = |path: &PathBuf| in_use.lines().any(|line| line.split(' ').next() == path.to_str());
+        let swaps = swaps.filter(is_used).collect();
+        Ok(Self { root: root.to_owned(), targets, swaps, opened })
     }
 
     /// Where the target's `/` is.
@@ -141,9 +173,7 @@ impl Mounted {
     pub fn leave(mut self) {
         self.targets.clear();
         self.swaps.clear();
-        if let Some(opened) = self.opened.take() {
-            opened.leave();
-        }
+        self.opened.forget();
     }
 
     /// Unmounts everything; the file systems are clean after it, and all below them is closed.
@@ -154,13 +184,13 @@ impl Mounted {
         while let Some(path) = self.swaps.pop() {
             swap::off(&path).or_fail(Code::DiskIo, || format!("swapping off {}", path.display()))?;
         }
-        while let Some((target, hooks)) = self.targets.pop() {
+        while let Some((target, one)) = self.targets.pop() {
             let at = target.display();
-            run_hook(&format!("{at}.preUnmountHook"), hooks.pre_unmount_hook.as_ref())?;
+            self.run_hook(&one, "preUnmountHook", one.hooks.pre_unmount_hook.as_ref())?;
             umount2(&target, MntFlags::empty()).or_fail(Code::DiskIo, || format!("unmounting {at}"))?;
-            run_hook(&format!("{at}.postUnmountHook"), hooks.post_unmount_hook.as_ref())?;
+            self.run_hook(&one, "postUnmountHook", one.hooks.post_unmount_hook.as_ref())?;
         }
-        self.opened.take().map_or(Ok(()), Opened::close)
+        self.opened.close_all()
     }
 }
 
@@ -183,10 +213,6 @@ pub fn release(root: &Path) -> Vec<String> {
     }
     lines.extend(super::teardown::close_all());
     lines
-}
-
-fn run_hook(at: &str, text: Option<&String>) -> Result<()> {
-    text.map_or(Ok(()), |text| tool::run_hook(at, text))
 }
 
 impl Drop for Mounted {

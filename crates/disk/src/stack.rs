@@ -196,6 +196,29 @@ impl Stack {
         };
         self.nodes.values().filter(on).map(|node| node.name.as_str()).collect()
     }
+
+    /// The device is one of these disks, or stands on nothing else in the end.
+    pub fn stands_on_only(&self, name: &str, disks: &[&str]) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![name];
+        while let Some(name) = waiting.pop() {
+            if disks.contains(&name) || !seen.insert(name) {
+                continue;
+            }
+            let below = self.nodes.values().filter(|node| node.above.contains(name)).map(|node| node.name.as_str());
+            let below: Vec<&str> = below.collect();
+            if below.is_empty() {
+                return false;
+            }
+            waiting.extend(below);
+        }
+        true
+    }
+}
+
+/// The kernel has a block device of this number.
+pub fn is_known(major: u32, minor: u32) -> bool {
+    Path::new("/sys/dev/block").join(format!("{major}:{minor}")).exists()
 }
 
 fn node(block: &Dir, name: String, above: BTreeSet<String>) -> Node {
@@ -306,6 +329,8 @@ pub mod tests {
         ]);
         assert_eq!(names(&stack.top_down(&["sda"])), ["sda1", "dm-1", "dm-0", "md0", "sda2", "sda"]);
         assert_eq!(stack.disks_below("dm-1"), ["sda", "sdb"]);
+        assert!(stack.stands_on_only("dm-1", &["sda", "sdb"]) && stack.stands_on_only("sda2", &["sda"]));
+        assert!(!stack.stands_on_only("dm-1", &["sda"]) && !stack.stands_on_only("nowhere", &["sda"]));
         assert_eq!(stack.get("dm-1").unwrap().label(), "LVM volume vg-root");
     }
 

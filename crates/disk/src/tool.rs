@@ -1,14 +1,16 @@
-//! The tools of the overlays and the operator's hooks, in the surroundings that they need where there is no udev.
+//! The tools of the overlays and the operator's hooks: each sees the plan's disks alone, and no udev.
 
-use super::plan::Plan;
+use super::{
+    confine,
+    plan::Plan,
+    private_dev::{PRIVATE, PrivateDev, private_folder, working_folder},
+};
 use host::command;
 use protocol::{Code, Failure, failure::OrFail, failure::Result};
-use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
+use std::{fs, path::Path, process::Command};
 
-/// Where the engine keeps what only it uses.
-pub const PRIVATE: &str = "/run/centra/disk";
 /// LVM without udev, a cache of devices, a daemon or a backup; a pool that was just made needs no check.
-const LVM_CONFIG: &str = "devices { use_devicesfile = 0 }\n\
+const LVM_CONFIG: &str = "devices { use_devicesfile = 0 obtain_device_list_from_udev = 0 external_device_info_source = \"none\" }\n\
     activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }\n\
     backup { backup = 0 archive = 0 }\n\
     global { use_lvmpolld = 0 thin_check_executable = \"\" cache_check_executable = \"\" }\n";
@@ -27,31 +29,39 @@ pub fn check_shell(plan: &Plan) -> Result<()> {
     ))
 }
 
-/// Runs shell text of the operator's; `at` is where it stands.
+/// Runs shell text of the operator's with these variables; `at` is where it stands.
 ///
 /// # Errors
 /// `E-TOOL`.
-pub fn run_hook(at: &str, text: &str) -> Result<()> {
-    command::run(SHELL, &["-euc", text]).map(drop).map_err(|failure| failure.context(format!("running the hook {at}")))
+pub fn run_hook(at: &str, text: &str, variables: &[(&str, String)], dev: &PrivateDev) -> Result<()> {
+    let arguments = ["-euc".to_owned(), text.to_owned()];
+    dev.show_disks()
+        .and_then(|()| tool(SHELL, &arguments, dev))
+        .and_then(|mut hook| {
+            hook.envs(variables.iter().map(|(name, value)| (name, value)));
+            command::run_command(hook, None)
+        })
+        .map(drop)
+        .map_err(|failure| failure.context(format!("running the hook {at}")))
 }
 
-/// A tool with the environment that it needs where there is no udev.
-pub fn tool(program: &str, arguments: &[String]) -> std::process::Command {
+/// A tool that sees nothing but the devices of `dev`. Nobody else makes nodes there: tools do it by themselves.
+///
+/// # Errors
+/// `E-TOOL`.
+pub fn tool(program: &str, arguments: &[String], dev: &PrivateDev) -> Result<Command> {
     let mut command = command::prepare(program, arguments);
-    if !Path::new("/run/udev/control").exists() {
-        command.env("DM_DISABLE_UDEV", "1").env("MDADM_NO_UDEV", "1").env("LVM_SYSTEM_DIR", PRIVATE);
-    }
+    command.env("DM_DISABLE_UDEV", "1").env("MDADM_NO_UDEV", "1").env("LVM_SYSTEM_DIR", PRIVATE);
     command.env("LVM_SUPPRESS_FD_WARNINGS", "1").env("LC_ALL", "C");
-    command
+    confine::enter(&mut command, dev.root(), &working_folder()).or_fail(Code::Tool, || format!("running {program}"))?;
+    Ok(command)
 }
 
 /// A folder that only root sees, and LVM's configuration in it.
 pub fn prepare_private() -> Result<()> {
     let activity = || format!("preparing {PRIVATE}");
-    let mut folder = fs::DirBuilder::new();
-    folder.recursive(true).mode(0o700);
     for path in [PRIVATE, "/run/lock/lvm"] {
-        folder.create(path).or_fail(Code::DiskIo, activity)?;
+        private_folder(Path::new(path)).or_fail(Code::DiskIo, activity)?;
     }
     fs::write(Path::new(PRIVATE).join("lvm.conf"), LVM_CONFIG).or_fail(Code::DiskIo, activity)
 }

@@ -14,6 +14,7 @@ mod raw;
 mod tables;
 mod value;
 mod volumes;
+mod words;
 
 pub use fault::Fault;
 pub use filesystems::*;
@@ -21,6 +22,7 @@ pub use pools::*;
 pub use tables::*;
 pub use value::{key_files, mountpoints, words};
 pub use volumes::*;
+pub use words::{Part, Word, Words, devices_in, partition_label, partition_path};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -145,6 +147,10 @@ impl Layout {
     /// # Errors
     /// What cannot be made here, with its path; `E-LAYOUT` as a failure.
     pub fn read(devices: &Value, hooks_allowed: bool) -> Result<Self, Fault> {
+        if let Some(outer) = ["disko", "devices"].into_iter().find(|key| devices.get(key).is_some()) {
+            return Err(Fault::at(outer, "it is no section of disko.devices")
+                .with_remedy("give what stands below disko.devices alone, with `disk` at its top"));
+        }
         let tree = raw::prepare(devices, hooks_allowed)?;
         let layout: Layout = serde_path_to_error::deserialize(tree).map_err(|error| form::fault(&error))?;
         check::check(&layout)?;

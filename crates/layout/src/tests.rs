@@ -189,10 +189,108 @@ fn every_kind_of_key_file_is_found() {
         "zpool": {"z": {
             "rootFsOptions": {"keylocation": "file:///root.key"},
             "datasets": {"a": {"type": "zfs_fs", "options": {"keylocation": "file:///a.key"}},
-                "b": {"type": "zfs_fs", "options": {"keylocation": "prompt"}}}}},
+                "b": {"type": "zfs_fs", "options": {"compression": "lz4"}}}}},
         "bcachefs_filesystems": {"b": {"passwordFile": "/b.key"}},
     });
     assert_eq!(key_files(&read(&pools).unwrap()), ["/a.key", "/b.key", "/root.key"]);
+}
+
+#[test]
+fn a_layout_with_what_stands_around_it_says_what_to_give() {
+    for (around, key) in
+        [(json!({"disko": {"devices": hybrid_boot()}}), "disko"), (json!({"devices": hybrid_boot()}), "devices")]
+    {
+        let failure = read(&around).unwrap_err();
+        assert!(
+            failure.cause.contains(&format!("at {key}: ")) && failure.remedy.contains("below disko.devices"),
+            "{failure}"
+        );
+    }
+}
+
+#[test]
+fn what_no_kernel_or_tool_could_take_is_refused_by_its_path() {
+    let fixed = json!({"uuid": "11111111-2222-3333-4444-555555555555", "size": "1G"});
+    let gpt = json!({"type": "gpt", "partitions": {"a": fixed, "b": fixed}});
+    let many: Vec<Value> =
+        (0..130).map(|n| json!({"start": format!("{n}MiB"), "end": format!("{}MiB", n + 1)})).collect();
+    let ext4 = json!({"type": "filesystem", "format": "ext4"});
+    let extended = json!([{"part-type": "extended", "start": "1MiB", "end": "100%", "content": ext4}]);
+    for (content, path) in [
+        (gpt, "partitions.b.uuid: another partition"),
+        (json!({"type": "table", "format": "gpt", "partitions": many}), "partitions: a table has"),
+        (json!({"type": "table", "format": "msdos", "partitions": extended}), "partitions.0.content: an extended"),
+    ] {
+        let cause = cause(&json!({"disk": {"main": {"device": "/dev/vda", "content": content}}}));
+        assert!(cause.contains(path), "{cause}");
+    }
+    let swap = |more: Value| {
+        let mut content = json!({"type": "swap"});
+        content.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        content
+    };
+    for (content, path) in [
+        (json!({"type": "btrfs", "subvolumes": {"a": {"name": "x"}, "b": {"name": "/x/"}}}), "subvolumes.b: another"),
+        (json!({"type": "btrfs", "subvolumes": {"a\nb": {}}}), "is not a path"),
+        (json!({"type": "filesystem", "format": "ext4", "mountpoint": "/a\nb"}), "mountpoint: \"/a\\nb\" has"),
+        (json!({"type": "filesystem", "format": "ext4", "mountpoint": "/a\0b"}), "mountpoint"),
+        (
+            json!({"type": "luks", "name": "c", "settings": {"keyFile": "/dev/urandom"}}),
+            "content.keyFile: /dev/urandom",
+        ),
+        (swap(json!({"randomEncryption": true, "resumeDevice": true})), "content.resumeDevice"),
+        (swap(json!({"priority": 40000})), "content.priority"),
+        (swap(json!({"priority": -2})), "content.priority"),
+        (json!({"type": "btrfs", "swap": {"f": {"size": "1G", "priority": 40000}}}), "swap.f.priority"),
+    ] {
+        let cause = cause(&with_root(content));
+        assert!(cause.contains(path), "{cause}");
+    }
+    assert!(read(&with_root(swap(json!({"priority": 32767})))).is_ok());
+    let mut bind = hybrid_boot();
+    bind["nodev"] = json!({"/x": {"fsType": "none", "device": "/srv/../../dev", "mountOptions": ["bind"]}});
+    assert!(cause(&bind).contains("nodev./x.device: it is not an absolute path"), "{}", cause(&bind));
+}
+
+#[test]
+fn a_zfs_key_that_a_person_must_type_is_refused() {
+    let pool = |root: Value, dataset: Value| {
+        let mut layout = with_root(json!({"type": "zfs", "pool": "z"}));
+        layout["zpool"] =
+            json!({"z": {"rootFsOptions": root, "datasets": {"d": {"type": "zfs_fs", "options": dataset}}}});
+        layout
+    };
+    let key = |location: &str| json!({"encryption": "on", "keyformat": "passphrase", "keylocation": location});
+    let none = json!({"encryption": "on", "keyformat": "passphrase"});
+    for location in ["prompt", "https://example.org/key"] {
+        assert!(cause(&pool(key(location), json!({}))).contains("zpool.z.rootFsOptions.keylocation: nobody"));
+        assert!(cause(&pool(json!({}), key(location))).contains("zpool.z.datasets.d.options.keylocation: nobody"));
+    }
+    assert!(cause(&pool(none, json!({}))).contains("rootFsOptions.keylocation"));
+    assert!(read(&pool(key("file:///k"), json!({"encryption": "on"}))).is_ok());
+    assert!(read(&pool(json!({"encryption": "off", "keylocation": "prompt"}), json!({}))).is_ok());
+}
+
+#[test]
+fn sizes_of_volumes_are_those_that_lvcreate_takes() {
+    let volume = |size: &str| {
+        let mut layout = with_root(json!({"type": "lvm_pv", "vg": "p"}));
+        layout["lvm_vg"] = json!({"p": {"lvs": {"a": {"size": size}}}});
+        read(&layout).map(|layout| layout.lvm_vg["p"].lvs["a"].amount().unwrap())
+    };
+    let gib = VolumeSize::Bytes(24 << 30);
+    for size in ["24G", "24g", "24GB", "24GiB", "24gb", "24576"] {
+        assert_eq!(volume(size), Ok(gib), "{size}");
+    }
+    assert_eq!(volume("1.5m"), Ok(VolumeSize::Bytes(3 << 19)));
+    assert_eq!((volume("10s"), volume("10B")), (Ok(VolumeSize::Bytes(5120)), Ok(VolumeSize::Bytes(10))));
+    for size in ["50%pvs", "50%VG", "50%vg"] {
+        assert_eq!(volume(size), Ok(VolumeSize::OfGroup(50.0)), "{size}");
+    }
+    assert_eq!((volume("100%"), volume("100%FREE")), (Ok(VolumeSize::OfFree(100.0)), Ok(VolumeSize::OfFree(100.0))));
+    for size in ["", "G", "-1G", "+1G", "16E", "1e5", "24xb", "24bb", "24sb", "0G", "0%", "inf", "nan", "%"] {
+        assert!(volume(size).is_err_and(|failure| failure.cause.contains("lvm_vg.p.lvs.a.size")), "{size}");
+    }
 }
 
 #[test]

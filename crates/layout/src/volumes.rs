@@ -74,7 +74,7 @@ pub struct Volume {
     pub name: Option<String>,
     #[serde(default)]
     priority: Option<i64>,
-    /// `10G`, `100%`, `100%FREE`, `50%VG`, or a number of extents.
+    /// `10G`, `10GiB`, `100%`, `100%FREE`, `50%VG`; a number alone is mebibytes.
     pub size: String,
     #[allow(missing_docs)]
     #[serde(default)]
@@ -94,10 +94,63 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// How large it is to be.
+    pub fn amount(&self) -> Option<VolumeSize> {
+        VolumeSize::parse(&self.size)
+    }
+
     /// Order of creation: pools before what lies in them, and what takes the rest last.
     pub fn priority(&self) -> i64 {
         let kind = if self.lvm_type == Some(LvmType::ThinPool) { 501 } else { 1000 };
         self.priority.unwrap_or(kind + if self.size.contains("100%") { 251 } else { 0 })
+    }
+}
+
+/// How large a volume is to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum VolumeSize {
+    /// Of its own.
+    Bytes(u64),
+    /// Percent of what is left of the group by then.
+    OfFree(f64),
+    /// Percent of the group, which is all its physical volumes.
+    OfGroup(f64),
+    /// Percent of what a snapshot is made of.
+    OfOrigin(f64),
+}
+
+impl VolumeSize {
+    /// As lvcreate reads it, with units of 1024 whatever their case; nothing where it would not.
+    fn parse(text: &str) -> Option<Self> {
+        let number = text.trim_end_matches(|char: char| char.is_ascii_alphabetic() || char == '%');
+        let unit = text[number.len()..].to_ascii_uppercase();
+        let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let amount = number.parse::<f64>().ok().filter(|_| is_plain)?;
+        let short = unit.strip_suffix("IB").or_else(|| unit.strip_suffix('B')).filter(|short| !short.is_empty());
+        let bytes = |unit: f64| Some(VolumeSize::Bytes((amount * unit) as u64));
+        match short.unwrap_or(&unit) {
+            "%" | "%FREE" => Some(VolumeSize::OfFree(amount)),
+            "%VG" | "%PVS" => Some(VolumeSize::OfGroup(amount)),
+            "%ORIGIN" => Some(VolumeSize::OfOrigin(amount)),
+            "B" if short.is_none() => bytes(1.0),
+            "S" if short.is_none() => bytes(512.0),
+            "K" => bytes(1024.0),
+            "" | "M" => bytes(1_048_576.0),
+            "G" => bytes(1_073_741_824.0),
+            "T" => bytes(1_099_511_627_776.0),
+            "P" => bytes(1_125_899_906_842_624.0),
+            _ => None,
+        }
+    }
+
+    /// Nothing at all.
+    pub fn is_zero(self) -> bool {
+        match self {
+            VolumeSize::Bytes(bytes) => bytes == 0,
+            VolumeSize::OfFree(percent) | VolumeSize::OfGroup(percent) | VolumeSize::OfOrigin(percent) => {
+                percent <= 0.0
+            }
+        }
     }
 }
 

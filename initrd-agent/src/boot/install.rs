@@ -17,6 +17,7 @@ use disk::{
     mount::Mounted,
     plan::{self, Facts, Plan},
     probe,
+    stack::Stack,
 };
 use hardware::efi;
 use layout::Layout;
@@ -146,17 +147,20 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
 
 fn plan_now(machine: &Machine, manifest: &Verified) -> Result<Plan> {
     let disks = hardware::inventory::disks();
-    let contents = probe::contents(&disks);
+    let (contents, stack) = (probe::contents(&disks), Stack::read());
     let facts = Facts {
         node: &manifest.node,
         sites: &machine.anchors.ca_spki_sha256,
         disks: &disks,
         contents: &contents,
+        stack: &stack,
         firmware: (manifest.purpose == Purpose::Install).then_some(machine.inventory.firmware),
         reinstall: true,
     };
-    let plan = plan::make(&manifest.disks, &facts)?;
-    Ok(if manifest.purpose == Purpose::Wipe { plan.only_wiping() } else { plan })
+    match manifest.purpose {
+        Purpose::Wipe => plan::wiping(&manifest.disks, &facts),
+        Purpose::Install => plan::make(&manifest.disks, &facts),
+    }
 }
 
 /// Mounts what an interrupted run of this generation left, or makes the layout anew.

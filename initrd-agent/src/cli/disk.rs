@@ -7,7 +7,9 @@ use disk::{
     keys::Keys,
     mount::Mounted,
     plan::{self, Facts, Plan},
-    probe, tools,
+    probe,
+    stack::Stack,
+    tools,
 };
 use hardware::inventory;
 use layout::Layout;
@@ -102,7 +104,7 @@ pub fn run(command: &Command) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if common.json {
-                println!("{}", json!({ "error": failure }));
+                crate::cli::say!("{}", json!({ "error": failure }));
             }
             print_failure(&failure);
             ExitCode::FAILURE
@@ -124,7 +126,7 @@ fn make(common: &Common) -> Result<()> {
         return Ok(());
     }
     let keys = common.ready(&plan)?;
-    let progress = |line: &str| eprintln!("{line}");
+    let progress = |line: &str| crate::cli::tell!("{line}");
     apply::apply(&plan, &keys, &common.root, &progress)?.close()?;
     common.print(&plan, Some("made"));
     Ok(())
@@ -154,9 +156,15 @@ impl Common {
         let activity = || format!("reading {}", self.layout.display());
         let mut text = Vec::new();
         let file = File::open(&self.layout).or_fail(Code::Layout, activity)?;
-        file.take(LONGEST_LAYOUT).read_to_end(&mut text).or_fail(Code::Layout, activity)?;
+        file.take(LONGEST_LAYOUT + 1).read_to_end(&mut text).or_fail(Code::Layout, activity)?;
+        if text.len() as u64 > LONGEST_LAYOUT {
+            return Err(Failure::new(Code::Layout, format!("{}: it is larger than 4 MiB", activity()))
+                .with_remedy("give disko.devices alone, evaluated to JSON"));
+        }
+        let read = serde_json::from_slice(&text).or_fail(Code::Layout, activity);
+        let remedy = "it is no JSON: correct it at the line and column that are named";
         Ok(Disks {
-            devices: serde_json::from_slice(&text).or_fail(Code::Layout, activity)?,
+            devices: read.map_err(|failure| failure.with_remedy(remedy))?,
             select: self.select.iter().cloned().collect(),
             wipe: self.wipe.iter().cloned().collect(),
             keep: self.keep.clone(),
@@ -170,7 +178,7 @@ impl Common {
     fn plan(&self) -> Result<Plan> {
         let wanted = self.wanted()?;
         let plan = self.plan_of(&wanted, false)?;
-        health::examine(&plan, wanted.health)?.iter().for_each(|note| eprintln!("{note}"));
+        health::examine(&plan, wanted.health)?.iter().for_each(|note| crate::cli::tell!("{note}"));
         Ok(plan)
     }
 
@@ -192,10 +200,17 @@ impl Common {
             contents.values_mut().for_each(|content| content.busy = None);
         }
         let node = self.node.clone().unwrap_or_else(host_name);
-        plan::make(
-            wanted,
-            &Facts { node: &node, sites: &[], disks: &disks, contents: &contents, firmware: None, reinstall: false },
-        )
+        let stack = Stack::read();
+        let facts = Facts {
+            node: &node,
+            sites: &[],
+            disks: &disks,
+            contents: &contents,
+            stack: &stack,
+            firmware: None,
+            reinstall: false,
+        };
+        if mounted { plan::of_open(wanted, &facts) } else { plan::make(wanted, &facts) }
     }
 
     /// The tools are there, and the keys.
@@ -218,11 +233,11 @@ impl Common {
         if self.json {
             let mut json = plan.json();
             json["result"] = json!(done);
-            println!("{json:#}");
+            crate::cli::say!("{json:#}");
             return;
         }
-        plan.lines().iter().for_each(|line| println!("{line}"));
-        done.into_iter().for_each(|done| println!("{done}"));
+        plan.lines().iter().for_each(|line| crate::cli::say!("{line}"));
+        done.into_iter().for_each(|done| crate::cli::say!("{done}"));
     }
 }
 

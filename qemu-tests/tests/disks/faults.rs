@@ -99,7 +99,8 @@ fn sectors_are_respected_and_disks_that_fail_are_refused() {
         let mut lab = DiskLab::boot("sectors", &disks)?;
         lab.put("/tmp/layout.json", layout.to_string().as_bytes())?;
         let agent = |verb: &str, serial: &str| {
-            format!("initrd-agent disk {verb} --layout /tmp/layout.json --node node-1 --select main=serial={serial}")
+            // A node of its own for each: the same installation twice in one machine is refused.
+            format!("initrd-agent disk {verb} --layout /tmp/layout.json --node {serial} --select main=serial={serial}")
         };
         for (serial, device, sector) in
             [("native-4k", "/dev/vda", 4096), ("emulated", "/dev/vdb", 512), ("nvme-4k", "/dev/nvme0n1", 4096)]

@@ -122,13 +122,73 @@ fn disks_in_use_or_with_foreign_content_are_refused_with_the_reason() {
         refused(&mut lab, "--select main=serial=photographs --wipe main=wipe", "E-DISK-UNFIT")?;
 
         lab.ok("umount /theirs")?;
-        for serial in ["photographs", "volumes"] {
-            lab.ok(&format!("initrd-agent disk apply {LAYOUT} --select main=serial={serial} --wipe main=wipe"))?;
-        }
+        let apply =
+            |serial: &str| format!("initrd-agent disk apply {LAYOUT} --select main=serial={serial} --wipe main=wipe");
+        lab.ok(&apply("photographs"))?;
+        // The same layout of the same node again, on another disk: the machine would boot whichever it finds.
+        let said = refused(&mut lab, "--select main=serial=volumes --wipe main=wipe", "E-DISK-UNFIT")?;
+        ensure!(said.contains("carries an earlier installation of this node"), "the earlier disk is not told: {said}");
+        lab.ok(&apply("volumes").replace("node-1", "node-2"))?;
         put_layout(&mut lab, &["one", "two"])?;
         lab.ok(&format!("initrd-agent disk apply {LAYOUT} --select one=serial=array-a --select two=serial=array-b --wipe one=wipe --wipe two=wipe"))?;
         ensure!(lab.ok("cat /proc/mdstat")?.contains("unused devices: <none>"), "an array is left");
         Ok(())
     };
     run().expect("every refusal has its reason");
+}
+
+#[test]
+fn no_tool_reaches_a_disk_that_is_not_the_plans() {
+    let disks = [
+        LabDisk::new(Bus::Virtio, "a", 260),
+        LabDisk::new(Bus::Virtio, "b", 260),
+        LabDisk::new(Bus::Virtio, "precious", 96),
+    ];
+    let run = || -> Result<()> {
+        let mut lab = DiskLab::boot("reach", &disks)?;
+        lab.ok(
+            "[ -e /bin/sh ] || ln -sf $(which sh) /bin/sh; modprobe dm_crypt; mkfs.ext4 -q -L PRECIOUS /dev/vdc; sync",
+        )?;
+        let precious = lab.digests()?[2].clone();
+        // A hook is a tool whose words are not looked at.
+        let hook = "
+            for path in /dev/vdc dev/vdc ../../../../dev/vdc vdc /proc/1/root/dev/vdc /dev/disk/by-label/PRECIOUS; do
+              if ( : 3<$path ) 2>/dev/null; then echo $path was opened >&2; exit 1; fi
+            done
+            : 3</dev/vda 4</dev/disk/by-partlabel/disk-main-root 5>/dev/null 6<$device; [ $mountpoint = / ]";
+        let content = json!({ "type": "filesystem", "format": "ext4", "mountpoint": "/", "postCreateHook": hook, "postMountHook": hook });
+        let root = json!({ "size": "100%", "content": content });
+        let disk = |content: serde_json::Value| json!({ "device": "/dev/none", "content": content });
+        let gpt = |root: serde_json::Value| json!({ "type": "gpt", "partitions": { "root": root } });
+        let layout = json!({ "disk": { "main": disk(gpt(root)) } });
+        lab.put("/tmp/layout.json", layout.to_string().as_bytes())?;
+        let options = "--select main=serial=a --allow-hooks";
+        lab.ok(&format!("initrd-agent disk apply {LAYOUT} {options} && initrd-agent disk mount {LAYOUT} {options} && initrd-agent disk unmount {LAYOUT} {options}"))?;
+
+        // A name that this layout makes, and that somebody else's device has.
+        lab.ok("
+            printf pw > /key
+            cryptsetup -q luksFormat --iter-time 1 --pbkdf pbkdf2 /dev/vdc --key-file /key
+            DM_DISABLE_UDEV=1 cryptsetup open /dev/vdc two --key-file /key
+            mkfs.ext4 -q -L PRECIOUS /dev/mapper/two; sync")?;
+        let luks = json!({ "type": "luks", "name": "two", "passwordFile": "/key", "extraFormatArgs": ["--iter-time 1 --pbkdf pbkdf2"] });
+        let btrfs = json!({ "type": "btrfs", "extraArgs": ["/dev/mapper/two"], "mountpoint": "/" });
+        let of = |content: serde_json::Value| disk(gpt(json!({ "size": "100%", "content": content })));
+        let layout = json!({ "disk": { "a": of(btrfs), "b": of(luks) } });
+        lab.put("/tmp/layout.json", layout.to_string().as_bytes())?;
+        let two = lab.digests()?[2].clone();
+        ensure!(two != precious, "the third disk was not written to by this test");
+        let options = "--select a=serial=a --select b=serial=b --wipe a=wipe";
+        let said = refused(&mut lab, options, "E-DISK-UNFIT")?;
+        ensure!(said.contains("/dev/mapper/two is a name in use"), "the name is not told: {said}");
+        lab.ok("DM_DISABLE_UDEV=1 cryptsetup close two")?;
+        lab.ok(&format!("initrd-agent disk apply {LAYOUT} {options}"))?;
+        lab.ok(&format!(
+            "initrd-agent disk mount {LAYOUT} {options} && btrfs filesystem show /mnt | grep -c devid | grep 2"
+        ))?;
+        lab.ok(&format!("initrd-agent disk unmount {LAYOUT} {options}"))?;
+        ensure!(lab.digests()?[2] == two, "the disk that is not the layout's was written to");
+        Ok(())
+    };
+    run().expect("no tool reaches another disk");
 }

@@ -43,7 +43,7 @@ fn spans(table: &Table, room: Room) -> std::result::Result<Vec<Span>, (usize, No
 
 /// Logical partitions lie inside of the extended one, each behind a sector that describes it.
 fn place_msdos(table: &Table, room: Room) -> std::result::Result<Vec<Span>, (usize, NoPlace)> {
-    let inside = Span { first: 1, last: room.sectors.saturating_sub(1).min(u64::from(u32::MAX)) };
+    let inside = Span { first: 1, last: room.sectors.saturating_sub(1).min(place::MOST_OF_MSDOS) };
     let mut spans: Vec<Span> = Vec::new();
     let mut extended: Option<Span> = None;
     for (n, one) in table.partitions.iter().enumerate() {

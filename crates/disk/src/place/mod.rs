@@ -5,6 +5,10 @@ use protocol::size;
 
 /// Alignment in bytes where the layout says nothing.
 const DEFAULT_ALIGNMENT: u64 = 1 << 20;
+/// Sectors from which on sgdisk expects physical sectors that are larger than they say.
+const LARGE: u64 = 586_072_368;
+/// The last sector that an msdos table describes.
+pub const MOST_OF_MSDOS: u64 = u32::MAX as u64;
 /// Bytes of the array of 128 entries of 128 bytes.
 const TABLE_BYTES: u64 = 128 * 128;
 
@@ -51,6 +55,8 @@ pub enum NoPlace {
     Malformed(String),
     /// It does not fit on this disk.
     Full,
+    /// This place is behind the end of the disk, or of what its table can describe.
+    Beyond(String),
 }
 
 /// What sgdisk takes: a start, an end, an alignment in sectors (0 for the default).
@@ -103,10 +109,19 @@ pub fn gpt(room: Room, wanted: &[Wanted<'_>]) -> Result<Vec<Span>, (usize, NoPla
     let mut placed: Vec<Span> = Vec::new();
     for (n, one) in wanted.iter().enumerate() {
         let free = gaps(usable, &placed);
-        let span = place(room, one, &free).map_err(|why| (n, why))?;
+        let alignment = if one.alignment == 0 { alignment_of(room, &placed) } else { one.alignment };
+        let span = place(room, one, alignment, &free).map_err(|why| (n, why))?;
         placed.push(span);
     }
     Ok(placed)
+}
+
+/// sgdisk takes the largest power of two at whose multiples all that is there begins, no more than its default. On
+/// large disks that is at least eight sectors.
+fn alignment_of(room: Room, taken: &[Span]) -> u64 {
+    let starts = taken.iter().map(|span| 1 << span.first.trailing_zeros().min(62));
+    let alignment = starts.fold(room.alignment, u64::min);
+    if room.sectors >= LARGE { alignment.max(8) } else { alignment }
 }
 
 /// The free spans between what is taken, in order.
@@ -127,24 +142,25 @@ fn gaps(usable: Span, taken: &[Span]) -> Vec<Span> {
     gaps
 }
 
-fn place(room: Room, wanted: &Wanted<'_>, free: &[Span]) -> Result<Span, NoPlace> {
-    let alignment = if wanted.alignment == 0 { room.alignment } else { wanted.alignment };
+fn place(room: Room, wanted: &Wanted<'_>, alignment: u64, free: &[Span]) -> Result<Span, NoPlace> {
     // The first of the largest ones, as sgdisk looks for it.
     let largest = free.iter().rev().max_by_key(|gap| gap.last - gap.first).ok_or(NoPlace::Full)?;
+    let low = near(largest.first, alignment, free);
+    // The end of a gap, such that the next partition can begin at a multiple right behind it.
+    let high = |first: u64, gap: &Span| {
+        let whole = (gap.last + 1) / alignment * alignment;
+        if whole > first { whole - 1 } else { gap.last }
+    };
     // The end counts from the start as it was asked for, which is aligned afterwards.
     let asked = match point(wanted.start, room.sector)? {
-        Point::Default => {
-            aligned_up(largest.first, alignment).filter(|up| *up <= largest.last).unwrap_or(largest.first)
-        }
+        Point::Default => low,
         Point::At(sector) => sector,
-        Point::After(sectors) => largest.first.checked_add(sectors).ok_or(NoPlace::Full)?,
-        Point::Before(sectors) => largest.last.checked_sub(sectors).ok_or(NoPlace::Full)?,
+        Point::After(sectors) => low.checked_add(sectors).ok_or(NoPlace::Full)?,
+        Point::Before(sectors) => high(low, largest).checked_sub(sectors).ok_or(NoPlace::Full)?,
     };
     let first = near(asked, alignment, free);
     let gap = free.iter().find(|gap| gap.first <= first && first <= gap.last).ok_or(NoPlace::Full)?;
-    // The end of the gap, such that the next partition can begin at a multiple right behind it.
-    let whole = (gap.last + 1) / alignment * alignment;
-    let high = if whole > first { whole - 1 } else { gap.last };
+    let high = high(first, gap);
     let last = match point(&wanted.end, room.sector)? {
         Point::Default => Some(high),
         Point::At(sector) => Some(sector),
@@ -204,18 +220,39 @@ fn legacy_one(room: Room, inside: Span, wanted: &LegacyWanted<'_>) -> Result<Spa
         let sectors = bytes.div_ceil(room.sector);
         sectors.saturating_add(room.alignment / 2) / room.alignment * room.alignment
     };
-    let lowest = inside.first.checked_next_multiple_of(room.alignment).ok_or(NoPlace::Full)?;
-    let first = nearest(at(wanted.start)?).max(lowest);
-    let highest = (inside.last + 1) / room.alignment * room.alignment;
-    let end = nearest(at(wanted.end)?).min(highest);
-    if end <= first || first < inside.first || end > inside.last + 1 {
-        return Err(NoPlace::Full);
+    let (start, end) = (at(wanted.start)?, at(wanted.end)?);
+    let outside = |place: &Place, text: &str| {
+        let beyond = place.bytes.div_ceil(room.sector).min(room.sectors).saturating_sub(inside.last + 1);
+        // Where the disk's own end is meant, the table behind it is in the way.
+        let is_beyond = place.bytes.saturating_sub(place.within) > room.sectors.saturating_mul(room.sector)
+            || beyond > place.within / room.sector + 2 * room.alignment
+            || (inside.last == MOST_OF_MSDOS && beyond > 2 * room.alignment);
+        is_beyond.then(|| NoPlace::Beyond(text.to_owned()))
+    };
+    if let Some(why) = outside(&start, wanted.start).or_else(|| outside(&end, wanted.end)) {
+        return Err(why);
     }
-    Ok(Span { first, last: end - 1 })
+    let lowest = inside.first.checked_next_multiple_of(room.alignment).ok_or(NoPlace::Full)?;
+    let first = nearest(start.bytes).max(lowest);
+    let highest = (inside.last + 1) / room.alignment * room.alignment;
+    let until = nearest(end.bytes).min(highest);
+    if until > first && first >= inside.first && until <= inside.last + 1 {
+        return Ok(Span { first, last: until - 1 });
+    }
+    // In front of the first aligned sector there is room for a partition that GRUB uses.
+    let first = start.bytes.div_ceil(room.sector).max(inside.first);
+    if first < until && until <= lowest { Ok(Span { first, last: until - 1 }) } else { Err(NoPlace::Full) }
+}
+
+/// A place as parted takes it: bytes, and how far from there it may lie.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    bytes: u64,
+    within: u64,
 }
 
 /// Decimal for `M` and `MB`, binary for `MiB`; megabytes where no unit is given.
-fn parted_bytes(text: &str, room: Room) -> Option<u64> {
+fn parted_bytes(text: &str, room: Room) -> Option<Place> {
     let text = text.trim();
     let number = text.trim_end_matches(|char: char| char.is_ascii_alphabetic() || char == '%');
     let total = room.sectors.checked_mul(room.sector)?;
@@ -236,7 +273,11 @@ fn parted_bytes(text: &str, room: Room) -> Option<u64> {
         _ => return None,
     };
     let bytes = (value * unit).round() as u64;
-    if from_end { total.checked_sub(bytes) } else { Some(bytes) }
+    // Binary units, sectors and bytes are exact.
+    let is_exact = text[number.len()..].to_ascii_lowercase();
+    let within = if is_exact == "s" || is_exact == "b" || is_exact.ends_with("ib") { 0 } else { unit as u64 };
+    let bytes = if from_end { total.checked_sub(bytes)? } else { bytes };
+    Some(Place { bytes, within })
 }
 
 #[cfg(test)]

@@ -66,6 +66,75 @@ fn a_legacy_table_lies_where_parted_puts_it() {
     assert_eq!(legacy(room, inside, &overlap), Err((1, NoPlace::Full)));
 }
 
+/// What a sgdisk for each partition makes, as disko calls it: start, end and alignment.
+fn one_by_one(bytes: u64, wanted: &[(&str, &str, u64)]) -> Vec<Span> {
+    let image = tempfile::NamedTempFile::new().unwrap();
+    image.as_file().set_len(bytes).unwrap();
+    let sgdisk = |arguments: &[String]| Command::new("sgdisk").args(arguments).arg(image.path()).output().unwrap();
+    sgdisk(&["--clear".to_owned()]);
+    for (n, (start, end, alignment)) in (1..).zip(wanted) {
+        let alignment = if *alignment == 0 { None } else { Some(format!("--set-alignment={alignment}")) };
+        let new = format!("--new={n}:{start}:{end}");
+        let done = sgdisk(&["--align-end".to_owned()].into_iter().chain(alignment).chain([new]).collect::<Vec<_>>());
+        assert!(done.status.success(), "{done:?}");
+    }
+    let span = |n: usize| {
+        let info = String::from_utf8(sgdisk(&[format!("--info={n}")]).stdout).unwrap();
+        let sector = |word: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(word)).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        Span { first: sector("First sector: "), last: sector("Last sector: ") }
+    };
+    (1..=wanted.len()).map(span).collect()
+}
+
+#[test]
+fn the_alignment_is_that_of_the_partitions_that_are_there() {
+    for wanted in [
+        &[("34", "2047", 1), ("0", "+500M", 0), ("0", "-0", 0)][..],
+        &[("64s", "+1M", 1), ("0", "+500M", 0), ("0", "-0", 0)],
+        &[("+1M", "+5M", 0), ("-1G", "-0", 0)],
+        &[("2048", "+3000", 0), ("0", "+1000", 0), ("0", "-1M", 0)],
+    ] {
+        for bytes in [20 << 30, 400 << 30] {
+            let ours = wanted.iter().map(|(start, end, alignment)| Wanted {
+                start,
+                end: (*end).to_owned(),
+                alignment: *alignment,
+            });
+            let ours = gpt(Room::new(bytes, 512), &ours.collect::<Vec<_>>()).unwrap();
+            assert_eq!(ours, one_by_one(bytes, wanted), "{wanted:?} on {bytes}");
+        }
+    }
+}
+
+#[test]
+fn a_legacy_place_behind_the_end_is_refused_and_never_cut() {
+    let room = Room::new(16 << 30, 512);
+    let one =
+        |room: Room, inside: Span, end: &'static str| legacy(room, inside, &[LegacyWanted { start: "1MiB", end }]);
+    let inside = room.usable().unwrap();
+    for end in ["100GB", "500GiB", "110%", "1e300GB", "17GiB", "34000000s"] {
+        assert_eq!(one(room, inside, end), Err((0, NoPlace::Beyond(end.to_owned()))));
+    }
+    for end in ["100%", "16GiB", "17GB", "-1MiB", "16000MB"] {
+        assert!(one(room, inside, end).is_ok(), "{end}");
+    }
+    let large = Room::new(3 << 40, 512);
+    let msdos = Span { first: 1, last: MOST_OF_MSDOS };
+    assert_eq!(one(large, msdos, "100%"), Err((0, NoPlace::Beyond("100%".to_owned()))));
+    assert!(one(large, msdos, "2TiB").is_ok() && one(Room::new(2 << 40, 512), msdos, "100%").is_ok());
+}
+
+#[test]
+fn a_legacy_partition_in_front_of_the_first_aligned_sector_lies_where_parted_puts_it() {
+    let room = Room::new(1000 << 30, 512);
+    let wanted = [LegacyWanted { start: "0", end: "1M" }, LegacyWanted { start: "1M", end: "100%" }];
+    let placed = legacy(room, room.usable().unwrap(), &wanted).unwrap();
+    assert_eq!((placed[0], placed[1].first), (Span { first: 34, last: 2047 }, 2048));
+}
+
 /// Starts and ends as layouts have them, and some that they have not.
 fn ends() -> impl Strategy<Value = (String, String)> {
     let start = prop_oneof![

@@ -4,7 +4,7 @@ use super::{
     builder::{Builder, Members, Mode},
     facts::Source,
 };
-use crate::action::{Action, Arg, Command, Device, Key, inside};
+use crate::action::{Action, Arg, Command, Device, Key, Which, inside};
 use layout::{BcachefsFilesystem, BcachefsMember, Hooks};
 
 /// A device of a file system, with its own arguments of `bcachefs format`.
@@ -22,6 +22,7 @@ pub fn make(builder: &mut Builder<'_>, key: &str, one: &BcachefsFilesystem, set:
     let Members { at, devices: members, mode } = set;
     let uuid = one.uuid.unwrap_or_else(|| builder.own.guid(at));
     let Some(first) = members.first().cloned() else { return };
+    builder.identify(Some(&uuid.to_string()), "file system");
     let mountpoints: Vec<Option<&String>> =
         one.subvolumes.values().map(|one| one.mountpoint.as_ref()).chain([one.mountpoint.as_ref()]).collect();
     let passphrase = one.password_file.as_ref().map(|file| Key { file: file.clone(), passphrase: true });
@@ -43,19 +44,13 @@ pub fn make(builder: &mut Builder<'_>, key: &str, one: &BcachefsFilesystem, set:
         }
         builder.run(format);
         unlock.into_iter().for_each(|unlock| builder.run(unlock));
-        if !one.subvolumes.is_empty() {
-            let paths = one.subvolumes.iter().map(|(key, one)| one.name.as_ref().unwrap_or(key));
-            let create = |path| Command::new("bcachefs", ["subvolume", "create"]).arg(Arg::Inside(path));
-            let paths: Vec<String> = paths.map(|path| inside(path)).collect();
-            builder.actions.push(Action::Within {
-                device: first,
-                format: "bcachefs",
-                options: String::new(),
-                commands: paths.into_iter().map(create).collect(),
-            });
-        }
+        builder.actions.extend(inside_bcachefs(&first, one, Which::All));
     } else {
-        unlock.into_iter().for_each(|unlock| builder.run(unlock));
+        unlock.into_iter().for_each(|unlock| builder.open(unlock, *mode));
+        if *mode == Mode::Reuse && !builder.opening {
+            builder.actions.extend(inside_bcachefs(&first, one, Which::Missing));
+        }
+        builder.stay(*mode, &format!("bcachefs {key}"), &mountpoints);
     }
     let subvolumes = one.subvolumes.iter().filter_map(|(key, one)| {
         let path = one.name.as_ref().unwrap_or(key);
@@ -67,4 +62,17 @@ pub fn make(builder: &mut Builder<'_>, key: &str, one: &BcachefsFilesystem, set:
         let source = Source::Devices(members.clone(), subfolder);
         builder.mount(source, "bcachefs", &mountpoint, &options, Some(uuid.to_string()), &hooks);
     }
+}
+
+fn inside_bcachefs(device: &Device, one: &BcachefsFilesystem, which: Which) -> Option<Action> {
+    let paths = one.subvolumes.iter().map(|(key, one)| inside(one.name.as_ref().unwrap_or(key)));
+    let create = |path| Command::new("bcachefs", ["subvolume", "create"]).arg(Arg::Inside(path));
+    let within = Action::Within {
+        device: device.clone(),
+        format: "bcachefs",
+        options: String::new(),
+        commands: paths.map(create).collect(),
+        which,
+    };
+    (!one.subvolumes.is_empty()).then_some(within)
 }

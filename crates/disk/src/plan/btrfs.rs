@@ -3,9 +3,9 @@
 use super::{
     builder::{Builder, Mode},
     facts::{Source, SwapSpace},
-    filesystem,
+    filesystem, sizes,
 };
-use crate::action::{Action, Arg, Command, Device, inside};
+use crate::action::{Action, Arg, Command, Device, Which, inside};
 use layout::{Btrfs, SwapFile, words};
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, mode: Mode) {
     let own = builder.own.guid(at);
     let extra = words(&one.extra_args).unwrap_or_default();
-    let others: Vec<Device> =
-        extra.iter().filter(|word| word.starts_with("/dev/")).map(|path| Device::Path(path.clone())).collect();
+    let others: Vec<&String> = extra.iter().filter(|word| word.starts_with("/dev/")).collect();
     let mountpoints: Vec<Option<&String>> =
         one.subvolumes.values().map(|one| one.mountpoint.as_ref()).chain([one.mountpoint.as_ref()]).collect();
+    sizes::btrfs(&mut builder.sizes, at, device, one);
     if builder.is_made(mode, &mountpoints) {
         builder.wipe_again(device, mode);
         let mut mkfs = Command::new("mkfs.btrfs", ["-q", "-f"]);
@@ -26,12 +26,17 @@ pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, m
         builder.run(mkfs.arg(device).args(extra.clone()));
         scan(builder, device, &others);
         if !one.subvolumes.is_empty() || !one.swap.is_empty() {
-            builder.actions.push(inside_btrfs(device, one));
+            builder.actions.push(inside_btrfs(device, one, Which::All));
         }
     } else {
         scan(builder, device, &others);
+        if mode == Mode::Reuse && !builder.opening && !one.subvolumes.is_empty() {
+            builder.actions.push(inside_btrfs(device, one, Which::Missing));
+        }
+        builder.stay(mode, &format!("btrfs of {device}"), &mountpoints);
     }
     let uuid = filesystem::uuid("btrfs", &extra, own);
+    builder.identify(uuid.as_deref(), "file system");
     let source = || Source::Device(device.clone());
     for (key, subvolume) in &one.subvolumes {
         if let Some(mountpoint) = &subvolume.mountpoint {
@@ -48,10 +53,10 @@ pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Btrfs, m
 }
 
 /// The kernel must have seen every device before it mounts one of several.
-fn scan(builder: &mut Builder<'_>, device: &Device, others: &[Device]) {
+fn scan(builder: &mut Builder<'_>, device: &Device, others: &[&String]) {
     if !others.is_empty() {
-        let devices = std::iter::once(device).chain(others);
-        builder.run(Command::new("btrfs", ["device", "scan"]).args(devices));
+        let scan = Command::new("btrfs", ["device", "scan"]).arg(device);
+        builder.run(scan.args(others.iter().map(|path| (*path).clone())));
     }
 }
 
@@ -72,7 +77,7 @@ fn swap_files(builder: &mut Builder<'_>, mountpoint: &str, files: &BTreeMap<Stri
 }
 
 /// Subvolumes, parents first, then swap files.
-fn inside_btrfs(device: &Device, one: &Btrfs) -> Action {
+fn inside_btrfs(device: &Device, one: &Btrfs, which: Which) -> Action {
     let mut commands = Vec::new();
     for (key, subvolume) in &one.subvolumes {
         let path = inside(subvolume.name.as_ref().unwrap_or(key));
@@ -88,6 +93,7 @@ fn inside_btrfs(device: &Device, one: &Btrfs) -> Action {
         format: "btrfs",
         options: "subvol=/".to_owned(),
         commands: commands.into_iter().map(|(_, _, command)| command).collect(),
+        which,
     }
 }
 

@@ -3,10 +3,10 @@
 use super::{
     bcachefs, btrfs,
     builder::{Builder, Collection, Inside, Members, Mode},
-    facts::Source,
+    facts::{Source, is_for_installation},
     filesystem, luks, lvm, raid, swap, table, zfs,
 };
-use crate::action::{Action, Device};
+use crate::action::{Action, Arg, Device, Variables};
 use layout::{Content, Hooks, Layout};
 
 impl Builder<'_> {
@@ -21,13 +21,17 @@ impl Builder<'_> {
             match *section {
                 "disk" => self.disk(key, layout),
                 "mdadm" => layout.mdadm.get(key).into_iter().for_each(|one| {
-                    self.collection(section, key, &one.hooks, |builder, set| raid::array(builder, key, one, set));
+                    self.collection(section, key, (&one.name, &one.hooks), |builder, set| {
+                        raid::array(builder, key, one, set)
+                    });
                 }),
                 "lvm_vg" => layout.lvm_vg.get(key).into_iter().for_each(|one| {
-                    self.collection(section, key, &one.hooks, |builder, set| lvm::group(builder, key, one, set));
+                    self.collection(section, key, (&one.name, &one.hooks), |builder, set| {
+                        lvm::group(builder, key, one, set)
+                    });
                 }),
                 "zpool" => layout.zpool.get(key).into_iter().for_each(|one| {
-                    self.collection(section, key, &one.hooks, |builder, set| {
+                    self.collection(section, key, (&one.name, &one.hooks), |builder, set| {
                         let name = zfs::name(key, one);
                         zfs::pool(builder, key, one, set, layout);
                         for (dataset, what) in &one.datasets {
@@ -39,7 +43,7 @@ impl Builder<'_> {
                     });
                 }),
                 _ => layout.bcachefs_filesystems.get(key).into_iter().for_each(|one| {
-                    self.collection(section, key, &one.hooks, |builder, set| {
+                    self.collection(section, key, (&one.name, &one.hooks), |builder, set| {
                         bcachefs::make(builder, key, one, set);
                         Vec::new()
                     });
@@ -48,21 +52,28 @@ impl Builder<'_> {
         }
         for (key, one) in &layout.nodev {
             let mountpoint = one.mountpoint.clone().unwrap_or_else(|| key.clone());
+            if !is_for_installation(&one.fs_type, &one.mount_options) {
+                self.left.push((mountpoint, one.fs_type.clone()));
+                continue;
+            }
             let bind = one.mount_options.iter().any(|option| option == "bind" || option == "rbind");
             let device = one.device.clone().unwrap_or_else(|| one.fs_type.clone());
             let source = if bind { Source::Folder(device) } else { Source::Named(device) };
             self.mount(source, &one.fs_type, &mountpoint, &one.mount_options, None, &one.hooks);
         }
+        self.actions.splice(0..0, std::mem::take(&mut self.first));
     }
 
     fn disk(&mut self, key: &str, layout: &Layout) {
         let (Some((device, mode)), Some(disk)) = (self.disks.get(key).cloned(), layout.disk.get(key)) else { return };
         let at = format!("disk.{key}");
-        self.before(&at, &disk.hooks);
+        let name = disk.name.as_deref().unwrap_or(key);
+        let variables = vec![("device", Arg::from(&device)), ("name", name.into()), ("type", "disk".into())];
+        self.before(&at, &disk.hooks, &variables);
         if let Some(content) = &disk.content {
             self.content(&at, &device, content, mode);
         }
-        self.after(&at, &disk.hooks);
+        self.after(&at, &disk.hooks, &variables);
     }
 
     /// What all the members of a collection make together, and what lies in that.
@@ -70,7 +81,7 @@ impl Builder<'_> {
         &mut self,
         section: &'static str,
         key: &str,
-        hooks: &Hooks,
+        (name, hooks): (&Option<String>, &Hooks),
         make: impl FnOnce(&mut Self, &Members) -> Vec<Inside<'b>>,
     ) {
         let (devices, mode) = self.members_of(section, key);
@@ -78,10 +89,12 @@ impl Builder<'_> {
             return;
         }
         let members = Members { at: format!("{section}.{key}"), devices, mode };
-        self.before(&members.at, hooks);
+        let name = name.as_deref().unwrap_or(key);
+        let variables = vec![("name", name.into()), ("type", section.into())];
+        self.before(&members.at, hooks, &variables);
         let inside = make(self, &members);
         self.inside(inside);
-        self.after(&members.at, hooks);
+        self.after(&members.at, hooks, &variables);
     }
 
     fn inside(&mut self, inside: Vec<Inside<'_>>) {
@@ -100,7 +113,8 @@ impl Builder<'_> {
         // Of a file system, the hooks of mounting belong to its mount.
         let is_mounted = matches!(content, Content::Filesystem(_) | Content::Btrfs(_) | Content::Swap(_));
         let hooks = if is_mounted && self.opening { &Hooks::default() } else { content.hooks() };
-        self.before(&at, hooks);
+        let variables = variables(device, content);
+        self.before(&at, hooks, &variables);
         let mut inside = Vec::new();
         match content {
             Content::Gpt(_) | Content::Table(_) => inside = table::make(self, &at, device, content, mode),
@@ -114,6 +128,28 @@ impl Builder<'_> {
             Content::Bcachefs(one) => bcachefs::member(self, device, one, mode),
         }
         self.inside(inside);
-        self.after(&at, hooks);
+        self.after(&at, hooks, &variables);
     }
+}
+
+/// What a hook of this content is told.
+fn variables(device: &Device, content: &Content) -> Variables {
+    let or_empty = |text: &Option<String>| Arg::from(text.clone().unwrap_or_default());
+    let (kind, more): (&str, Variables) = match content {
+        Content::Gpt(_) => ("gpt", Vec::new()),
+        Content::Table(_) => ("table", Vec::new()),
+        Content::Filesystem(one) => {
+            ("filesystem", vec![("format", one.format.clone().into()), ("mountpoint", or_empty(&one.mountpoint))])
+        }
+        Content::Btrfs(one) => ("btrfs", vec![("mountpoint", or_empty(&one.mountpoint))]),
+        Content::Swap(_) => ("swap", Vec::new()),
+        Content::Luks(one) => ("luks", vec![("name", one.name.clone().into())]),
+        Content::LvmPv(one) => ("lvm_pv", vec![("vg", one.vg.clone().into())]),
+        Content::Mdraid(one) => ("mdraid", vec![("name", one.name.clone().into())]),
+        Content::Zfs(one) => ("zfs", vec![("pool", one.pool.clone().into())]),
+        Content::Bcachefs(one) => {
+            ("bcachefs", vec![("filesystem", one.filesystem.clone().into()), ("label", one.label.clone().into())])
+        }
+    };
+    [("device", Arg::from(device)), ("type", kind.into())].into_iter().chain(more).collect()
 }

@@ -1,10 +1,12 @@
 //! What is gathered on the way through a layout, and what every content type does to it.
 
 use super::{
+    elsewhere::Identifiers,
     facts::{Mount, Source, SwapSpace},
     identity::Identity,
+    sizes::Sizes,
 };
-use crate::action::{Action, Arg, Command, Device};
+use crate::action::{Action, Arg, Command, Device, Variables};
 use layout::{Content, Hooks};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +32,14 @@ pub struct Builder<'a> {
     pub disks: BTreeMap<String, (Device, Mode)>,
     /// Mount points of file systems that are kept.
     pub keep: &'a BTreeSet<String>,
+    /// What opens what is kept in part: before anything is written.
+    pub first: Vec<Action>,
     /// In order.
     pub actions: Vec<Action>,
+    /// Mount points that are left to the installed system, and of what kind each is.
+    pub left: Vec<(String, String)>,
+    /// Mount points that stay with another one that is kept.
+    pub stays: Vec<(String, String)>,
     #[allow(missing_docs)]
     pub mounts: Vec<Mount>,
     #[allow(missing_docs)]
@@ -40,6 +48,14 @@ pub struct Builder<'a> {
     pub members: BTreeMap<Collection, Vec<(Device, Mode)>>,
     /// Arguments of `bcachefs format` for each member.
     pub member_arguments: BTreeMap<Collection, Vec<Arg>>,
+    /// Partitions by the paths that their names make.
+    pub labels: BTreeMap<String, Device>,
+    /// Of what is made anew.
+    pub sizes: Sizes,
+    /// Of what is made or opened.
+    pub identifiers: Identifiers,
+    /// Pools of which a member has no place, or a place no member.
+    pub unlisted: Vec<String>,
     /// What each device that is made here stands on.
     below: BTreeMap<Device, Vec<Device>>,
     /// Only looks: everything is opened.
@@ -58,11 +74,18 @@ impl<'a> Builder<'a> {
             own,
             disks,
             keep,
+            first: Vec::new(),
             actions: Vec::new(),
+            left: Vec::new(),
+            stays: Vec::new(),
             mounts: Vec::new(),
             swaps: Vec::new(),
             members: BTreeMap::new(),
             member_arguments: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            sizes: Sizes::default(),
+            identifiers: Identifiers::default(),
+            unlisted: Vec::new(),
             below: BTreeMap::new(),
             opening,
         }
@@ -71,6 +94,30 @@ impl<'a> Builder<'a> {
     /// Runs a tool.
     pub fn run(&mut self, command: Command) {
         self.actions.push(Action::Run(command));
+    }
+
+    /// Runs a tool that opens something; before the first write where only a part of it is made anew.
+    pub fn open(&mut self, command: Command, mode: Mode) {
+        self.look(Action::Run(command), mode);
+    }
+
+    /// Does what writes nothing; before the first write where only a part is made anew.
+    pub fn look(&mut self, action: Action, mode: Mode) {
+        let actions = if mode == Mode::Reuse && !self.opening { &mut self.first } else { &mut self.actions };
+        actions.push(action);
+    }
+
+    /// Of these mount points, those that nobody wants to keep stay with those that somebody does.
+    pub fn stay(&mut self, mode: Mode, of: &str, mountpoints: &[Option<&String>]) {
+        let all: BTreeSet<String> = mountpoints.iter().flatten().map(|one| super::normal(one)).collect();
+        if mode == Mode::Reuse && !all.is_disjoint(self.keep) {
+            self.stays.extend(all.into_iter().filter(|one| !self.keep.contains(one)).map(|one| (one, of.to_owned())));
+        }
+    }
+
+    /// Remembers an identifier of this node's own.
+    pub fn identify(&mut self, identifier: Option<&str>, of: &str) {
+        identifier.into_iter().for_each(|identifier| self.identifiers.add(identifier, of));
     }
 
     /// Remembers what a device stands on.
@@ -114,28 +161,29 @@ impl<'a> Builder<'a> {
     }
 
     /// The hooks in front of something.
-    pub fn before(&mut self, at: &str, hooks: &Hooks) {
+    pub fn before(&mut self, at: &str, hooks: &Hooks, variables: &Variables) {
         let (name, hook) = if self.opening {
             ("preMountHook", &hooks.pre_mount_hook)
         } else {
             ("preCreateHook", &hooks.pre_create_hook)
         };
-        self.hook(at, name, hook.as_ref());
+        self.hook(at, name, hook.as_ref(), variables);
     }
 
     /// The hooks behind something.
-    pub fn after(&mut self, at: &str, hooks: &Hooks) {
+    pub fn after(&mut self, at: &str, hooks: &Hooks, variables: &Variables) {
         let (name, hook) = if self.opening {
             ("postMountHook", &hooks.post_mount_hook)
         } else {
             ("postCreateHook", &hooks.post_create_hook)
         };
-        self.hook(at, name, hook.as_ref());
+        self.hook(at, name, hook.as_ref(), variables);
     }
 
-    fn hook(&mut self, at: &str, name: &str, text: Option<&String>) {
+    fn hook(&mut self, at: &str, name: &str, text: Option<&String>, variables: &Variables) {
         if let Some(text) = text {
-            self.actions.push(Action::Hook { at: format!("{at}.{name}"), text: text.clone() });
+            let (at, variables) = (format!("{at}.{name}"), variables.clone());
+            self.actions.push(Action::Hook { at, text: text.clone(), variables });
         }
     }
 

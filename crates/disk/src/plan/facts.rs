@@ -104,6 +104,13 @@ pub fn one_each(mounts: Vec<Mount>) -> (Vec<Mount>, Vec<Mount>) {
     mounts.into_iter().partition(|mount| places.insert(super::normal(&mount.mountpoint)))
 }
 
+/// Of what has no device, only what is of use while the target is written to is mounted: memory and folders of the
+/// target. Whatever else it is (nfs, fuse, overlay, proc) is the installed system's.
+pub fn is_for_installation(format: &str, options: &[String]) -> bool {
+    let is_bind = options.iter().flat_map(|word| word.split(',')).any(|word| word == "bind" || word == "rbind");
+    is_bind || ["tmpfs", "ramfs"].contains(&format)
+}
+
 /// Swap space of the target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SwapSpace {

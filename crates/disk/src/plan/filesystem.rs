@@ -3,6 +3,7 @@
 use super::{
     builder::{Builder, Mode},
     facts::Source,
+    sizes,
 };
 use crate::action::{Command, Device};
 use layout::Filesystem;
@@ -11,12 +12,14 @@ use uuid::Uuid;
 /// A file system of its own device.
 pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Filesystem, mode: Mode) {
     let own = builder.own.guid(at);
+    let uuid = uuid(&one.format, &one.extra_args, own);
+    builder.identify(uuid.as_deref(), "file system");
+    sizes::filesystem(&mut builder.sizes, at, device, one);
     if builder.is_made(mode, &[one.mountpoint.as_ref()]) {
         builder.wipe_again(device, mode);
         builder.run(mkfs(one, device, own));
     }
     if let Some(mountpoint) = &one.mountpoint {
-        let uuid = uuid(&one.format, &one.extra_args, own);
         let source = Source::Device(device.clone());
         builder.mount(source, &one.format, mountpoint, &one.mount_options, uuid, &one.hooks);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     builder::{Builder, Inside, Mode},
-    filesystem,
+    filesystem, sizes,
 };
 use crate::action::{Arg, Command, Device, Key, Open};
 use layout::{Luks, words};
@@ -10,14 +10,17 @@ use layout::{Luks, words};
 /// Encrypts the device and opens it, or opens it.
 pub fn make<'a>(builder: &mut Builder<'_>, at: &str, device: &Device, one: &'a Luks, mode: Mode) -> Vec<Inside<'a>> {
     let mapper = Device::Mapper(one.name.clone());
-    let open = || luks_open(device, one).opening(Open::Mapper(one.name.clone()));
+    let open = || luks_open(device, one).opening(Open::Mapper(one.name.clone())).making([mapper.clone()]);
     let Some(key) = luks_key(one) else { return Vec::new() };
     builder.stands_on(&mapper, std::slice::from_ref(device));
+    let extra = words(&one.extra_format_args).unwrap_or_default();
+    let uuid = (!filesystem::names_uuid(&extra, &["--uuid"])).then(|| builder.own.guid(at).to_string());
+    builder.identify(uuid.as_deref(), "LUKS device");
+    sizes::luks(&mut builder.sizes, at, device, &mapper, one);
     if mode == Mode::Make {
-        let extra = words(&one.extra_format_args).unwrap_or_default();
         let mut format = Command::new("cryptsetup", ["-q", "luksFormat"]).arg(device);
-        if !filesystem::names_uuid(&extra, &["--uuid"]) {
-            format = format.args(["--uuid".to_owned(), builder.own.guid(at).to_string()]);
+        if let Some(uuid) = uuid {
+            format = format.args(["--uuid".to_owned(), uuid]);
         }
         builder.run(format.args(extra.clone()).args(key.clone()));
         builder.run(open().arg("--persistent"));
@@ -27,7 +30,7 @@ pub fn make<'a>(builder: &mut Builder<'_>, at: &str, device: &Device, one: &'a L
             builder.run(add.args(derivation(&extra)).args(key.clone()));
         }
     } else {
-        builder.run(open());
+        builder.open(open(), mode);
     }
     vec![Inside { at: at.to_owned(), device: mapper, content: one.content.as_ref(), mode }]
 }

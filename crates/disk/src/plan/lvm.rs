@@ -1,16 +1,20 @@
 //! LVM: groups and their volumes.
 
-use super::builder::{Builder, Inside, Members, Mode};
-use crate::action::{Command, Device, Open};
-use layout::{LvmPv, LvmType, VolumeGroup, words};
+use super::{
+    builder::{Builder, Inside, Members, Mode},
+    sizes,
+};
+use crate::action::{Action, Command, Device, Open, Variables};
+use layout::{LvmPv, LvmType, Volume, VolumeGroup, VolumeSize, words};
 use uuid::Uuid;
 
 /// A physical volume of a group.
 pub fn member(builder: &mut Builder<'_>, at: &str, device: &Device, one: &LvmPv, mode: Mode) {
+    let uuid = uuid(builder.own.guid(at));
+    builder.identify(Some(&uuid), "physical volume");
     if mode == Mode::Make {
-        let uuid = uuid(builder.own.guid(at));
         let create = Command::new("lvm", ["pvcreate", "--yes", "-ff", "--norestorefile", "--uuid", &uuid]);
-        builder.run(create.arg(device));
+        builder.run(create.arg("--devices").arg(device).arg(device));
     }
     builder.member("lvm_vg", &one.vg, device, mode);
 }
@@ -23,10 +27,22 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
     let opens = Open::Group(name.clone(), members.clone());
     let mut volumes: Vec<_> = one.lvs.iter().collect();
     volumes.sort_by_key(|(_, volume)| volume.priority());
+    let device_of = |(key, volume): &(&String, &Volume)| Device::Volume {
+        group: name.clone(),
+        name: volume.name.as_ref().unwrap_or(key).clone(),
+    };
+    let sized: Vec<(&String, &Volume, Device)> = volumes.iter().map(|pair| (pair.0, pair.1, device_of(pair))).collect();
+    sizes::group(&mut builder.sizes, at, members, &sized);
     if mode == Mode::Make {
         builder.run(lvm("vgcreate", members).arg("--yes").arg(name.clone()).args(members).opening(opens));
     } else {
-        builder.run(lvm("vgchange", members).args(["--activate", "y"]).arg(name.clone()).opening(opens));
+        let activate = lvm("vgchange", members).args(["--activate", "y"]).arg(name.clone());
+        builder.open(activate.opening(opens).making(volumes.iter().map(device_of)), mode);
+        let is_kept = mode == Mode::Reuse && !builder.opening;
+        let looked_at = |one: &Volume| is_kept && one.lvm_type != Some(LvmType::ThinPool);
+        for (_, volume, device) in sized.iter().filter(|(_, one, _)| looked_at(one)) {
+            builder.look(Action::Expect { device: device.clone(), size: exact_size(volume) }, mode);
+        }
     }
     for (key, volume) in &volumes {
         if mode == Mode::Make {
@@ -53,12 +69,21 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
                 Some(kind) => create = create.arg(format!("--type={}", lvm_type(kind))),
                 None => {}
             }
-            builder.run(create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone()));
+            let create = create.args(words(&volume.extra_args).unwrap_or_default()).arg(name.clone());
+            let at = format!("{at}.lvs.{key}");
+            let variables: Variables = vec![
+                ("name", volume_name.as_str().into()),
+                ("size", volume.size.as_str().into()),
+                ("type", "lvm_lv".into()),
+            ];
+            builder.before(&at, &volume.hooks, &variables);
+            builder.run(create.making([device_of(&(key, volume))]));
+            builder.after(&at, &volume.hooks, &variables);
         }
     }
     let mut inside = Vec::new();
     for (key, volume) in volumes {
-        let device = Device::Volume { group: name.clone(), name: volume.name.clone().unwrap_or_else(|| key.clone()) };
+        let device = device_of(&(key, volume));
         builder.stands_on(&device, members);
         if volume.content.is_some() {
             let at = format!("{at}.lvs.{key}");
@@ -66,6 +91,15 @@ pub fn group<'a>(builder: &mut Builder<'_>, key: &str, one: &'a VolumeGroup, set
         }
     }
     inside
+}
+
+/// Bytes of a volume, where lvcreate rounds them by nothing but whole extents: with stripes it is by more.
+fn exact_size(volume: &Volume) -> Option<u64> {
+    let is_plain = matches!(volume.lvm_type, None | Some(LvmType::ThinVolume)) && volume.extra_args.is_empty();
+    match volume.amount() {
+        Some(VolumeSize::Bytes(bytes)) if is_plain => Some(bytes.div_ceil(sizes::EXTENT).saturating_mul(sizes::EXTENT)),
+        _ => None,
+    }
 }
 
 /// A command of LVM that sees these physical volumes only: a foreign group of the same name is out of its sight.

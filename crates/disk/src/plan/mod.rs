@@ -6,6 +6,8 @@ mod boots;
 mod btrfs;
 mod build;
 mod builder;
+mod choice;
+mod elsewhere;
 pub mod facts;
 mod fate;
 mod filesystem;
@@ -14,7 +16,9 @@ mod luks;
 mod lvm;
 mod order;
 mod raid;
+mod reach;
 mod show;
+mod sizes;
 mod swap;
 pub mod table;
 mod zfs;
@@ -27,9 +31,12 @@ use crate::{
     partitions::{Extent, Table},
     place::{NoPlace, Room},
     probe::Content,
-    select, table as disk_table,
+    stack::Stack,
+    table as disk_table,
 };
-use builder::{Builder, Collection, Mode};
+use builder::{Builder, Mode};
+use choice::{choose_all, kept_on, without_ignored};
+use elsewhere::Identifiers;
 use facts::{Mount, SwapSpace};
 use fate::Standing;
 use layout::{Layout, key_files};
@@ -42,8 +49,9 @@ use protocol::{
     names::NodeName,
     overlay::ToolSet,
     report::Fate,
-    spec::{Disks, Selector, WipePolicy},
+    spec::Disks,
 };
+use sizes::Sizes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What will be done to the disks. Complete before the first write, and made by [`make`] alone.
@@ -59,6 +67,10 @@ pub struct Plan {
     pub(crate) mounts: Vec<Mount>,
     /// Made, and not mounted: another file system of the layout has their place.
     hidden: Vec<Mount>,
+    /// Mount points that are left to the installed system, and of what kind each is.
+    left: Vec<(String, String)>,
+    /// Mount points that are not made anew, and with what they stay.
+    stays: Vec<(String, String)>,
     /// What is swapped to.
     pub(crate) swaps: Vec<SwapSpace>,
     /// Files with keys, by the paths that the layout names.
@@ -94,6 +106,8 @@ pub struct Facts<'a> {
     pub disks: &'a [Disk],
     /// What stands on them, by kernel name.
     pub contents: &'a BTreeMap<String, Content>,
+    /// Every block device of the machine, and what stands on what.
+    pub stack: &'a Stack,
     /// How the machine boots, where the layout is to be booted from.
     pub firmware: Option<Firmware>,
     /// Somebody asked for an installation: what an earlier one of this node left may go.
@@ -111,6 +125,28 @@ impl Facts<'_> {
 /// # Errors
 /// `E-LAYOUT`, `E-DISK-NOT-FOUND`, `E-DISK-AMBIGUOUS`, `E-DISK-UNFIT`, `E-DISK-FOREIGN`, with the table of disks.
 pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
+    let (plan, identifiers) = of_layout(wanted, facts)?;
+    elsewhere::check(&plan, identifiers, facts)?;
+    Ok(plan)
+}
+
+/// Makes the plan of a layout that is open already: what is elsewhere has not kept it from that.
+///
+/// # Errors
+/// As [`make`].
+pub fn of_open(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
+    of_layout(wanted, facts).map(|(plan, _)| plan)
+}
+
+/// Makes a plan that wipes what the layout's disks carry, and makes nothing.
+///
+/// # Errors
+/// As [`make`].
+pub fn wiping(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
+    of_layout(wanted, facts).map(|(plan, _)| plan.only_wiping())
+}
+
+fn of_layout(wanted: &Disks, facts: &Facts<'_>) -> Result<(Plan, Identifiers)> {
     let layout = without_ignored(Layout::read(&wanted.devices, wanted.allow_hooks)?, wanted, facts)?;
     let chosen = choose_all(&layout, wanted, facts)?;
     let order = order::by_dependencies(&layout)
@@ -128,8 +164,18 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
         disks.iter().map(|plan| (plan.name.clone(), (plan.device(), mode(plan)))).collect()
     };
     let mut making = Builder::new(&own, devices(false), &keep, false);
+    making.sizes =
+        Sizes::of(disks.iter().filter(|plan| mode_of(plan.fate) == Mode::Make).flat_map(sizes::on_disk).collect());
     making.build(&layout, &order);
+    if let Some(unfit) = making.sizes.unfit.first() {
+        let remedy = "correct the size that is named, or choose a larger disk";
+        return Err(facts.refuse(Code::DiskUnfit, unfit).with_remedy(remedy));
+    }
     check_modes(&making, facts)?;
+    if let Some(pool) = making.unlisted.first() {
+        let cause = format!("at {pool}: its topology does not list each of its members once");
+        return Err(facts.refuse(Code::Layout, &cause));
+    }
     let mut opening = Builder::new(&own, devices(true), &keep, true);
     opening.build(&layout, &order);
     let foreign: BTreeSet<String> = disks.iter().filter(|plan| !plan.is_own()).map(|plan| plan.name.clone()).collect();
@@ -145,91 +191,22 @@ pub fn make(wanted: &Disks, facts: &Facts<'_>) -> Result<Plan> {
         open: opening.actions,
         mounts: facts::in_order(mounts),
         hidden,
+        left: making.left,
+        stays: making.stays,
         swaps: opening.swaps,
         key_files: key_files(&layout),
         discard: wanted.discard,
     };
+    reach::check(&plan, &layout, facts)?;
     if let Some(firmware) = facts.firmware {
         boots::check(&plan, firmware, facts)?;
     }
-    Ok(plan)
+    Ok((plan, opening.identifiers))
 }
 
 /// A path without slashes at its ends or twice.
 pub fn normal(path: &str) -> String {
     path.split('/').filter(|part| !part.is_empty()).fold(String::new(), |path, part| format!("{path}/{part}"))
-}
-
-/// The layout without the disks that are to be ignored.
-fn without_ignored(mut layout: Layout, wanted: &Disks, facts: &Facts<'_>) -> Result<Layout> {
-    let refuse = |cause: &str| Err(facts.refuse(Code::Layout, cause));
-    if let Some(name) = wanted.select.keys().chain(wanted.wipe.keys()).find(|name| !layout.disk.contains_key(*name)) {
-        return refuse(&format!("the spec speaks of disk {name:?}, which the layout does not have"));
-    }
-    let ignored: Vec<&String> =
-        wanted.wipe.iter().filter(|(_, policy)| **policy == WipePolicy::Ignore).map(|(name, _)| name).collect();
-    for name in &ignored {
-        let needed =
-            layout.disk.get(*name).and_then(|disk| order::collections_in(disk.content.as_ref()).into_iter().next());
-        if let Some((section, key)) = needed {
-            return refuse(&format!("disk {name} is to be ignored, and {section}.{key} needs it"));
-        }
-    }
-    layout.disk.retain(|name, _| !ignored.contains(&name));
-    if layout.disk.is_empty() {
-        return refuse("every disk of the layout is to be ignored");
-    }
-    Ok(layout)
-}
-
-/// Which disk of the machine each disk of the layout is.
-fn choose_all<'a>(layout: &Layout, wanted: &Disks, facts: &Facts<'a>) -> Result<BTreeMap<String, &'a Disk>> {
-    let mut chosen: BTreeMap<String, &Disk> = BTreeMap::new();
-    for (name, disk) in &layout.disk {
-        let by_path = Selector { device: Some(disk.device.clone()), ..Selector::default() };
-        let selector = wanted.select.get(name).unwrap_or(&by_path);
-        let found = select::choose(selector, facts.disks, facts.contents).map_err(|none| {
-            let hints = serde_json::to_string(selector).unwrap_or_default();
-            facts.refuse(none.code(), &format!("disk {name} ({hints}): {}", none.describe()))
-        })?;
-        if let Some((other, _)) = chosen.iter().find(|(_, other)| other.name == found.name) {
-            return Err(facts.refuse(Code::DiskAmbiguous, &format!("{other} and {name} both mean {}", found.name)));
-        }
-        chosen.insert(name.clone(), found);
-    }
-    let disks: Vec<&Disk> = chosen.values().copied().collect();
-    if let Some((name, why)) = select::held_elsewhere(&disks, facts.contents) {
-        return Err(facts.refuse(Code::DiskUnfit, &format!("{name} is {why}")));
-    }
-    Ok(chosen)
-}
-
-/// The file systems to keep that lie on each disk.
-fn kept_on(
-    layout: &Layout,
-    wanted: &Disks,
-    facts: &Facts<'_>,
-    own: &Identity,
-    chosen: &BTreeMap<String, &Disk>,
-    order: &[Collection],
-) -> Result<BTreeMap<String, Vec<String>>> {
-    let nothing = BTreeSet::new();
-    let devices = chosen.iter().map(|(name, disk)| (name.clone(), (device_of(name, disk), Mode::Open))).collect();
-    let mut looking = Builder::new(own, devices, &nothing, true);
-    looking.build(layout, order);
-    let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for path in &wanted.keep {
-        let mount = looking.mounts.iter().find(|mount| normal(&mount.mountpoint) == normal(path));
-        let disks = mount.map(|mount| looking.disks_below(&mount.source)).unwrap_or_default();
-        if disks.is_empty() {
-            let cause = format!("{path} is to be kept, and the layout has no file system there that could be");
-            return Err(facts.refuse(Code::Layout, &cause));
-        }
-        for disk in disks {
-            kept.entry(disk).or_default().push(path.clone());
-        }
-    }
-    Ok(kept)
 }
 
 /// The device of a disk that was chosen; an image file is its own path.
@@ -269,7 +246,9 @@ fn plan_disk(
     };
     let before = content.describe();
     let fate = fate::decide(standing, may).map_err(|refusal| {
-        let cause = format!("disk {name} is {}, {}: {before}", disk.name, refusal.cause());
+        let differs = fate::difference(table.as_ref(), &content).filter(|_| refusal.is_of_what_differs());
+        let differs = differs.map_or_else(String::new, |differs| format!("; {differs}"));
+        let cause = format!("disk {name} is {}, {}: {before}{differs}", disk.name, refusal.cause());
         facts.refuse(refusal.code(), &cause).with_remedy(refusal.remedy(name))
     })?;
     Ok(DiskPlan { name: name.to_owned(), disk: disk.clone(), before, standing, fate, table })
@@ -292,6 +271,15 @@ fn place(name: &str, table: &Table, disk: &Disk, facts: &Facts<'_>) -> Result<Ve
             NoPlace::Full => {
                 let cause = format!(
                     "partition {number} ({label}) of disk {name} does not fit on {} ({})",
+                    disk.name,
+                    size::human(disk.size)
+                );
+                facts.refuse(Code::DiskUnfit, &cause)
+            }
+            NoPlace::Beyond(place) => {
+                let cause = format!(
+                    "partition {number} ({label}) of disk {name}: {place:?} is behind the end of {} ({}), or of what its \
+                     table can describe",
                     disk.name,
                     size::human(disk.size)
                 );
@@ -368,7 +356,7 @@ impl Plan {
     }
 
     /// The same disks, wiped and discarded and left so: nothing is made on them, and what is kept stays.
-    pub fn only_wiping(self) -> Self {
+    fn only_wiping(self) -> Self {
         let wiped = |disk: DiskPlan| match disk.fate {
             Fate::Make { loses } | Fate::Wipe { loses } => {
                 Some(DiskPlan { fate: Fate::Wipe { loses }, table: None, ..disk })
@@ -385,6 +373,8 @@ impl Plan {
             open: Vec::new(),
             mounts: Vec::new(),
             hidden: Vec::new(),
+            left: Vec::new(),
+            stays: Vec::new(),
             swaps: Vec::new(),
             key_files: Vec::new(),
         }
@@ -403,5 +393,15 @@ impl Plan {
     }
 }
 
+#[cfg(test)]
+mod elsewhere_tests;
+#[cfg(test)]
+mod hook_tests;
+#[cfg(test)]
+mod keep_tests;
+#[cfg(test)]
+mod reach_tests;
+#[cfg(test)]
+mod sizes_tests;
 #[cfg(test)]
 mod tests;

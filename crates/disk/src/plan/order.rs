@@ -1,7 +1,7 @@
 //! Which devices must be there before which.
 
 use super::builder::Collection;
-use layout::{Content, Dataset, Layout};
+use layout::{Content, Dataset, Layout, Words, devices_in};
 use std::collections::BTreeMap;
 
 /// What the content of a device is a member of, at any depth.
@@ -19,7 +19,7 @@ pub fn collections_in(content: Option<&Content>) -> Vec<Collection> {
     }
 }
 
-/// Disks first, then everything after all that it is made of; by name where that leaves a choice.
+/// Disks first, then everything after all that it is made of or names; by name where that leaves a choice.
 ///
 /// # Errors
 /// Those that need each other.
@@ -42,9 +42,21 @@ pub fn by_dependencies(layout: &Layout) -> Result<Vec<Collection>, Vec<String>> 
     for key in layout.bcachefs_filesystems.keys() {
         feeds.insert(("bcachefs_filesystems", key.clone()), Vec::new());
     }
-    let mut order: Vec<Collection> = layout.disk.keys().map(|key| ("disk", key.clone())).collect();
+    for (key, disk) in &layout.disk {
+        feeds.insert(("disk", key.clone()), collections_in(disk.content.as_ref()));
+    }
+    let words = Words::of(layout);
+    for word in &words.free {
+        for makes in devices_in(&word.text).into_iter().filter_map(|device| words.made.get(device)) {
+            if *makes != word.part && feeds.contains_key(&word.part) {
+                feeds.entry(makes.clone()).or_default().push(word.part.clone());
+            }
+        }
+    }
+    let mut order: Vec<Collection> = Vec::new();
     while !feeds.is_empty() {
-        let ready = feeds.keys().find(|one| !feeds.values().any(|fed| fed.contains(one))).cloned();
+        let is_ready = |one: &&Collection| !feeds.values().any(|fed| fed.contains(one));
+        let ready = feeds.keys().filter(is_ready).min_by_key(|(section, _)| *section != "disk").cloned();
         let Some(ready) = ready else {
             return Err(feeds.keys().map(|(section, key)| format!("{section}.{key}")).collect());
         };

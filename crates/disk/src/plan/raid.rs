@@ -1,6 +1,9 @@
 //! Software RAID.
 
-use super::builder::{Builder, Inside, Members, Mode};
+use super::{
+    builder::{Builder, Inside, Members, Mode},
+    sizes,
+};
 use crate::action::{Command, Device, Open};
 use layout::Array;
 use uuid::Uuid;
@@ -11,6 +14,8 @@ pub fn array<'a>(builder: &mut Builder<'_>, key: &str, one: &'a Array, members: 
     let name = one.name.clone().unwrap_or_else(|| key.to_owned());
     let device = Device::Array(name.clone());
     builder.stands_on(&device, devices);
+    sizes::array(&mut builder.sizes, &device, devices, one);
+    builder.identify(Some(&builder.own.guid(at).to_string()), "array");
     if *mode == Mode::Make {
         let create = Command::new("mdadm", ["--create".to_owned(), device.to_string()])
             .arg(format!("--level={}", one.level))
@@ -20,10 +25,10 @@ pub fn array<'a>(builder: &mut Builder<'_>, key: &str, one: &'a Array, members: 
             .arg(format!("--uuid={}", md_uuid(builder.own.guid(at))))
             .args(one.extra_args.clone())
             .args(devices);
-        builder.run(create.opening(Open::Array(name)));
+        builder.run(create.opening(Open::Array(name)).making([device.clone()]));
     } else {
         let assemble = Command::new("mdadm", ["--assemble".to_owned(), device.to_string()]).arg("--run");
-        builder.run(assemble.args(devices).opening(Open::Array(name)));
+        builder.open(assemble.args(devices).opening(Open::Array(name)).making([device.clone()]), *mode);
     }
     vec![Inside { at: at.clone(), device, content: one.content.as_ref(), mode: *mode }]
 }

@@ -25,8 +25,11 @@ impl Plan {
                 .iter()
                 .map(|mount| format!("  not mounted: {}, as {} is another's place", mount.source, mount.mountpoint)),
         );
+        lines.extend(self.stays.iter().map(|(mountpoint, of)| {
+            format!("  {mountpoint} is not made anew: it is of the {of}, of which a part is kept")
+        }));
         lines.extend(self.swaps.iter().map(|swap| format!("  swap {}", swap.path)));
-        lines
+        lines.iter().map(|line| printable(line)).collect()
     }
 
     /// What becomes of each disk, with the line of [`Plan::lines`] that says so.
@@ -84,11 +87,18 @@ impl Plan {
             "stands": self.stands(),
             "actions": self.actions.iter().map(ActionFact::from).collect::<Vec<_>>(),
             "open": self.open.iter().map(ActionFact::from).collect::<Vec<_>>(),
+            "stays": self.stays.iter().map(|(mountpoint, _)| mountpoint).collect::<Vec<_>>(),
             "mounts": self.mounts.iter().map(Mount::fact).collect::<Vec<_>>(),
             "swap": self.swaps.iter().map(SwapSpace::fact).collect::<Vec<_>>(),
             "tools": self.tool_sets(),
         })
     }
+}
+
+/// Words of a layout or a disk make no line of their own.
+fn printable(line: &str) -> String {
+    let shown = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    line.chars().map(shown).collect()
 }
 
 impl DiskPlan {

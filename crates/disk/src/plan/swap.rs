@@ -3,6 +3,7 @@
 use super::{
     builder::{Builder, Mode},
     facts::SwapSpace,
+    sizes,
 };
 use crate::action::{Action, Device};
 use layout::{Swap, words};
@@ -14,6 +15,8 @@ pub fn make(builder: &mut Builder<'_>, at: &str, device: &Device, one: &Swap, mo
         |names: [&str; 2]| extra.chunks(2).find(|pair| names.contains(&pair[0].as_str())).and_then(|pair| pair.get(1));
     let uuid = given(["-U", "--uuid"]).and_then(|text| text.parse().ok()).unwrap_or_else(|| builder.own.guid(at));
     let label = given(["-L", "--label"]).cloned();
+    builder.identify((!one.random_encryption).then(|| uuid.to_string()).as_deref(), "swap space");
+    sizes::swap(&mut builder.sizes, at, device);
     // What is in swap is of no use to the next system.
     if mode != Mode::Open && !one.random_encryption {
         builder.wipe_again(device, mode);

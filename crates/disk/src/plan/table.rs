@@ -37,8 +37,11 @@ pub fn make<'a>(
     content: &'a Content,
     mode: Mode,
 ) -> Vec<Inside<'a>> {
+    let table = of(content, device, builder.own);
+    for one in &table.partitions {
+        builder.labels.extend(layout::partition_path(&one.label).map(|path| (path, device.partition(one.number))));
+    }
     if mode == Mode::Make {
-        let table = of(content, device, builder.own);
         builder.actions.push(Action::Table { device: device.clone(), table });
     }
     let inside = |(key, number, content)| Inside {
@@ -111,7 +114,7 @@ fn of_gpt(gpt: &Gpt, device: &Device, own: &Identity) -> Table {
         let alignment = if one.alignment == 0 && in_sectors { 1 } else { one.alignment };
         Partition {
             number,
-            label: one.label.clone().unwrap_or_else(|| default_label(kind, &name, one.name.as_ref().unwrap_or(key))),
+            label: layout::partition_label(kind, &name, key, one),
             kind: PartitionKind::Guid(type_guid(one.kind()).unwrap_or_default()),
             attributes: one
                 .attributes
@@ -127,15 +130,6 @@ fn of_gpt(gpt: &Gpt, device: &Device, own: &Identity) -> Table {
     };
     let partitions = (1u32..).zip(sorted(gpt)).map(partition).collect();
     Table { kind: gpt_kind(device, own, gpt.efi_gpt_partition_first), partitions }
-}
-
-/// disko's label, or the beginning of its hash where it does not fit.
-fn default_label(kind: &str, name: &str, key: &str) -> String {
-    let label = format!("{kind}-{name}-{key}");
-    if label.len() <= 36 {
-        return label;
-    }
-    protocol::encoding::Sha256::of(label.as_bytes()).hex()[..36].to_owned()
 }
 
 /// `0x0c` or `0c`.

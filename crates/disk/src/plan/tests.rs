@@ -6,12 +6,13 @@ use crate::{
 use layout::examples::{hybrid_boot, with_root};
 use proptest::prelude::*;
 use protocol::inventory::Transport;
+use protocol::spec::{Selector, WipePolicy};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const GIB: u64 = 1 << 30;
+pub const GIB: u64 = 1 << 30;
 
-fn disk(name: &str, serial: &str, size: u64) -> Disk {
+pub fn disk(name: &str, serial: &str, size: u64) -> Disk {
     Disk {
         name: name.into(),
         serial: Some(serial.into()),
@@ -26,7 +27,7 @@ fn wanted() -> Disks {
     of(hybrid_boot())
 }
 
-fn of(devices: Value) -> Disks {
+pub fn of(devices: Value) -> Disks {
     Disks { devices, ..Disks::default() }
 }
 
@@ -48,9 +49,20 @@ fn plan_for(
     contents: &[(&str, Content)],
     firmware: Option<Firmware>,
 ) -> Result<Plan> {
+    plan_beside(node, wanted, disks, contents, &Stack::default(), firmware)
+}
+
+pub fn plan_beside(
+    node: &str,
+    wanted: &Disks,
+    disks: &[Disk],
+    contents: &[(&str, Content)],
+    stack: &Stack,
+    firmware: Option<Firmware>,
+) -> Result<Plan> {
     let node = node.parse().unwrap();
     let contents = contents.iter().map(|(name, content)| ((*name).to_owned(), content.clone())).collect();
-    make(wanted, &Facts { node: &node, sites: &[], disks, contents: &contents, firmware, reinstall: true })
+    make(wanted, &Facts { node: &node, sites: &[], disks, contents: &contents, stack, firmware, reinstall: true })
 }
 
 fn plan(wanted: &Disks, disks: &[Disk], contents: &[(&str, Content)]) -> Result<Plan> {
@@ -58,7 +70,7 @@ fn plan(wanted: &Disks, disks: &[Disk], contents: &[(&str, Content)]) -> Result<
 }
 
 /// The commands and other actions of a layout on three disks vda, vdb and vdc.
-fn actions(devices: Value) -> Vec<String> {
+pub fn actions(devices: Value) -> Vec<String> {
     let disks = [disk("vda", "A", 4 * GIB), disk("vdb", "B", 4 * GIB), disk("vdc", "C", 4 * GIB)];
     let plan = plan_for("n1", &of(devices), &disks, &[], None).unwrap();
     plan.actions.iter().map(ToString::to_string).collect()
@@ -70,7 +82,7 @@ fn partitions(plan: &Plan) -> Vec<(Partition, Extent)> {
 }
 
 /// What a plan leaves on its first disk: its table with this identifier, and ext4 in the last partition.
-fn left(plan: &Plan, finished: bool) -> Content {
+pub fn left(plan: &Plan, finished: bool) -> Content {
     let (table, _) = plan.disks[0].table.as_ref().unwrap();
     let TableKind::Gpt { guid, unfinished, .. } = &table.kind else { panic!("a gpt") };
     let guid = if finished { *guid } else { *unfinished };
@@ -128,7 +140,18 @@ fn a_node_that_is_retired_loses_what_its_policies_do_not_keep_and_nothing_is_mad
     let disks = [disk("vda", "A", 4 * GIB)];
     let mut wipe = wanted();
     wipe.wipe.insert("main".into(), WipePolicy::Wipe);
-    let plan = plan(&wipe, &disks, &[("vda", ext4("vda"))]).unwrap().only_wiping();
+    let contents = [("vda".to_owned(), ext4("vda"))].into();
+    let (node, stack) = ("n1".parse().unwrap(), Stack::default());
+    let facts = Facts {
+        node: &node,
+        sites: &[],
+        disks: &disks,
+        contents: &contents,
+        stack: &stack,
+        firmware: None,
+        reinstall: true,
+    };
+    let plan = wiping(&wipe, &facts).unwrap();
     let lines = plan.lines();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("DESTROYS: vda: ext4 \"precious\"") && lines[1].contains("1. clear"), "{lines:?}");

@@ -4,7 +4,7 @@ use super::{
     builder::{Builder, Inside, Members, Mode},
     facts::Source,
 };
-use crate::action::{Action, Arg, Command, Device, Open};
+use crate::action::{Action, Arg, Command, Device, Open, Variables};
 use layout::{Dataset, Hooks, Layout, Pool, PoolMode, Topology, Vdev, ZfsFilesystem, ZfsVolume};
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub fn pool(builder: &mut Builder<'_>, key: &str, one: &Pool, set: &Members, lay
     let Members { devices: members, mode, .. } = set;
     let mode = *mode;
     let name = name(key, one);
-    keys(builder, one);
+    keys(builder, one, mode);
     if mode == Mode::Make {
         let mut create = Command::new("zpool", ["create", "-f", name.as_str(), "-R"]).arg(Arg::Root);
         if one.root_fs_options.get("canmount").is_some_and(|value| value == "off") {
@@ -23,8 +23,12 @@ pub fn pool(builder: &mut Builder<'_>, key: &str, one: &Pool, set: &Members, lay
         let create = match &one.mode {
             PoolMode::Uniform(mode) if mode.is_empty() => create.args(members),
             PoolMode::Uniform(mode) => create.arg(mode.clone()).args(members),
-            PoolMode::Topology(topology) => create.args(arranged(topology, layout, builder)),
+            PoolMode::Topology(topology) => create.args(arranged(topology, key, layout, builder)),
         };
+        let given = create.arguments.iter().filter(|word| matches!(word, Arg::Device(_))).count();
+        if given != members.len() {
+            builder.unlisted.push(format!("zpool.{key}"));
+        }
         builder.run(create.opening(Open::Pool(name.clone())));
         // The root dataset is mounted in its turn, with the others.
         let mut unmount = Command::new("zfs", ["unmount", name.as_str()]);
@@ -33,7 +37,18 @@ pub fn pool(builder: &mut Builder<'_>, key: &str, one: &Pool, set: &Members, lay
     } else {
         let import = Command::new("zpool", ["import", "-N", "-l", "-R"]).arg(Arg::Root);
         let import = members.iter().fold(import, |import, member| import.arg("-d").arg(member));
-        builder.run(import.arg(name.clone()).opening(Open::Pool(name)));
+        let volumes = one.datasets.iter().filter_map(|(key, dataset)| match dataset {
+            Dataset::Volume(volume) => Some(zvol(&name, key, volume)),
+            Dataset::Filesystem(_) => None,
+        });
+        let volumes: Vec<Device> = volumes.collect();
+        builder.open(import.arg(name.clone()).opening(Open::Pool(name)).making(volumes), mode);
+        let of_datasets = one.datasets.values().map(|dataset| match dataset {
+            Dataset::Filesystem(one) => one.mountpoint.as_ref(),
+            Dataset::Volume(_) => None,
+        });
+        let all: Vec<Option<&String>> = of_datasets.chain([one.mountpoint.as_ref()]).collect();
+        builder.stay(mode, &format!("pool {key}"), &all);
     }
 }
 
@@ -68,7 +83,7 @@ pub fn name(key: &str, one: &Pool) -> String {
 }
 
 /// Keys that `zfs` reads from their own paths.
-fn keys(builder: &mut Builder<'_>, one: &Pool) {
+fn keys(builder: &mut Builder<'_>, one: &Pool, mode: Mode) {
     let of_datasets = one.datasets.values().map(|dataset| match dataset {
         Dataset::Filesystem(one) => &one.options,
         Dataset::Volume(one) => &one.options,
@@ -77,7 +92,7 @@ fn keys(builder: &mut Builder<'_>, one: &Pool) {
     let mut files: Vec<String> = locations.filter_map(|at| at.strip_prefix("file://")).map(str::to_owned).collect();
     files.sort();
     files.dedup();
-    builder.actions.extend(files.into_iter().map(Action::KeyFile));
+    files.into_iter().for_each(|file| builder.look(Action::KeyFile(file), mode));
 }
 
 fn properties(option: &str, properties: &BTreeMap<String, String>) -> Vec<Arg> {
@@ -86,48 +101,52 @@ fn properties(option: &str, properties: &BTreeMap<String, String>) -> Vec<Arg> {
 }
 
 /// `vdev...` then `log`, `dedup`, `special`, `spare` and `cache` with theirs; those without redundancy first, as
-/// `zpool` would take them for a part of the mirror before them.
-fn arranged(topology: &Topology, layout: &Layout, builder: &Builder<'_>) -> Vec<Arg> {
-    let mut words = Vec::new();
-    let member = |name: &String| match partition_for_zfs(name, layout, builder) {
-        Some(device) => Arg::Device(device),
-        None => Arg::Text(name.clone()),
+/// `zpool` would take them for a part of the mirror before them. Of members that several names fit, each is taken once.
+fn arranged(topology: &Topology, key: &str, layout: &Layout, builder: &Builder<'_>) -> Vec<Arg> {
+    let unmirrored = |names: &[String]| {
+        if names.is_empty() { Vec::new() } else { vec![Vdev { mode: String::new(), members: names.to_vec() }] }
     };
-    let vdevs = |words: &mut Vec<Arg>, vdevs: &[Vdev]| {
+    let classes = [
+        ("", topology.vdev.clone()),
+        ("spare", unmirrored(&topology.spare)),
+        ("log", topology.log.clone()),
+        ("dedup", topology.dedup.clone()),
+        ("special", topology.special.clone()),
+        ("cache", unmirrored(&topology.cache)),
+    ];
+    let mut left = builder.members_of("zpool", key).0;
+    let mut words = Vec::new();
+    for (class, vdevs) in classes.iter().filter(|(_, vdevs)| !vdevs.is_empty()) {
+        words.extend((!class.is_empty()).then(|| Arg::from(*class)));
         let (plain, redundant): (Vec<&Vdev>, Vec<&Vdev>) = vdevs.iter().partition(|vdev| vdev.mode.is_empty());
         for vdev in plain.into_iter().chain(redundant) {
             words.extend((!vdev.mode.is_empty()).then(|| Arg::Text(vdev.mode.clone())));
-            words.extend(vdev.members.iter().map(member));
+            for name in &vdev.members {
+                let found = left.iter().position(|device| is_listed_as(name, device, layout, builder));
+                words.extend(found.map(|found| Arg::Device(left.remove(found))));
+            }
         }
-    };
-    vdevs(&mut words, &topology.vdev);
-    if !topology.spare.is_empty() {
-        words.push("spare".into());
-        words.extend(topology.spare.iter().map(member));
-    }
-    for (class, members) in [("log", &topology.log), ("dedup", &topology.dedup), ("special", &topology.special)] {
-        if !members.is_empty() {
-            words.push(class.into());
-            vdevs(&mut words, members);
-        }
-    }
-    if !topology.cache.is_empty() {
-        words.push("cache".into());
-        words.extend(topology.cache.iter().map(member));
     }
     words
 }
 
-/// A member by the name of its disk: that disk's partition `zfs`, or the member of it whatever its name is.
-fn partition_for_zfs(name: &str, layout: &Layout, builder: &Builder<'_>) -> Option<Device> {
-    let (key, _) = layout.disk.iter().find(|(key, disk)| *key == name || disk.name.as_deref() == Some(name))?;
-    let (disk, _) = builder.disks.get(key)?;
-    let of_disk = |device: &&Device| match device {
-        Device::Partition(of, _) => **of == *disk,
-        other => *other == disk,
+/// A member by its own path, or by that of its disk or by the disk's name.
+fn is_listed_as(name: &str, device: &Device, layout: &Layout, builder: &Builder<'_>) -> bool {
+    let is_disk = |key: &String| {
+        let disk = layout.disk.get(key);
+        key == name || disk.is_some_and(|disk| disk.device == name || disk.name.as_deref() == Some(name))
     };
-    let members = builder.members.iter().filter(|((section, _), _)| *section == "zpool");
-    members.flat_map(|(_, members)| members.iter().map(|(device, _)| device)).find(of_disk).cloned()
+    let is_array = match device {
+        Device::Array(array) => {
+            layout.mdadm.iter().any(|(key, one)| key == name && one.name.as_ref().unwrap_or(key) == array)
+        }
+        _ => false,
+    };
+    let disks = builder.disks_below(&Source::Device(device.clone()));
+    device.to_string() == name
+        || is_array
+        || builder.labels.get(name) == Some(device)
+        || (disks.len() == 1 && disks.iter().all(is_disk))
 }
 
 fn filesystem(builder: &mut Builder<'_>, pool: &str, key: &str, one: &ZfsFilesystem, mode: Mode) {
@@ -136,11 +155,21 @@ fn filesystem(builder: &mut Builder<'_>, pool: &str, key: &str, one: &ZfsFilesys
         let mut options = BTreeMap::new();
         options.extend(one.mountpoint.clone().map(|mountpoint| ("mountpoint".to_owned(), mountpoint)));
         options.extend(one.options.clone());
+        let at = format!("zpool.{pool}.datasets.{key}");
+        let variables = variables("zfs_fs", &name);
+        builder.before(&at, &one.hooks, &variables);
         builder.run(Command::new("zfs", ["create", "-up", name.as_str()]).args(properties("-o", &options)));
+        builder.after(&at, &one.hooks, &variables);
     }
     if let Some(mountpoint) = one.mountpoint.as_ref().filter(|_| is_mountable(&one.options)) {
         mount(builder, &name, &one.options, mountpoint, &one.mount_options, &one.hooks);
     }
+}
+
+/// What a hook of a dataset is told; disko's `_name` is the name with its pool.
+fn variables(kind: &'static str, name: &str) -> Variables {
+    let (_, own) = name.split_once('/').unwrap_or(("", name));
+    vec![("name", own.into()), ("_name", name.into()), ("type", kind.into())]
 }
 
 fn is_mountable(options: &BTreeMap<String, String>) -> bool {
@@ -164,13 +193,22 @@ fn mount(
     builder.mount(Source::Named(name.to_owned()), "zfs", mountpoint, &options, None, hooks);
 }
 
+fn zvol(pool: &str, key: &str, one: &ZfsVolume) -> Device {
+    let name = one.name.as_deref().unwrap_or(key).trim_matches('/').to_owned();
+    Device::Zvol { pool: pool.to_owned(), name }
+}
+
 fn volume<'a>(builder: &mut Builder<'_>, pool: &str, key: &str, one: &'a ZfsVolume, mode: Mode) -> Inside<'a> {
-    let own = one.name.as_deref().unwrap_or(key).trim_matches('/').to_owned();
-    let device = Device::Zvol { pool: pool.to_owned(), name: own.clone() };
+    let device = zvol(pool, key, one);
+    let own = one.name.as_deref().unwrap_or(key).trim_matches('/');
     if mode == Mode::Make {
         let create = Command::new("zfs", ["create".to_owned(), format!("{pool}/{own}")]);
         let create = create.args(properties("-o", &one.options)).args(["-V".to_owned(), one.size.clone()]);
-        builder.run(create.args(one.extra_args.clone()));
+        let at = format!("zpool.{pool}.datasets.{key}");
+        let variables = variables("zfs_volume", &format!("{pool}/{own}"));
+        builder.before(&at, &one.hooks, &variables);
+        builder.run(create.args(one.extra_args.clone()).making([device.clone()]));
+        builder.after(&at, &one.hooks, &variables);
     }
     Inside { at: format!("zpool.{pool}.datasets.{key}"), device, content: one.content.as_ref(), mode }
 }

@@ -227,6 +227,29 @@ fn is_path_of(path: &str, disk: &Disk) -> bool {
     path.strip_prefix("/dev/") == Some(&disk.name) || path == disk.name
 }
 
+/// Paths of what stands on disks, which are none themselves.
+pub fn is_no_path_of_a_disk(path: &str) -> bool {
+    const OTHERS: [&str; 8] = [
+        "/dev/mapper/",
+        "/dev/md",
+        "/dev/dm-",
+        "/dev/zvol/",
+        "/dev/disk/by-uuid/",
+        "/dev/disk/by-label/",
+        "/dev/disk/by-partuuid/",
+        "/dev/disk/by-partlabel/",
+    ];
+    let is_partition = || {
+        let name = path.strip_prefix("/dev/").unwrap_or_default();
+        let stem = name.trim_end_matches(|char: char| char.is_ascii_digit());
+        let letters = ["sd", "vd", "xvd", "hd"].iter().any(|kind| stem.starts_with(kind));
+        let of_number = stem.strip_suffix('p').is_some_and(|disk| disk.ends_with(|char: char| char.is_ascii_digit()));
+        let numbered = of_number && ["nvme", "mmcblk", "loop"].iter().any(|kind| stem.starts_with(kind));
+        stem.len() < name.len() && (letters || numbered) || name.contains("-part")
+    };
+    OTHERS.iter().any(|other| path.starts_with(other)) || is_partition()
+}
+
 /// A name in /dev/disk/by-id with blanks as udev leaves them in no name: written as `\x20`, or as one or more `_`.
 fn folded(id: &str) -> String {
     let mut text = String::new();

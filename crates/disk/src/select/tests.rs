@@ -179,3 +179,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn paths_of_partitions_and_of_what_stands_on_disks_are_told_apart() {
+    for path in ["/dev/sda1", "/dev/nvme0n1p2", "/dev/md127", "/dev/mapper/x", "/dev/disk/by-id/ata-x-part1"] {
+        assert!(is_no_path_of_a_disk(path), "{path}");
+    }
+    for path in ["/dev/sda", "/dev/nvme0n1", "/dev/disk/by-id/ata-x1", "/dev/disk/by-path/pci-0000:00:1f.2-ata-1"] {
+        assert!(!is_no_path_of_a_disk(path), "{path}");
+    }
+    assert!(is_no_path_of_a_disk("/dev/disk/by-uuid/x") && !is_no_path_of_a_disk("/dev/loop0"));
+}

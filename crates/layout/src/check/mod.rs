@@ -2,10 +2,12 @@
 //! everything that has members.
 
 mod outside;
+mod plain;
+mod vdevs;
 
 use super::{
-    Array, BcachefsFilesystem, Btrfs, Content, Dataset, Disk, Filesystem, Gpt, Hooks, Layout, Luks, LvmType, Pool,
-    PoolMode, Swap, SwapFile, Table, Volume, VolumeGroup, fault::Fault, value::words,
+    Array, BcachefsFilesystem, Btrfs, Content, Dataset, Disk, Filesystem, Gpt, Hooks, Layout, Luks, LvmType, PartType,
+    Pool, PoolMode, Swap, SwapFile, Table, Volume, VolumeGroup, fault::Fault, value::words,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,8 +46,10 @@ pub fn check(layout: &Layout) -> Result<(), Fault> {
     }
     for (name, one) in &layout.nodev {
         seen.mountpoint(&format!("nodev.{name}.mountpoint"), Some(one.mountpoint.as_ref().unwrap_or(name)))?;
+        plain::nodev(&format!("nodev.{name}"), one)?;
     }
     seen.members(layout)?;
+    vdevs::check(layout)?;
     outside::check(layout)
 }
 
@@ -53,6 +57,8 @@ pub fn check(layout: &Layout) -> Result<(), Fault> {
 #[derive(Default)]
 struct Seen {
     mappers: BTreeSet<String>,
+    /// That the layout gives to partitions.
+    uuids: BTreeSet<uuid::Uuid>,
     /// Section and key of each collection, with where its members are.
     members: BTreeMap<(&'static str, String), Vec<String>>,
 }
@@ -113,10 +119,7 @@ impl Seen {
 
     fn mountpoint(&self, at: &str, mountpoint: Option<&String>) -> Result<(), Fault> {
         let Some(mountpoint) = mountpoint else { return Ok(()) };
-        if !mountpoint.starts_with('/') || mountpoint.split('/').any(|part| part == ".." || part == ".") {
-            return Err(Fault::at(at, "it is not an absolute path without `..`"));
-        }
-        Ok(())
+        plain::path(at, mountpoint)
     }
 
     fn gpt(&mut self, at: &str, gpt: &Gpt) -> Result<(), Fault> {
@@ -131,14 +134,23 @@ impl Seen {
             if one.label.as_ref().is_some_and(|label| label.encode_utf16().count() > LONGEST_LABEL) {
                 return Err(Fault::at(&format!("{at}.label"), "a partition's name has at most 36 characters"));
             }
+            if let Some(uuid) = one.uuid.filter(|uuid| !self.uuids.insert(*uuid)) {
+                return Err(Fault::at(&format!("{at}.uuid"), &format!("another partition has {uuid} as well")));
+            }
             one.content.iter().try_for_each(|content| self.nested(&format!("{at}.content"), content))?;
         }
         Ok(())
     }
 
     fn table(&mut self, at: &str, table: &Table) -> Result<(), Fault> {
+        if table.partitions.is_empty() || table.partitions.len() > MOST_PARTITIONS {
+            return Err(Fault::at(&format!("{at}.partitions"), "a table has 1 to 128 partitions"));
+        }
         for (n, one) in table.partitions.iter().enumerate() {
             let at = format!("{at}.partitions.{n}.content");
+            if one.part_type == PartType::Extended && one.content.is_some() {
+                return Err(Fault::at(&at, "an extended partition holds logical ones and nothing else"));
+            }
             one.content.iter().try_for_each(|content| self.nested(&at, content))?;
         }
         Ok(())
@@ -158,7 +170,9 @@ impl Seen {
     fn filesystem(&mut self, at: &str, one: &Filesystem) -> Result<(), Fault> {
         if !FORMATS.contains(&one.format.as_str()) {
             let why = format!("`{}` is not one of those that are made here: {}", one.format, FORMATS.join(", "));
-            return Err(Fault::at(&format!("{at}.format"), &why));
+            return Err(Fault::at(&format!("{at}.format"), &why).with_remedy(
+                "take one of these; for a partition that another system is to format, leave `content` out",
+            ));
         }
         self.mountpoint(&format!("{at}.mountpoint"), one.mountpoint.as_ref())
     }
@@ -167,6 +181,7 @@ impl Seen {
         arguments(&format!("{at}.extraArgs"), &one.extra_args)?;
         self.mountpoint(&format!("{at}.mountpoint"), one.mountpoint.as_ref())?;
         swap_files(at, &one.swap)?;
+        plain::each_once(at, one.subvolumes.iter().map(|(key, one)| (key, one.name.as_ref().unwrap_or(key))))?;
         for (key, subvolume) in &one.subvolumes {
             let at = format!("{at}.subvolumes.{key}");
             path_inside(&at, subvolume.name.as_ref().unwrap_or(key))?;
@@ -187,6 +202,10 @@ impl Seen {
             return Err(Fault::at(&format!("{at}.askPassword"), why).with_remedy(
                 "name a passwordFile or settings.keyFile in the layout, and give that file in the spec's secrets",
             ));
+        }
+        let files = luks.key().map(|key| key.file).into_iter();
+        for file in files.chain(luks.additional_key_files.iter().map(String::as_str)) {
+            plain::key_file(&format!("{at}.keyFile"), file)?;
         }
         for key in ["keyFileSize", "keyFileOffset"] {
             if luks.settings.get(key).is_some_and(|value| !value.is_u64() && !value.is_null()) {
@@ -237,14 +256,17 @@ impl Seen {
             return Err(Fault::at(&format!("{at}.mode"), &format!("`{mode}` is not made here")));
         }
         self.mountpoint(&format!("{at}.mountpoint"), pool.mountpoint.as_ref())?;
+        zfs_key(&format!("{at}.rootFsOptions"), &pool.root_fs_options)?;
         for (key, dataset) in &pool.datasets {
             let at = format!("{at}.datasets.{key}");
             match dataset {
                 Dataset::Filesystem(one) => {
+                    zfs_key(&format!("{at}.options"), &one.options)?;
                     path_inside(&at, one.name.as_ref().unwrap_or(key))?;
                     self.mountpoint(&format!("{at}.mountpoint"), one.mountpoint.as_ref())?;
                 }
                 Dataset::Volume(one) => {
+                    zfs_key(&format!("{at}.options"), &one.options)?;
                     path_inside(&at, one.name.as_ref().unwrap_or(key))?;
                     one.content.iter().try_for_each(|content| self.nested(&format!("{at}.content"), content))?;
                 }
@@ -254,7 +276,10 @@ impl Seen {
     }
 
     fn bcachefs(&mut self, at: &str, one: &BcachefsFilesystem) -> Result<(), Fault> {
+        let file = one.password_file.as_deref();
+        file.map_or(Ok(()), |file| plain::key_file(&format!("{at}.passwordFile"), file))?;
         self.mountpoint(&format!("{at}.mountpoint"), one.mountpoint.as_ref())?;
+        plain::each_once(at, one.subvolumes.iter().map(|(key, one)| (key, one.name.as_ref().unwrap_or(key))))?;
         for (key, subvolume) in &one.subvolumes {
             let at = format!("{at}.subvolumes.{key}");
             path_inside(&at, subvolume.name.as_ref().unwrap_or(key))?;
@@ -264,13 +289,27 @@ impl Seen {
     }
 }
 
+/// Where a key is set at all, zfs can read it by itself.
+fn zfs_key(at: &str, options: &BTreeMap<String, String>) -> Result<(), Fault> {
+    let file = options.get("keylocation").and_then(|location| location.strip_prefix("file://"));
+    file.map_or(Ok(()), |file| plain::key_file(&format!("{at}.keylocation"), file))?;
+    let typed = match (options.get("keylocation"), options.contains_key("keyformat")) {
+        (Some(location), _) => !location.starts_with("file://"),
+        // The default is to ask.
+        (None, is_key) => is_key,
+    };
+    if !typed || options.get("encryption").is_some_and(|encryption| encryption == "off") {
+        return Ok(());
+    }
+    Err(Fault::at(&format!("{at}.keylocation"), "nobody is there to type a key")
+        .with_remedy("set keylocation to \"file:///PATH\" in the layout, and give that file in the spec's secrets"))
+}
+
 fn check_volume(at: &str, volume: &Volume, group: &VolumeGroup) -> Result<(), Fault> {
-    let size = volume.size.trim_end_matches(|char: char| char.is_ascii_alphabetic() || char == '%');
-    let unit = &volume.size[size.len()..];
-    let known = ["", "%", "%FREE", "%VG", "%PVS", "%ORIGIN"].contains(&unit)
-        || (unit.len() == 1 && "bBsSkKmMgGtTpP".contains(unit));
-    if size.parse::<f64>().is_err() || size.starts_with(['-', '+']) || !known {
-        return Err(Fault::at(&format!("{at}.size"), "it is not like 10G, 100% or 50%VG"));
+    let amount = volume.amount();
+    let amount = amount.ok_or_else(|| Fault::at(&format!("{at}.size"), "it is not like 10G, 100% or 50%VG"))?;
+    if amount.is_zero() {
+        return Err(Fault::at(&format!("{at}.size"), "it is zero"));
     }
     arguments(&format!("{at}.extraArgs"), &volume.extra_args)?;
     if volume.lvm_type != Some(LvmType::ThinVolume) {
@@ -293,7 +332,11 @@ fn swap(at: &str, swap: &Swap) -> Result<(), Fault> {
     if pairs.clone().any(|pair| !known(pair)) {
         return Err(Fault::at(&format!("{at}.extraArgs"), "swap takes -L LABEL and -U UUID here"));
     }
-    Ok(())
+    if swap.random_encryption && swap.resume_device {
+        let why = "with randomEncryption nobody can read it after a restart, so there is nothing to resume from";
+        return Err(Fault::at(&format!("{at}.resumeDevice"), why));
+    }
+    plain::priority(at, swap.priority)
 }
 
 fn swap_files(at: &str, files: &BTreeMap<String, SwapFile>) -> Result<(), Fault> {
@@ -303,6 +346,7 @@ fn swap_files(at: &str, files: &BTreeMap<String, SwapFile>) -> Result<(), Fault>
         if protocol::size::bytes(&file.size).is_none() {
             return Err(Fault::at(&format!("{at}.size"), "it is not like 8G"));
         }
+        plain::priority(&at, file.priority)?;
     }
     Ok(())
 }
@@ -327,7 +371,7 @@ fn name(at: &str, name: &str) -> Result<(), Fault> {
 
 fn path_inside(at: &str, path: &str) -> Result<(), Fault> {
     let parts = || path.split('/').filter(|part| !part.is_empty());
-    if parts().next().is_none() || parts().any(|part| part == ".." || part == ".") || path.contains('\0') {
+    if parts().next().is_none() || parts().any(|part| part == ".." || part == ".") || path.contains(char::is_control) {
         return Err(Fault::at(at, "its name is not a path without `..`"));
     }
     Ok(())

@@ -1,114 +1,37 @@
-//! Words that tools are given as they stand must not lead them to a disk that nobody selected.
+//! Words that tools are given as they stand name no disk that nobody selected. No tool could reach one (the disk engine
+//! shows it no other); here it is said before anything runs, with the path.
 
-use crate::{Content, Dataset, Layout, PoolMode, Vdev, fault::Fault};
-use std::collections::BTreeSet;
+use crate::{
+    Layout,
+    fault::Fault,
+    words::{Words, devices_in},
+};
 
 /// No free word of the layout names a device that the layout itself does not make.
 ///
 /// # Errors
 /// `E-LAYOUT` with the path.
 pub fn check(layout: &Layout) -> Result<(), Fault> {
-    let mut words = Words::default();
-    words.layout(layout);
-    for (at, word) in &words.found {
-        let Some(start) = word.find("/dev/") else { continue };
-        let device = word[start..].split([',', ' ', '"', '\'']).next().unwrap_or_default();
-        if !words.made.contains(device) {
+    let words = Words::of(layout);
+    for word in &words.free {
+        let named = devices_in(&word.text).into_iter().find(|device| !words.made.contains_key(*device));
+        if let Some(device) = named.or_else(|| elsewhere(&word.text)) {
             let why = format!("{device} is not of this layout's making, and no other disk is written to");
-            return Err(Fault::at(at, &why));
+            return Err(Fault::at(&word.at, &why));
         }
     }
     Ok(())
 }
 
-#[derive(Default)]
-struct Words {
-    /// Each free word with its place.
-    found: Vec<(String, String)>,
-    /// Devices that the layout makes, by the paths that stay the same.
-    made: BTreeSet<String>,
-}
-
-impl Words {
-    fn add(&mut self, at: &str, words: &[String]) {
-        self.found.extend(words.iter().map(|word| (at.to_owned(), word.clone())));
-    }
-
-    fn layout(&mut self, layout: &Layout) {
-        for (key, one) in &layout.disk {
-            self.content(&format!("disk.{key}.content"), one.content.as_ref());
-        }
-        for (key, one) in &layout.mdadm {
-            self.made.insert(format!("/dev/md/{}", one.name.as_ref().unwrap_or(key)));
-            self.add(&format!("mdadm.{key}.extraArgs"), &one.extra_args);
-            self.content(&format!("mdadm.{key}.content"), one.content.as_ref());
-        }
-        for (key, group) in &layout.lvm_vg {
-            let name = group.name.as_ref().unwrap_or(key);
-            for (volume, one) in &group.lvs {
-                let at = format!("lvm_vg.{key}.lvs.{volume}");
-                self.made.insert(format!("/dev/{name}/{}", one.name.as_ref().unwrap_or(volume)));
-                self.add(&format!("{at}.extraArgs"), &one.extra_args);
-                self.content(&format!("{at}.content"), one.content.as_ref());
-            }
-        }
-        for (key, pool) in &layout.zpool {
-            let name = pool.name.as_ref().unwrap_or(key);
-            if let PoolMode::Topology(one) = &pool.mode {
-                let members = |vdevs: &[Vdev]| vdevs.iter().flat_map(|vdev| vdev.members.clone()).collect::<Vec<_>>();
-                for vdevs in [&one.vdev, &one.log, &one.dedup, &one.special] {
-                    self.add(&format!("zpool.{key}.mode.topology"), &members(vdevs));
-                }
-                self.add(&format!("zpool.{key}.mode.topology.spare"), &one.spare);
-                self.add(&format!("zpool.{key}.mode.topology.cache"), &one.cache);
-            }
-            for (dataset, one) in &pool.datasets {
-                if let Dataset::Volume(one) = one {
-                    let at = format!("zpool.{key}.datasets.{dataset}");
-                    self.made.insert(format!("/dev/zvol/{name}/{}", one.name.as_ref().unwrap_or(dataset)));
-                    self.add(&format!("{at}.extraArgs"), &one.extra_args);
-                    self.content(&format!("{at}.content"), one.content.as_ref());
-                }
-            }
-        }
-        for (key, one) in &layout.bcachefs_filesystems {
-            self.add(&format!("bcachefs_filesystems.{key}.extraFormatArgs"), &one.extra_format_args);
-        }
-        for (key, one) in &layout.nodev {
-            self.add(&format!("nodev.{key}.device"), one.device.as_slice());
-            self.add(&format!("nodev.{key}.mountOptions"), &one.mount_options);
-        }
-    }
-
-    fn content(&mut self, at: &str, content: Option<&Content>) {
-        match content {
-            Some(Content::Gpt(gpt)) => gpt
-                .partitions
-                .iter()
-                .for_each(|(key, one)| self.content(&format!("{at}.partitions.{key}.content"), one.content.as_ref())),
-            Some(Content::Table(table)) => table
-                .partitions
-                .iter()
-                .zip(0..)
-                .for_each(|(one, n)| self.content(&format!("{at}.partitions.{n}.content"), one.content.as_ref())),
-            Some(Content::Filesystem(one)) => {
-                self.add(&format!("{at}.extraArgs"), &one.extra_args);
-                self.add(&format!("{at}.mountOptions"), &one.mount_options);
-            }
-            Some(Content::Btrfs(one)) => {
-                self.add(&format!("{at}.extraArgs"), &one.extra_args);
-                self.add(&format!("{at}.mountOptions"), &one.mount_options);
-            }
-            Some(Content::Luks(one)) => {
-                self.made.insert(format!("/dev/mapper/{}", one.name));
-                self.add(&format!("{at}.extraFormatArgs"), &one.extra_format_args);
-                self.add(&format!("{at}.extraOpenArgs"), &one.extra_open_args);
-                self.content(&format!("{at}.content"), one.content.as_ref());
-            }
-            Some(Content::Bcachefs(one)) => self.add(&format!("{at}.extraFormatArgs"), &one.extra_format_args),
-            Some(Content::Swap(_) | Content::LvmPv(_) | Content::Mdraid(_) | Content::Zfs(_)) | None => {}
-        }
-    }
+/// A device by what stands on it, or by a path from wherever the tool is run.
+fn elsewhere(word: &str) -> Option<&str> {
+    const TAGS: [&str; 4] = ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID="];
+    let values = word.split([',', ' ', '"', '\'']).map(|part| match part.split_once('=') {
+        Some((key, _)) if TAGS.iter().any(|tag| tag.trim_end_matches('=') == key) => part,
+        Some((_, value)) => value,
+        None => part,
+    });
+    values.into_iter().find(|value| TAGS.iter().any(|tag| value.starts_with(tag)) || value.starts_with("dev/"))
 }
 
 #[cfg(test)]
@@ -134,6 +57,27 @@ mod tests {
     }
 
     #[test]
+    fn a_device_by_its_label_or_from_the_working_folder_is_found() {
+        for word in ["device=LABEL=journal", "UUID=1-2", "dev/sdz", "device=dev/sdz", "logdev=dev/sdz,size=64m"] {
+            let cause = refused_at(&with_root(json!({"type": "filesystem", "format": "ext4", "extraArgs": [word]})));
+            assert!(cause.is_some_and(|cause| cause.contains("extraArgs")), "{word}");
+        }
+        for word in ["-L", "label=x", "uuid=1-2", "devices", "/srv/dev"] {
+            let layout = with_root(json!({"type": "filesystem", "format": "ext4", "extraArgs": [word]}));
+            assert_eq!(refused_at(&layout), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_partition_of_the_layout_may_be_named_by_its_name() {
+        let btrfs = |device: &str| with_root(json!({"type": "btrfs", "extraArgs": [device]}));
+        for label in ["disk-main-boot", "disk-main-ESP"] {
+            assert_eq!(refused_at(&btrfs(&format!("/dev/disk/by-partlabel/{label}"))), None);
+        }
+        assert!(refused_at(&btrfs("/dev/disk/by-partlabel/disk-main-other")).is_some());
+    }
+
+    #[test]
     fn a_device_inside_of_an_argument_is_found() {
         for content in [
             json!({"type": "filesystem", "format": "ext4", "extraArgs": ["-J", "device=/dev/sdz"]}),
@@ -144,8 +88,5 @@ mod tests {
             let cause = refused_at(&with_root(content)).unwrap();
             assert!(cause.contains("/dev/sdz is not"), "{cause}");
         }
-        let mut pool = with_root(json!({"type": "zfs", "pool": "z"}));
-        pool["zpool"] = json!({"z": {"mode": {"topology": {"vdev": [{"members": ["main", "/dev/sdz"]}]}}}});
-        assert!(refused_at(&pool).unwrap().contains("/dev/sdz is not"));
     }
 }

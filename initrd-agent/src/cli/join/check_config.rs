@@ -19,7 +19,7 @@ pub struct CheckConfigArgs {
 pub fn check_config(args: &CheckConfigArgs) -> ExitCode {
     match checked(args) {
         Ok(line) => {
-            println!("{line}");
+            crate::cli::say!("{line}");
             ExitCode::SUCCESS
         }
         Err(failure) => {

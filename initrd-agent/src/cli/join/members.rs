@@ -40,7 +40,9 @@ pub fn members(args: &MembersArgs) -> ExitCode {
         Ok(members) => {
             match args.output {
                 Output::Table => print!("{}", table(&members)),
-                Output::Json => println!("{}", serde_json::json!({"service": args.service, "members": members})),
+                Output::Json => {
+                    crate::cli::say!("{}", serde_json::json!({"service": args.service, "members": members}));
+                }
             }
             ExitCode::SUCCESS
         }

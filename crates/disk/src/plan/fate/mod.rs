@@ -12,7 +12,7 @@ use protocol::{
     report::{Fate, Lost},
     spec::WipePolicy,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What stands on a disk: whose it is, and whether it is what the layout wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,23 @@ fn same_places(content: &Content, planned: &BTreeMap<u32, Extent>) -> bool {
         extents.iter().map(|(number, one)| (*number, one.first, one.last)).collect()
     };
     content.table.as_ref().is_some_and(|found| places(&found.partitions) == places(planned))
+}
+
+/// The first partition that does not lie where the layout has it, with the sectors of both.
+pub fn difference(table: Option<&(Table, Vec<Extent>)>, content: &Content) -> Option<String> {
+    let (table, extents) = table?;
+    let found = &content.table.as_ref()?.partitions;
+    let planned: BTreeMap<u32, &Extent> =
+        table.partitions.iter().zip(extents).map(|(one, extent)| (one.number, extent)).collect();
+    let place =
+        |one: Option<&Extent>| one.map_or("is not there".to_owned(), |one| format!("is {}..{}", one.first, one.last));
+    let numbers: BTreeSet<u32> = planned.keys().chain(found.keys()).copied().collect();
+    let places = |number: u32| (place(found.get(&number)), place(planned.get(&number).copied()));
+    let differs =
+        numbers.into_iter().map(|number| (number, places(number))).find(|(_, (found, planned))| found != planned);
+    differs.map(|(number, (found, planned))| {
+        format!("its partition {number} {found}, and in the layout it {planned} (sectors)")
+    })
 }
 
 fn maker_of_table(
@@ -268,6 +285,16 @@ impl Refusal {
                 "set disks.wipe.{name} = \"wipe\" in the spec if its content may be destroyed, or disks.hold = true to \
                  have the plan wait for an admin's approval"
             ),
+        }
+    }
+}
+
+impl Refusal {
+    /// It was to be as laid out, so that it matters where it differs.
+    pub fn is_of_what_differs(self) -> bool {
+        match self {
+            Refusal::NothingToKeep | Refusal::NothingToKeepInPart | Refusal::NothingToSpare => true,
+            Refusal::Contradiction | Refusal::NotToBeLost => false,
         }
     }
 }
