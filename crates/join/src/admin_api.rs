@@ -1,7 +1,7 @@
 //! Chainfire and FlareDB, by their HTTP admin API. The service starts by itself; a joiner is announced when it is
 //! healthy.
 
-use super::driver::{self, Call, Driver, Membership, Node, Way, at_one_of, may_go, raft_addr};
+use super::driver::{self, Call, Driver, Holding, Membership, Node, Way, at_one_of, may_go, raft_addr};
 use cluster::{
     admin_api::{AdminApi, Answer, Member},
     client::{call_failed, is_passing},
@@ -76,6 +76,24 @@ impl<'a> Announced<'a> {
         }
         let cause = format!("GET {}/health: it says {:?}", self.node.local_url(), health.status);
         Err(Failure::new(Code::ServiceUnhealthy, cause))
+    }
+
+    /// A service that has lost its data is no member any more, by its own list. A founder need not be listed by its
+    /// `node_id`, and a service that starts tells nothing.
+    async fn kept(&self) -> Holding {
+        if self.node.way == Way::Bootstrap {
+            return Holding::Unknown;
+        }
+        let list = self.local().members().await.unwrap_or_default();
+        let id = &self.node.config.node_id;
+        if list.is_empty() {
+            return Holding::Unknown;
+        }
+        if list.iter().any(|member| member.id == *id) {
+            return Holding::Kept;
+        }
+        let listed: Vec<_> = list.iter().map(|member| member.id.as_str()).collect();
+        Holding::Lost(format!("the service on this node lists {}, and not {id}", listed.join(", ")))
     }
 
     async fn taken_in(&self) -> Result<JoinOutcome> {
@@ -177,6 +195,10 @@ impl<'a> Announced<'a> {
 }
 
 impl Driver for Announced<'_> {
+    fn holding(&self) -> Call<'_, Holding> {
+        Box::pin(async { Ok(self.kept().await) })
+    }
+
     fn local_health(&self) -> Call<'_, ()> {
         Box::pin(self.health())
     }
@@ -192,6 +214,10 @@ impl Driver for Announced<'_> {
 
     fn verify(&self) -> Call<'_, Membership> {
         Box::pin(self.verified())
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(())
     }
 
     fn check(&self) -> Call<'_, Membership> {

@@ -115,11 +115,25 @@ pub struct Member {
     pub client_urls: Vec<String>,
 }
 
+/// What a node that has a marker holds of its membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holding {
+    /// What the marker speaks of is there.
+    Kept,
+    /// It is not: what was found instead.
+    Lost(String),
+    /// Nothing on this node can tell.
+    Unknown,
+}
+
 /// What a driver's call returns: drivers are chosen at run time.
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// A service. Each call but `prepare` may be repeated at any time; `prepare` after a crash carries on.
 pub trait Driver {
+    /// Whether what a marker speaks of is still there.
+    fn holding(&self) -> Call<'_, Holding>;
+
     /// One look at the service on this node.
     fn local_health(&self) -> Call<'_, ()>;
 
@@ -131,6 +145,9 @@ pub trait Driver {
 
     /// One look at the cluster: did the way in lead to a full membership?
     fn verify(&self) -> Call<'_, Membership>;
+
+    /// The node is a full member: what its service starts with from now on must not found anything.
+    fn settle(&self) -> Result<()>;
 
     /// One look for the health check: is this node listed and healthy, is there a leader and a quorum?
     fn check(&self) -> Call<'_, Membership>;

@@ -3,7 +3,7 @@
 //! Every founder tries; whoever comes first creates the user, the others hear that it exists. What IAM answers is
 //! never shown, since it may repeat what it was sent.
 
-use super::driver::{Call, Driver, Member, Membership, Node};
+use super::driver::{Call, Driver, Holding, Member, Membership, Node};
 use cluster::{
     client::{call_failed, is_passing},
     iam::{Administrator, Iam},
@@ -96,6 +96,11 @@ impl<'a> SetUp<'a> {
 }
 
 impl Driver for SetUp<'_> {
+    /// What was set up is in IAM's database, which is elsewhere.
+    fn holding(&self) -> Call<'_, Holding> {
+        Box::pin(async { Ok(Holding::Unknown) })
+    }
+
     fn local_health(&self) -> Call<'_, ()> {
         Box::pin(async { self.iam().health().await.map(drop) })
     }
@@ -111,6 +116,10 @@ impl Driver for SetUp<'_> {
 
     fn verify(&self) -> Call<'_, Membership> {
         self.check()
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(())
     }
 
     fn check(&self) -> Call<'_, Membership> {

@@ -10,6 +10,7 @@ pub mod discovery;
 pub mod driver;
 mod etcd;
 pub mod health;
+mod holding;
 mod iam;
 pub mod leave;
 pub mod log;
@@ -23,6 +24,7 @@ use arbiter::{Arbiter, Lease, keeping};
 use cluster::client::call_failed;
 use credentials::Credentials;
 use driver::{Driver, Membership, Node};
+use holding::still_holds;
 use host::retry::{Attempt, retry};
 use protocol::{
     Code, Failure, Timestamp,
@@ -35,7 +37,7 @@ use report::Reporter;
 use services::driver;
 use std::time::Instant;
 
-/// Joins, once: `None` where a marker says that it was done before. `awaits` are the services that follow.
+/// Joins, once: `None` where a marker says that it was done before, and what it speaks of is still there. `awaits` are the services that follow.
 ///
 /// # Errors
 /// That of the step that failed; it has been logged and reported.
@@ -48,6 +50,10 @@ pub async fn join(
 ) -> Result<Option<JoinOutcome>> {
     let service = node.service;
     if let Some((_, marker)) = markers::find(&node.settings.state_dir, service)? {
+        let holding = driver(&node)?.holding().await?;
+        if let Err(lost) = still_holds(&node, holding) {
+            return reporter.step(Step::Preflight, async || Err(lost.clone())).await;
+        }
         tracing::info!("nothing to do: {} exists", marker.display());
         reporter.deliver(&node.settings, service).await;
         return Ok(None);
@@ -109,6 +115,7 @@ async fn entered(node: &Node, reporter: &mut Reporter) -> Result<(JoinOutcome, M
         Ok((membership, said))
     };
     let membership = reporter.step(Step::Ready, verify).await?;
+    driver.settle()?;
     discovery::remember(node, &*driver).await;
     Ok((outcome, membership))
 }

@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-const QUICK: [&str; 4] = ["--retry-base", "20", "--call-timeout", "400"];
+pub const QUICK: [&str; 4] = ["--retry-base", "20", "--call-timeout", "400"];
 
 fn n1() -> Value {
     member("n1", "127.0.0.1:1", "leader")

@@ -66,6 +66,11 @@ pub fn is_of(text: &str, identity: &Identity) -> bool {
         && has("INITIAL_ADVERTISE_PEER_URLS", &identity.peer_url)
 }
 
+/// Whether the file has etcd go on as a member, and found nothing.
+pub fn is_settled(text: &str) -> bool {
+    text.lines().any(|found| found == line("INITIAL_CLUSTER_STATE", "existing").trim_end())
+}
+
 /// Who the file says that this node is.
 pub fn identity(text: &str) -> Option<Identity> {
     let value = |key: &str| {

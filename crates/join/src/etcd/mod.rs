@@ -8,7 +8,8 @@ mod leave;
 mod plan;
 mod restore;
 
-use super::driver::{self, Call, Driver, Membership, Node, Way};
+use super::driver::{self, Call, Driver, Holding, Membership, Node, Way};
+use super::holding::{gone, still_holds};
 use cluster::client::call_failed;
 use cluster::etcd::{self, Member};
 use environment::Identity;
@@ -18,7 +19,8 @@ use host::retry::{Attempt, retry};
 use plan::{Data, Standing};
 use protocol::{Code, Failure, failure::OrFail, failure::Result, report::JoinOutcome};
 pub use restore::is_restored_as;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// This node and its etcd.
 pub struct Etcd<'a> {
@@ -52,9 +54,31 @@ impl<'a> Etcd<'a> {
         if !folder.try_exists().or_fail(Code::System, || format!("looking for {}", folder.display()))? {
             return Ok(Data::None);
         }
+        Ok(match (self.is_ours(), has_log(&self.node.settings.data_dir)?) {
+            (true, true) => Data::Ours,
+            // An etcd that could not start leaves folders and nothing that it would go on with.
+            (true, false) => Data::None,
+            (false, _) => Data::Foreign,
+        })
+    }
+
+    fn is_ours(&self) -> bool {
         let written = std::fs::read_to_string(env_file(self.node));
-        let ours = written.is_ok_and(|text| environment::is_of(&text, &self.us)) || restore::is_restored(self.node);
-        Ok(if ours { Data::Ours } else { Data::Foreign })
+        written.is_ok_and(|text| environment::is_of(&text, &self.us)) || restore::is_restored(self.node)
+    }
+
+    /// Whether etcd.env has it as a member that had come in: it does not found anything a second time.
+    fn had_settled(&self) -> bool {
+        let written = std::fs::read_to_string(env_file(self.node));
+        written.is_ok_and(|text| environment::is_of(&text, &self.us) && environment::is_settled(&text))
+    }
+
+    fn kept(&self) -> Result<Holding> {
+        let data_dir = &self.node.settings.data_dir;
+        if has_log(data_dir)? {
+            return Ok(Holding::Kept);
+        }
+        Ok(Holding::Lost(format!("{} has no data of a member", data_dir.display())))
     }
 
     /// A founder starts on nothing, on what the cluster held before it was lost, or on what an earlier attempt of its own
@@ -74,7 +98,15 @@ impl<'a> Etcd<'a> {
             (Data::Ours, Some(_)) if !restore::is_restored_as(self.node, &self.us.token) => {
                 return leftover("it was founded before the snapshot that the cluster begins with now");
             }
+            (Data::None, Some(_)) if self.node.settings.data_dir.join("member").exists() => {
+                return leftover("what an etcd left that could not start");
+            }
             (Data::None, Some(snapshot)) => restore::restore(self.node, &self.us, &founders, snapshot)?,
+            (Data::None, None) if self.had_settled() => {
+                let what = format!("{} says that this node had founded the cluster", env_file(self.node).display());
+                let found = format!("{} is empty", self.node.settings.data_dir.display());
+                return Err(gone(self.node, &what, &found));
+            }
             (Data::None, None) | (Data::Ours, _) => {}
         }
         self.write_env(Way::Bootstrap, &founders)
@@ -196,6 +228,10 @@ impl<'a> Etcd<'a> {
 }
 
 impl Driver for Etcd<'_> {
+    fn holding(&self) -> Call<'_, Holding> {
+        Box::pin(async { self.kept() })
+    }
+
     fn local_health(&self) -> Call<'_, ()> {
         Box::pin(async { self.local().health().await })
     }
@@ -227,9 +263,18 @@ impl Driver for Etcd<'_> {
         self.check()
     }
 
+    /// `existing`: on an emptied folder etcd would found the cluster anew, under the same ids.
+    fn settle(&self) -> Result<()> {
+        let founders = plan::founders(&self.node.config.initial_peers);
+        if self.node.way == Way::Bootstrap { self.write_env(Way::Join, &founders) } else { Ok(()) }
+    }
+
     /// The local member answers `/health` by a read of the whole cluster, which is its quorum.
     fn check(&self) -> Call<'_, Membership> {
         Box::pin(async {
+            if self.node.entered {
+                still_holds(self.node, self.kept()?)?;
+            }
             let local = self.local();
             local.health().await?;
             plan::membership(&local.members().await?, &self.us, &local.status().await?)
@@ -243,6 +288,17 @@ impl Driver for Etcd<'_> {
     fn leave(&self) -> Call<'_, bool> {
         Box::pin(self.left())
     }
+}
+
+/// Whether an etcd has begun there, which goes by its log as etcd itself does.
+fn has_log(data_dir: &Path) -> Result<bool> {
+    let folder = data_dir.join("member/wal");
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries.or_fail(Code::System, || format!("reading {}", folder.display()))?,
+    };
+    let mut names = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    Ok(names.any(|path| path.extension().is_some_and(|suffix| suffix == "wal")))
 }
 
 fn env_file(node: &Node) -> PathBuf {
