@@ -179,6 +179,12 @@ async fn hear(mut stream: TlsStream<TcpStream>, peer: &Peer) -> std::io::Result<
     }
 }
 
+/// The failure of a member whose answer is none of its service's.
+pub fn babbled(failure: Failure) -> Failure {
+    Failure { code: Code::Protocol, ..failure }
+        .with_remedy("check that what listens there is the service that is asked for, in a release that is supported")
+}
+
 /// Whether a failed call is worth another: certificates do not mend themselves, everything else may.
 pub fn call_failed<T>(failure: Failure) -> Attempt<T> {
     if failure.code == Code::Tls { Attempt::Never(failure) } else { Attempt::Again(failure) }
