@@ -1,6 +1,6 @@
 //! etcd through its JSON gateway, version 3.4 and later: what is zero or empty is left out, and u64 are strings.
 
-use crate::client::{PeerClient, excerpt, is_passing};
+use crate::client::{PeerClient, babbled, excerpt, is_passing};
 use data_encoding::BASE64;
 use hyper::{Method, Response, StatusCode, body::Incoming};
 use protocol::{
@@ -43,10 +43,15 @@ pub struct Member {
     pub is_learner: bool,
 }
 
-#[derive(Debug, Deserialize)]
-struct MemberList {
+/// The member list, and by whose word.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Listing {
+    /// Who answers, in which cluster.
     #[serde(default)]
-    members: Vec<Member>,
+    pub header: Header,
+    /// All members.
+    #[serde(default)]
+    pub members: Vec<Member>,
 }
 
 /// What a member says of itself.
@@ -68,6 +73,9 @@ pub struct Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Header {
+    /// Its cluster: members of one cluster have the same.
+    #[serde(deserialize_with = "number")]
+    pub cluster_id: u64,
     /// The member that answers.
     #[serde(deserialize_with = "number")]
     pub member_id: u64,
@@ -134,7 +142,15 @@ impl<'a> Etcd<'a> {
     /// # Errors
     /// Those of the call; `E-CLUSTER-UNREACHABLE` where the member refuses, `E-PROTOCOL` where it babbles.
     pub async fn members(&self) -> Result<Vec<Member>> {
-        Ok(self.read::<MemberList>("cluster/member/list", &json!({})).await?.members)
+        Ok(self.listing().await?.members)
+    }
+
+    /// All members, and by whose word.
+    ///
+    /// # Errors
+    /// As [`Etcd::members`].
+    pub async fn listing(&self) -> Result<Listing> {
+        self.read("cluster/member/list", &json!({})).await
     }
 
     /// Leader and release.
@@ -225,7 +241,7 @@ impl<'a> Etcd<'a> {
         let url = format!("{}/v3/{what}", self.base);
         let (status, body) = self.client.call(Method::POST, &url, Some(body)).await?;
         if status.is_success() {
-            return parse::json(&url, &body).map_err(|failure| Failure { code: Code::Protocol, ..failure });
+            return parse::json(&url, &body).map_err(babbled);
         }
         let refusal = Refusal::new(status, &body);
         Err(Failure { code: Code::ClusterUnreachable, ..refusal.failure(&format!("POST {url}")) })
@@ -278,7 +294,7 @@ mod tests {
         let body =
             br#"{"header":{},"members":[{"ID":"18446744073709551615","peerURLs":["https://a:1"],"isLearner":true},
             {"ID":"5","name":"m1","peerURLs":["https://b:1"],"clientURLs":[]}]}"#;
-        let members = parse::json::<MemberList>("list", body).unwrap().members;
+        let members = parse::json::<Listing>("list", body).unwrap().members;
         assert_eq!((members[0].id, members[0].is_learner, members[0].name.as_str()), (u64::MAX, true, ""));
         assert_eq!((members[1].id, members[1].is_learner, members[1].name.as_str()), (5, false, "m1"));
     }

@@ -108,6 +108,9 @@ pub struct ServiceMembers {
     pub service: Service,
     /// By name; empty where nobody could tell.
     pub members: Vec<MemberView>,
+    /// Nodes that reported a membership and are not listed.
+    #[serde(default)]
+    pub missing: Vec<NodeName>,
     /// Why nobody could tell.
     #[serde(default)]
     pub failure: Option<Failure>,

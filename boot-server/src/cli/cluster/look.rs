@@ -105,10 +105,12 @@ pub async fn health(args: Args) -> Result<()> {
 fn health_line(service: &ServiceMembers) -> (String, bool) {
     let name = service.service;
     if let Some(failure) = &service.failure {
-        return (format!("{name:<10} UNKNOWN    {failure}"), false);
+        let word = if failure.code == Code::ClusterSplit { "SPLIT" } else { "UNKNOWN" };
+        return (format!("{name:<10} {word:<10} {failure}"), false);
     }
     let standing = Standing::of(&service.members);
-    let word = match (standing.is_whole(), standing.has_quorum()) {
+    let whole = standing.is_whole() && service.missing.is_empty();
+    let word = match (whole, standing.has_quorum()) {
         (true, _) => "HEALTHY",
         (false, true) => "DEGRADED",
         (false, false) => "NO QUORUM",
@@ -122,7 +124,10 @@ fn health_line(service: &ServiceMembers) -> (String, bool) {
         let cause = member.failure.as_ref().map_or(String::new(), ToString::to_string);
         line.push_str(&format!("\n             {}: {cause}", member.name));
     }
-    (line, standing.is_whole())
+    for node in &service.missing {
+        line.push_str(&format!("\n             {node}: it reported that it is a member, and is not listed"));
+    }
+    (line, whole)
 }
 
 /// Prints every check; ends with 1 where one fails.

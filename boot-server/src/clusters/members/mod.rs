@@ -2,6 +2,7 @@
 //!
 //! The server speaks to the members over mTLS, with a certificate of its own CA that lives for minutes.
 
+pub mod agreement;
 pub mod caller;
 pub mod discovery;
 pub mod quorum;
@@ -44,8 +45,13 @@ impl Members {
             let caller = caller.clone();
             asked.spawn(async move {
                 match survey::members(&caller, service, &endpoints).await {
-                    Ok(members) => ServiceMembers { service, members, failure: None },
-                    Err(failure) => ServiceMembers { service, members: vec![], failure: Some(failure) },
+                    Ok(members) => {
+                        let missing = survey::missing(&members, &endpoints);
+                        ServiceMembers { service, members, missing, failure: None }
+                    }
+                    Err(failure) => {
+                        ServiceMembers { service, members: vec![], missing: vec![], failure: Some(failure) }
+                    }
                 }
             });
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use cluster::{admin_api::AdminApi, client::PeerClient, etcd::Etcd};
 use protocol::{
-    Failure, Timestamp,
+    Code, Failure, Timestamp,
     cluster_address::Peer,
     failure::Result,
     operations::{Check, MemberRole, MemberStatus, MemberView},
@@ -19,6 +19,9 @@ use protocol::{
 pub async fn service(caller: &PeerClient, service: Service, endpoints: &[Endpoint], now: Timestamp) -> Vec<Check> {
     let members = match survey::members(caller, service, endpoints).await {
         Ok(members) => members,
+        Err(failure) if failure.code == Code::ClusterSplit => {
+            return vec![failed(service, "the members are one cluster", &failure)];
+        }
         Err(failure) => return vec![failed(service, "members are listed", &failure)],
     };
     let mut checks = judge(service, &members, endpoints);
@@ -37,12 +40,10 @@ pub fn judge(service: Service, members: &[MemberView], endpoints: &[Endpoint]) -
     };
     let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
     let mut checks = vec![check("members are listed".to_owned(), !members.is_empty(), names.join(", "), None)];
-    for endpoint in endpoints {
-        if !members.iter().any(|member| member.node.as_ref() == Some(&endpoint.node)) {
-            let remedy = format!("boot-server cluster replace {} --yes", endpoint.node);
-            let detail = "it reported that it is, and is not listed".to_owned();
-            checks.push(check(format!("{} is a member", endpoint.node), false, detail, Some(remedy)));
-        }
+    for node in survey::missing(members, endpoints) {
+        let remedy = format!("boot-server cluster replace {node} --yes");
+        let detail = "it reported that it is, and is not listed".to_owned();
+        checks.push(check(format!("{node} is a member"), false, detail, Some(remedy)));
     }
     for member in members {
         let well = member.status == MemberStatus::Healthy;

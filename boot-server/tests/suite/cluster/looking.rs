@@ -94,6 +94,45 @@ async fn chainfire_is_asked_over_mtls_and_two_leaders_or_a_stranger_are_told() {
     assert!(text.contains("what to do: boot-server cluster replace n2 --yes"), "{text}");
 }
 
+#[tokio::test]
+async fn two_clusters_of_one_name_are_told_as_two_and_nothing_is_advised_that_wipes_one() {
+    let lab = Lab::open();
+    let etcds = Etcds::two_and_one(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    // Whoever answers first.
+    for _ in 0..3 {
+        let health = lab.verb(&["cluster", "health"]);
+        let text = stdout(&health);
+        assert!(!health.status.success() && text.contains("SPLIT      E-CLUSTER-SPLIT"), "{health:?}");
+        assert!(
+            text.contains("they are 2 clusters: by n") && text.contains("by n3 the members are 127.0.77.3"),
+            "{text}"
+        );
+        let verified = stdout(&lab.verb(&["cluster", "verify"]));
+        assert!(verified.contains("FAIL  etcd       the members are one cluster: E-CLUSTER-SPLIT"), "{verified}");
+        assert!(!verified.contains("replace") && !verified.contains("--yes"), "{verified}");
+    }
+    let removed = lab.verb(&["cluster", "remove", "n3", "--yes"]);
+    assert!(String::from_utf8_lossy(&removed.stderr).contains("E-CLUSTER-SPLIT"), "{removed:?}");
+    let backup = lab.verb(&["cluster", "backup", "--out", lab.dir().join("out").to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&backup.stderr).contains("E-CLUSTER-SPLIT"), "{backup:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_reported_a_membership_and_is_not_listed_is_missing() {
+    let lab = Lab::open();
+    let etcds = Etcds::three(&lab);
+    for n in 1..=4 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    let health = lab.verb(&["cluster", "health"]);
+    let text = stdout(&health);
+    assert!(!health.status.success() && text.contains("DEGRADED   3 of 3 voters healthy"), "{health:?}");
+    assert!(text.contains("n4: it reported that it is a member, and is not listed"), "{text}");
+}
+
 #[test]
 fn a_cluster_that_nobody_knows_is_said_so() {
     let lab = Lab::open();
