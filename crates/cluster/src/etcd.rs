@@ -119,6 +119,12 @@ impl Refusal {
         }
     }
 
+    /// Whether it may be otherwise after a while: a failed precondition passes as well (one learner at a time, a learner
+    /// that is not in sync, members that have not started).
+    pub fn may_pass(&self) -> bool {
+        self.is_passing() || self.code == Some(FAILED_PRECONDITION)
+    }
+
     /// As a failure of `activity`.
     pub fn failure(&self, activity: &str) -> Failure {
         Failure::new(Code::ClusterJoin, format!("{activity}: {} ({})", self.message, self.status))

@@ -55,6 +55,26 @@ pub struct OperateRequest {
     pub keep_disks: bool,
 }
 
+/// `POST /v1/clusters/CLUSTER/remove`: a member that is no node of this server; answered in lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignRequest {
+    /// Its id or name, as the members are listed.
+    pub member: String,
+    /// As [`OperateRequest::force`].
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// `POST /v1/nodes/NAME/reinstall`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReinstallRequest {
+    /// Also where a service loses its quorum.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// `POST /v1/nodes/NAME/power`: what the operator's hook does with the machine; answered in lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

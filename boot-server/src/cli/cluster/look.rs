@@ -65,14 +65,17 @@ pub async fn members(args: Args) -> Result<()> {
 }
 
 fn members_table(found: &ClusterMembers) -> String {
-    let mut rows = vec![["SERVICE", "MEMBER", "STATUS", "ROLE", "VERSION", "CLIENT", "ADDRESS"].map(str::to_owned)];
+    let mut rows =
+        vec![["SERVICE", "MEMBER", "STATUS", "ROLE", "VERSION", "NODE", "ID", "CLIENT", "ADDRESS"].map(str::to_owned)];
     for service in &found.services {
         rows.extend(service.members.iter().map(|member| {
             let client = member.client.as_ref().map_or("-".to_owned(), ToString::to_string);
             let version = member.version.clone().unwrap_or_else(|| "-".to_owned());
             let (status, role) = (member.status.to_string(), member.role.to_string());
             let name = output::printable(&member.name);
-            [service.service.to_string(), name, status, role, version, client, member.address.clone()]
+            let node = member.node.as_ref().map_or("-".to_owned(), ToString::to_string);
+            let id = member.id.clone();
+            [service.service.to_string(), name, status, role, version, node, id, client, member.address.clone()]
         }));
     }
     let text = output::align(&rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect::<Vec<_>>());

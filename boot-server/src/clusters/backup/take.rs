@@ -124,7 +124,7 @@ async fn etcd_part(
         let path = to.join(&file);
         match snapshot::save(caller, &endpoint.client, &path).await {
             Ok(size) => {
-                tell(&format!("etcd of {cluster}: a snapshot of {size} bytes from {}", endpoint.node));
+                tell(&format!("etcd of {cluster}: a snapshot of {size} bytes from {}", endpoint.label()));
                 return Ok(());
             }
             Err(failure) => last = failure,

@@ -3,7 +3,7 @@
 use super::{
     agreement::{self, Agreement, Told},
     caller::refused,
-    discovery::Endpoint,
+    discovery::{Endpoint, Source},
 };
 use cluster::{
     admin_api::{self, AdminApi, Role},
@@ -41,7 +41,8 @@ pub async fn members(caller: &PeerClient, service: Service, endpoints: &[Endpoin
 /// Nodes that reported a membership and are not among the members.
 pub fn missing(members: &[MemberView], endpoints: &[Endpoint]) -> Vec<NodeName> {
     let listed = |name: &NodeName| members.iter().any(|member| member.node.as_ref() == Some(name));
-    endpoints.iter().map(|endpoint| endpoint.node.clone()).filter(|name| !listed(name)).collect()
+    let reported = endpoints.iter().filter(|endpoint| endpoint.source == Source::Reported);
+    reported.filter_map(|endpoint| endpoint.node.clone()).filter(|name| !listed(name)).collect()
 }
 
 /// Where a member answers clients.
@@ -60,7 +61,7 @@ async fn etcd_members(caller: &PeerClient, endpoints: &[Endpoint]) -> Result<Vec
         let (listing, status) = tokio::join!(etcd.listing(), etcd.status());
         let listing = listing?;
         Ok(Told {
-            by: endpoint.node.to_string(),
+            by: endpoint.label().to_owned(),
             cluster: etcd::hex(listing.header.cluster_id),
             led: status.is_ok_and(|status| status.leader != 0),
             listed: listing.members.iter().map(shown).collect(),
@@ -97,7 +98,7 @@ async fn etcd_member(caller: &PeerClient, cluster: u64, member: etcd::Member, ow
     let mut view = MemberView {
         id: etcd::hex(member.id),
         name: shown(&member),
-        node: own.map(|own| own.node),
+        node: own.and_then(|own| own.node),
         address: member.peer_urls.first().cloned().unwrap_or_default(),
         client,
         status: MemberStatus::Unreachable,
@@ -152,7 +153,7 @@ async fn admin_members(caller: &PeerClient, service: Service, endpoints: &[Endpo
         let api = AdminApi::new(&caller, at(&endpoint.client));
         let list = api.members().await?;
         Ok(Told {
-            by: endpoint.node.to_string(),
+            by: endpoint.label().to_owned(),
             cluster: String::new(),
             led: api.has_leader().await.unwrap_or_default(),
             listed: list.iter().map(|member| member.id.clone()).collect(),
@@ -176,7 +177,7 @@ async fn admin_member(caller: &PeerClient, member: admin_api::Member, own: Optio
         id: member.id.clone(),
         name: member.id,
         client: own.as_ref().and_then(|own| format!("https://{}", own.client).parse().ok()),
-        node: own.map(|own| own.node),
+        node: own.and_then(|own| own.node),
         address: member.raft_addr,
         status: if healthy { MemberStatus::Healthy } else { MemberStatus::Unhealthy },
         role,

@@ -11,6 +11,7 @@ use protocol::{
     Code, Failure, Timestamp,
     cluster_address::Peer,
     failure::Result,
+    names::NodeName,
     operations::{Check, MemberRole, MemberStatus, MemberView},
     service::Service,
 };
@@ -50,11 +51,15 @@ pub fn judge(service: Service, members: &[MemberView], endpoints: &[Endpoint]) -
         let version = member.version.as_ref().map_or(String::new(), |version| format!(", {version}"));
         let detail = match &member.failure {
             Some(failure) => failure.to_string(),
+            None if member.status == MemberStatus::Unstarted => format!("{} at {}", member.status, member.address),
             None => format!("{}, {}{version}", member.status, member.role),
         };
         let remedy = match (&member.failure, member.status) {
             (Some(failure), _) => failure.remedy.clone(),
-            (None, MemberStatus::Unstarted) => "start it, or remove it from the cluster".to_owned(),
+            (None, MemberStatus::Unstarted) => {
+                let who = member.node.as_ref().map_or(member.id.as_str(), NodeName::as_str);
+                format!("start it, or remove it: boot-server cluster remove {who} --yes")
+            }
             (None, _) => "read the journal of the service on that node".to_owned(),
         };
         checks.push(check(format!("{} is healthy", member.name), well, detail, Some(remedy)));
