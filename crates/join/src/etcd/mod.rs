@@ -125,7 +125,7 @@ impl<'a> Etcd<'a> {
             self.node.at_a_member(what, async |base| self.announce_at(&self.member(base), data).await).await
         });
         match expected.await? {
-            Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)),
+            Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)?),
             None => Ok(()),
         }
     }

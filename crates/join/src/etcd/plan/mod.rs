@@ -3,7 +3,7 @@
 use super::environment::Identity;
 use crate::driver::{Membership, Way};
 use cluster::{
-    address::Names,
+    address::{Names, peer_of},
     etcd::{FAILED_PRECONDITION, Member, Refusal, Status},
 };
 use host::retry::Attempt;
@@ -54,8 +54,11 @@ pub fn founders(peers: &[Peer]) -> String {
 }
 
 /// `ETCD_INITIAL_CLUSTER` of a joiner: everybody on the list, itself under its own name. etcd compares the URLs;
-/// names only have to differ.
-pub fn existing(members: &[Member], us: &Identity) -> String {
+/// names only have to differ, so one that cannot stand in such a list becomes `member-ID`.
+///
+/// # Errors
+/// `E-CLUSTER-JOIN` for an address that is none: what members say of themselves goes into a file that systemd reads.
+pub fn existing(members: &[Member], us: &Identity) -> Result<String> {
     let mut count = BTreeMap::<&str, usize>::new();
     for member in members {
         *count.entry(&member.name).or_default() += 1;
@@ -63,17 +66,30 @@ pub fn existing(members: &[Member], us: &Identity) -> String {
     let name = |member: &Member| {
         if member.peer_urls.contains(&us.peer_url) {
             us.name.clone()
-        } else if member.name.is_empty() || member.name == us.name || count[member.name.as_str()] > 1 {
+        } else if !is_name(&member.name) || member.name == us.name || count[member.name.as_str()] > 1 {
             format!("member-{:x}", member.id)
         } else {
             member.name.clone()
         }
     };
-    let entries: Vec<_> = members
-        .iter()
-        .flat_map(|member| member.peer_urls.iter().map(|url| format!("{}={url}", name(member))))
-        .collect();
-    entries.join(",")
+    let mut entries = Vec::new();
+    for member in members {
+        for url in &member.peer_urls {
+            if !url.starts_with("https://") || peer_of(url).is_none() {
+                let cause =
+                    format!("joining as {}: member {:x} is listed at {url:?}, which is no address", us.name, member.id);
+                let remedy = format!("every member is https://HOST:PORT: correct or remove member {:x}", member.id);
+                return Err(Failure::new(Code::ClusterJoin, cause).with_remedy(remedy));
+            }
+            entries.push(format!("{}={url}", name(member)));
+        }
+    }
+    Ok(entries.join(","))
+}
+
+/// Whether a name may stand in `NAME=URL,...` of a file that systemd and a shell read.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
 }
 
 /// Judges the member list for a node that wants to join.
@@ -161,14 +177,9 @@ pub fn after_remove(answer: Result<(), Refusal>) -> Attempt<()> {
     }
 }
 
-/// A failed precondition passes: one learner at a time, a learner not in sync, members not started.
 fn again_or_never(refusal: &Refusal, activity: &str) -> Attempt<()> {
     let failure = refusal.failure(activity);
-    if refusal.is_passing() || refusal.code == Some(FAILED_PRECONDITION) {
-        Attempt::Again(failure)
-    } else {
-        Attempt::Never(failure)
-    }
+    if refusal.may_pass() { Attempt::Again(failure) } else { Attempt::Never(failure) }
 }
 
 /// The membership, where this node has a vote and there is a leader.

@@ -61,7 +61,24 @@ fn a_joiner_lists_everybody_and_itself_by_its_own_name() {
         member(2, "", &us().peer_url, true),
         member(255, "", "https://c:1", true),
     ];
-    assert_eq!(existing(&members, &us()), "m1=https://a:1,node04=https://10.0.0.4:2380,member-ff=https://c:1");
+    let listed = existing(&members, &us()).unwrap();
+    assert_eq!(listed, "m1=https://a:1,node04=https://10.0.0.4:2380,member-ff=https://c:1");
+}
+
+#[test]
+fn what_a_member_says_of_itself_sets_no_variable_of_the_service() {
+    let named = |name: &str| existing(&[member(10, name, "https://a:1", false)], &us()).unwrap();
+    for name in ["x\"\nLD_PRELOAD=\"/var/lib/evil.so", "x\"y$HOME", "a=b,c", "db one", "`id`", "\u{e4}"] {
+        assert_eq!(named(name), "member-a=https://a:1", "{name}");
+    }
+    assert_eq!(named("10.0.0.1:2380"), "10.0.0.1:2380=https://a:1");
+    for url in ["https://a:1\"\nX=\"", "https://a:1,x=https://b:1", "https://a:1/$HOME", "a:1", "http://a:1", ""] {
+        let failure = existing(&[member(10, "m1", url, false)], &us()).unwrap_err();
+        assert!(
+            failure.code == Code::ClusterJoin && failure.cause.contains("member a is listed at"),
+            "{url}: {failure}"
+        );
+    }
 }
 
 #[test]
@@ -151,7 +168,7 @@ proptest! {
     fn no_name_of_the_initial_cluster_takes_the_url_of_another_member(members in proptest::collection::vec(any_member(), 0..6)) {
         let listed = members.iter().filter(|member| member.peer_urls.contains(&us().peer_url)).count() == 1;
         prop_assume!(listed);
-        let text = existing(&members, &us());
+        let text = existing(&members, &us()).unwrap();
         let ours: Vec<_> = text.split(',').filter(|entry| entry.starts_with("node04=")).collect();
         let own = members.iter().find(|member| member.peer_urls.contains(&us().peer_url)).map(|member| member.peer_urls.len());
         prop_assert_eq!(Some(ours.len()), own);
