@@ -167,6 +167,8 @@ pub struct MemberView {
 pub enum MemberStatus {
     /// It says so.
     Healthy,
+    /// It answers and votes, and takes no writes: etcd has raised an alarm.
+    Alarmed,
     /// It answers, and is not.
     Unhealthy,
     /// It does not answer.
@@ -193,6 +195,7 @@ impl std::fmt::Display for MemberStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             MemberStatus::Healthy => "healthy",
+            MemberStatus::Alarmed => "alarmed",
             MemberStatus::Unhealthy => "unhealthy",
             MemberStatus::Unreachable => "unreachable",
             MemberStatus::Unstarted => "unstarted",

@@ -113,15 +113,16 @@ fn health_line(service: &ServiceMembers) -> (String, bool) {
     }
     let standing = Standing::of(&service.members);
     let whole = standing.is_whole() && service.missing.is_empty();
-    let word = match (whole, standing.has_quorum()) {
-        (true, _) => "HEALTHY",
-        (false, true) => "DEGRADED",
-        (false, false) => "NO QUORUM",
+    let (word, count) = match (whole, standing.has_quorum()) {
+        (true, _) => ("HEALTHY", "healthy"),
+        (false, true) if standing.is_alarmed() => ("NO WRITES", "voting"),
+        (false, true) => ("DEGRADED", "healthy"),
+        (false, false) => ("NO QUORUM", "healthy"),
     };
-    let spare = standing.healthy.saturating_sub(standing.needed);
+    let spare = standing.voting.saturating_sub(standing.needed);
     let mut line = format!(
-        "{name:<10} {word:<10} {} of {} voters healthy, {} needed, {spare} more may be lost, {} leader",
-        standing.healthy, standing.voters, standing.needed, standing.leaders
+        "{name:<10} {word:<10} {} of {} voters {count}, {} needed, {spare} more may be lost, {} leader",
+        standing.voting, standing.voters, standing.needed, standing.leaders
     );
     for member in service.members.iter().filter(|member| member.failure.is_some()) {
         let cause = member.failure.as_ref().map_or(String::new(), ToString::to_string);

@@ -8,7 +8,7 @@ use super::{
 use cluster::{
     admin_api::{self, AdminApi, Role},
     client::PeerClient,
-    etcd::{self, Etcd},
+    etcd::{self, Alarm, Etcd},
 };
 use protocol::{
     Code, Failure,
@@ -21,6 +21,8 @@ use protocol::{
 use std::time::Duration;
 use tokio::task::JoinSet;
 
+/// A key that nobody writes.
+const PROBE: &str = "centra-probe";
 /// A change of the list takes a moment to reach every member.
 const CHANGE: Duration = Duration::from_secs(1);
 const CHANGES: u32 = 3;
@@ -119,17 +121,21 @@ async fn etcd_member(caller: &PeerClient, cluster: u64, member: etcd::Member, ow
             view.failure = Some(Failure::new(Code::ClusterSplit, text));
         }
         (Ok(status), Ok(healthy)) => {
-            view.status =
-                if healthy && status.errors.is_empty() { MemberStatus::Healthy } else { MemberStatus::Unhealthy };
+            let alarms = status.alarms();
+            view.status = match alarms.first() {
+                None if healthy => MemberStatus::Healthy,
+                // A read of the whole cluster is answered by its quorum.
+                Some(Alarm::NoSpace(_)) if status.leader != 0 && etcd.get(PROBE).await.is_ok() => MemberStatus::Alarmed,
+                _ => MemberStatus::Unhealthy,
+            };
             view.role = match view.role {
                 MemberRole::Learner => MemberRole::Learner,
                 _ if status.leader == member.id => MemberRole::Leader,
                 _ if status.leader == 0 => MemberRole::Unknown,
                 _ => MemberRole::Follower,
             };
-            if !status.errors.is_empty() {
-                view.failure =
-                    Some(Failure::new(Code::ServiceUnhealthy, format!("etcd alarms: {}", status.errors.join("; "))));
+            if let Some(alarm) = alarms.first() {
+                view.failure = Some(alarm.failure());
             } else if status.leader == 0 {
                 view.failure = Some(Failure::new(Code::ServiceUnhealthy, "this member knows no leader"));
             }
@@ -143,7 +149,7 @@ async fn etcd_member(caller: &PeerClient, cluster: u64, member: etcd::Member, ow
 /// A member that says that it is unwell answers all the same.
 async fn healthy(etcd: &Etcd<'_>) -> Result<bool> {
     match etcd.health().await {
-        Err(failure) if failure.code == Code::ServiceUnhealthy => Ok(false),
+        Err(failure) if matches!(failure.code, Code::ServiceUnhealthy | Code::NoSpace) => Ok(false),
         answered => answered.map(|()| true),
     }
 }

@@ -73,8 +73,8 @@ pub fn judge(service: Service, members: &[MemberView], endpoints: &[Endpoint]) -
         _ => "a member is cut off from the others: check the network between them",
     };
     checks.push(check("there is one leader".to_owned(), leaders.len() == 1, detail, Some(remedy.to_owned())));
-    let detail =
-        format!("{} of {} voters are healthy, {} are needed", standing.healthy, standing.voters, standing.needed);
+    let word = if standing.is_alarmed() { "vote" } else { "are healthy" };
+    let detail = format!("{} of {} voters {word}, {} are needed", standing.voting, standing.voters, standing.needed);
     let remedy = "bring members back until a majority runs; see the guide to disaster recovery where they are lost";
     checks.push(check("there is a quorum".to_owned(), standing.has_quorum(), detail, Some(remedy.to_owned())));
     checks
@@ -85,6 +85,10 @@ async fn write_and_read(caller: &PeerClient, service: Service, members: &[Member
         Service::Flaredb => "a sample is written and read back",
         Service::Etcd | Service::Chainfire | Service::Iam => "a key is written, read back and deleted",
     };
+    if let Some(alarm) = members.iter().find(|member| member.status == MemberStatus::Alarmed) {
+        let failure = alarm.failure.clone().unwrap_or_else(|| Failure::new(Code::NoSpace, "an alarm is raised"));
+        return failed(service, what, &failure);
+    }
     let healthy =
         members.iter().filter(|member| member.status == MemberStatus::Healthy && member.role != MemberRole::Learner);
     let peers: Vec<(&str, Peer)> =

@@ -15,27 +15,35 @@ pub struct Etcds {
     folder: PathBuf,
     /// Who founds a cluster of its own.
     alone: Option<u8>,
+    /// Bytes that each may hold.
+    quota: Option<u32>,
     running: Vec<Option<Child>>,
 }
 
 impl Etcds {
     /// Three founders; they are up when this returns.
     pub fn three(lab: &Lab) -> Self {
-        Self::founded(lab, None)
+        Self::founded(lab, None, None)
+    }
+
+    /// Three founders with room for a few hundred keys of some KiB.
+    pub fn small(lab: &Lab) -> Self {
+        Self::founded(lab, None, Some(400_000))
     }
 
     /// Two founders, and one that has founded a cluster of the same name alone.
     pub fn two_and_one(lab: &Lab) -> Self {
-        Self::founded(lab, Some(3))
+        Self::founded(lab, Some(3), None)
     }
 
-    fn founded(lab: &Lab, alone: Option<u8>) -> Self {
+    fn founded(lab: &Lab, alone: Option<u8>, quota: Option<u32>) -> Self {
         let credentials = (1..=3).map(|n| Credentials::of(lab, n)).collect();
         let mut etcds = Self {
             site: Site::new(),
             credentials,
             folder: lab.dir().join("etcd"),
             alone,
+            quota,
             running: vec![None, None, None],
         };
         for n in 1..=3 {
@@ -82,6 +90,9 @@ impl Etcds {
             command.arg(format!("--{of}key-file")).arg(&credentials.key);
             command.arg(format!("--{of}trusted-ca-file")).arg(&credentials.ca);
             command.arg(format!("--{of}client-cert-auth"));
+        }
+        if let Some(quota) = self.quota {
+            command.args(["--quota-backend-bytes", &quota.to_string()]);
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.running[usize::from(n) - 1] = Some(child);

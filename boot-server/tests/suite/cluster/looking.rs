@@ -133,6 +133,30 @@ async fn a_node_that_reported_a_membership_and_is_not_listed_is_missing() {
     assert!(text.contains("n4: it reported that it is a member, and is not listed"), "{text}");
 }
 
+#[tokio::test]
+async fn a_full_etcd_takes_no_writes_and_has_its_quorum() {
+    let lab = Lab::open();
+    let etcds = Etcds::small(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    let value = "x".repeat(100_000);
+    assert!((0..20).any(|n| etcds.ctl(&["put", &format!("big{n}"), &value]).is_none()), "it is full at last");
+    let health = lab.verb(&["cluster", "health"]);
+    let text = stdout(&health);
+    assert!(!health.status.success() && text.contains("NO WRITES  3 of 3 voters voting, 2 needed"), "{health:?}");
+    assert!(text.contains("alarm NOSPACE"), "{text}");
+    let verified = stdout(&lab.verb(&["cluster", "verify"]));
+    assert!(verified.contains("PASS  etcd       there is a quorum: 3 of 3 voters vote"), "{verified}");
+    assert!(
+        verified.contains("FAIL  etcd       a key is written") && verified.contains("etcdctl alarm disarm"),
+        "{verified}"
+    );
+    assert!(!verified.contains("disaster") && !verified.contains("journalctl"), "{verified}");
+    // It may lose a member all the same.
+    assert!(lab.says(&["cluster", "remove", "n3", "--yes"]).starts_with("removed from etcd"));
+}
+
 #[test]
 fn a_cluster_that_nobody_knows_is_said_so() {
     let lab = Lab::open();
