@@ -5,7 +5,8 @@ use host::{
     http::{Client, Identity, Trust, refused_certificate, tls_config},
     retry::Attempt,
 };
-use hyper::{Method, Response, StatusCode, body::Incoming};
+use http_body_util::{BodyExt, Collected, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use protocol::{Code, Failure, cluster_address::Peer, failure::Result};
 use rustls::{
     ClientConfig,
@@ -23,6 +24,9 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::client::TlsStream;
+
+/// No message of gRPC that is asked for here is larger.
+const MAX_MESSAGE: usize = 64 << 10;
 
 /// A client for the members of the cluster.
 #[derive(Clone)]
@@ -58,6 +62,37 @@ impl PeerClient {
         let http = Client::new(&trust, identity(), SystemTime::UNIX_EPOCH)?;
         let tls = Arc::new(tls_config(&trust, identity(), SystemTime::UNIX_EPOCH)?);
         Ok(Self { http, tls, limit, remedies })
+    }
+
+    /// The same client, for calls that may take longer.
+    #[must_use]
+    pub fn patient(&self, limit: Duration) -> Self {
+        Self { limit, ..self.clone() }
+    }
+
+    /// A call of gRPC with one message in its frame; the frame of the answer, empty where it was refused.
+    ///
+    /// # Errors
+    /// As [`PeerClient::call`].
+    pub async fn grpc(&self, url: &str, frame: &[u8]) -> Result<Bytes> {
+        let activity = format!("POST {url}");
+        let unusable = |error: hyper::http::Error| Failure::from_error(Code::Internal, &activity, &error);
+        let request = Request::post(url)
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(header::TE, "trailers")
+            .body(Full::new(Bytes::copy_from_slice(frame)))
+            .map_err(unusable)?;
+        let exchange = async {
+            let answer = self.http.send(request).await?;
+            let is_grpc = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
+            if !answer.status().is_success() || !is_grpc {
+                return Ok(Bytes::new());
+            }
+            let body = Limited::new(answer.into_body(), MAX_MESSAGE).collect().await;
+            body.map(Collected::to_bytes)
+                .map_err(|error| Failure::new(Code::Protocol, format!("{activity}: reading the answer: {error}")))
+        };
+        self.within_limit(&activity, exchange).await
     }
 
     /// One call; the answer's status is the caller's to judge.

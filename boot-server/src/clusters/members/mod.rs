@@ -6,6 +6,7 @@ pub mod agreement;
 pub mod caller;
 pub mod discovery;
 pub mod quorum;
+mod same;
 pub mod survey;
 pub mod verify;
 

@@ -4,6 +4,7 @@ use super::{
     caller::refused,
     discovery::Endpoint,
     quorum::Standing,
+    same,
     survey::{self, at as url},
 };
 use cluster::{admin_api::AdminApi, client::PeerClient, etcd::Etcd};
@@ -26,6 +27,9 @@ pub async fn service(caller: &PeerClient, service: Service, endpoints: &[Endpoin
         Err(failure) => return vec![failed(service, "members are listed", &failure)],
     };
     let mut checks = judge(service, &members, endpoints);
+    if service == Service::Etcd {
+        checks.extend(same::data(caller, &members).await);
+    }
     checks.push(write_and_read(caller, service, &members, now).await);
     checks
 }

@@ -157,6 +157,37 @@ async fn a_full_etcd_takes_no_writes_and_has_its_quorum() {
     assert!(lab.says(&["cluster", "remove", "n3", "--yes"]).starts_with("removed from etcd"));
 }
 
+#[tokio::test]
+async fn members_that_hold_unlike_data_fail_the_check_though_each_says_that_it_is_healthy() {
+    let lab = Lab::open();
+    let mut etcds = Etcds::three(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    for key in 0..8 {
+        etcds.ctl(&["put", &format!("old{key}"), "v"]).unwrap();
+    }
+    assert!(
+        stdout(&lab.verb(&["cluster", "verify"]))
+            .contains("PASS  etcd       the members hold the same data: 127.0.77.1 at revision 9")
+    );
+    // All are powered off; two come back with empty data folders, and found the cluster a second time.
+    (1..=3).for_each(|n| etcds.kill(n));
+    for n in 2..=3 {
+        std::fs::remove_dir_all(etcds.data(n)).unwrap();
+        etcds.start(n);
+    }
+    etcds.wait_until_healthy();
+    for key in 0..40 {
+        etcds.ctl(&["put", &format!("new{key}"), "v"]).unwrap();
+    }
+    etcds.start(1);
+    etcds.wait_until_healthy();
+    let verified = stdout(&lab.verb(&["cluster", "verify"]));
+    assert!(verified.contains("FAIL  etcd       the members hold the same data"), "{verified}");
+    assert!(verified.contains("a snapshot of each") && !verified.contains("--yes"), "{verified}");
+}
+
 #[test]
 fn a_cluster_that_nobody_knows_is_said_so() {
     let lab = Lab::open();

@@ -108,6 +108,9 @@ pub struct Header {
     /// The member that answers.
     #[serde(deserialize_with = "number")]
     pub member_id: u64,
+    /// How far its data has come.
+    #[serde(deserialize_with = "number")]
+    pub revision: u64,
 }
 
 /// Some gateways write small numbers as numbers.

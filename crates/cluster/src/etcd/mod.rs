@@ -1,9 +1,11 @@
 //! etcd through its JSON gateway, version 3.4 and later: what is zero or empty is left out, and u64 are strings.
 
 mod answers;
+mod hash;
 mod refusal;
 
 pub use answers::{Alarm, Header, Listing, Member, Status};
+pub use hash::DataHash;
 pub use refusal::{FAILED_PRECONDITION, Refusal};
 
 use crate::client::{PeerClient, babbled, excerpt};
