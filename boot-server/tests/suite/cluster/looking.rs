@@ -188,6 +188,23 @@ async fn members_that_hold_unlike_data_fail_the_check_though_each_says_that_it_i
     assert!(verified.contains("a snapshot of each") && !verified.contains("--yes"), "{verified}");
 }
 
+#[tokio::test]
+async fn an_etcd_with_users_is_said_to_have_them() {
+    let lab = Lab::open();
+    let etcds = Etcds::three(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    for words in [&["user", "add", "root:x"][..], &["user", "grant-role", "root", "root"], &["auth", "enable"]] {
+        etcds.ctl(words).unwrap();
+    }
+    for words in [&["cluster", "health"][..], &["cluster", "remove", "n3", "--yes"], &["cluster", "verify"]] {
+        let said = lab.verb(words);
+        let text = stdout(&said) + &String::from_utf8_lossy(&said.stderr);
+        assert!(!said.status.success() && text.contains("etcd has users, which is not supported"), "{said:?}");
+    }
+}
+
 #[test]
 fn a_cluster_that_nobody_knows_is_said_so() {
     let lab = Lab::open();

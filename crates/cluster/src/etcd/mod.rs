@@ -158,8 +158,7 @@ impl<'a> Etcd<'a> {
         if status.is_success() {
             return parse::json(&url, &body).map_err(babbled);
         }
-        let refusal = Refusal::new(status, &body);
-        Err(Failure { code: Code::ClusterUnreachable, ..refusal.failure(&format!("POST {url}")) })
+        Err(Refusal::new(status, &body).of_a_question(&format!("POST {url}")))
     }
 
     async fn change(&self, what: &str, body: &Value) -> Result<Result<(), Refusal>> {
