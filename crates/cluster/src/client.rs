@@ -40,6 +40,8 @@ pub struct PeerClient {
 /// What to do about a member that cannot be spoken to, as it looks from where the call is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Remedies {
+    /// What it is that nobody answers.
+    pub code: Code,
     /// Nobody answers.
     pub unreachable: &'static str,
     /// One side refused the other's certificate.
@@ -62,6 +64,12 @@ impl PeerClient {
         let http = Client::new(&trust, identity(), SystemTime::UNIX_EPOCH)?;
         let tls = Arc::new(tls_config(&trust, identity(), SystemTime::UNIX_EPOCH)?);
         Ok(Self { http, tls, limit, remedies })
+    }
+
+    /// The same client, for calls that fail otherwise.
+    #[must_use]
+    pub fn with(&self, remedies: Remedies) -> Self {
+        Self { remedies, ..self.clone() }
     }
 
     /// The same client, for calls that may take longer.
@@ -133,7 +141,7 @@ impl PeerClient {
     }
 
     async fn within_limit<T>(&self, activity: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let unreachable = |cause| Failure::new(Code::ClusterUnreachable, cause).with_remedy(self.remedies.unreachable);
+        let unreachable = |cause| Failure::new(self.remedies.code, cause).with_remedy(self.remedies.unreachable);
         match timeout(self.limit, call).await {
             Ok(answer) => answer.map_err(|failure| match failure.code {
                 Code::Tls => self.tls_refused(failure.cause),

@@ -45,6 +45,8 @@ pub struct Node {
     pub tls: super::credentials::Paths,
     /// Calls with them.
     pub client: PeerClient,
+    /// Calls to the service on this node.
+    pub local: PeerClient,
     /// The knobs.
     pub settings: Settings,
 }
@@ -76,6 +78,8 @@ pub struct Settings {
     pub resolv_conf: PathBuf,
     /// What listens on the service's ports, once it runs.
     pub process: String,
+    /// Prints the end of what the service has said.
+    pub journal_command: Vec<String>,
 }
 
 /// The way into the cluster.

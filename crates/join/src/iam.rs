@@ -44,7 +44,7 @@ impl<'a> SetUp<'a> {
     }
 
     fn iam(&self) -> Iam<'a> {
-        Iam::new(&self.node.client, self.node.local_url())
+        Iam::new(&self.node.local, self.node.local_url())
     }
 
     async fn set_up(&self) -> Result<JoinOutcome> {

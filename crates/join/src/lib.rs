@@ -12,6 +12,7 @@ mod etcd;
 pub mod health;
 mod holding;
 mod iam;
+pub mod last_words;
 pub mod leave;
 pub mod log;
 pub mod markers;
@@ -27,7 +28,7 @@ use driver::{Driver, Membership, Node};
 use holding::still_holds;
 use host::retry::{Attempt, retry};
 use protocol::{
-    Code, Failure, Timestamp,
+    Code, Timestamp,
     failure::Result,
     report::{JoinOutcome, ReadyReport},
     service::Service,
@@ -126,14 +127,12 @@ async fn enter(driver: &dyn Driver, node: &Node) -> Result<JoinOutcome> {
     let healthy = retry(node.settings.waiting(), "waiting for the local service", async || {
         driver.local_health().await.map_or_else(call_failed, Attempt::Done)
     });
-    healthy.await.map_err(|failure| match failure.code {
-        Code::Tls => failure,
-        _ => Failure {
-            code: Code::ServiceUnhealthy,
-            remedy: format!("read the service's journal: journalctl -u {}", node.service),
-            ..failure
-        },
-    })?;
+    if let Err(failure) = healthy.await {
+        return Err(match failure.code {
+            Code::Tls => failure,
+            _ => last_words::with(node, failure),
+        });
+    }
     tracing::info!("the local service is healthy");
     let outcome = driver.join().await?;
     match (outcome, node.service) {

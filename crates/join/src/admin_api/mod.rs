@@ -33,7 +33,7 @@ impl<'a> Announced<'a> {
     }
 
     fn local(&self) -> AdminApi<'a> {
-        AdminApi::new(&self.node.client, self.node.local_url())
+        AdminApi::new(&self.node.local, self.node.local_url())
     }
 
     fn member(&self, base: &HttpsUrl) -> AdminApi<'a> {

@@ -42,7 +42,7 @@ impl<'a> Etcd<'a> {
     }
 
     fn local(&self) -> etcd::Etcd<'a> {
-        etcd::Etcd::new(&self.node.client, self.node.local_url())
+        etcd::Etcd::new(&self.node.local, self.node.local_url())
     }
 
     fn member(&self, base: &impl ToString) -> etcd::Etcd<'a> {

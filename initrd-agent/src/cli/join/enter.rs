@@ -58,6 +58,9 @@ pub struct JoinArgs {
     /// What may listen on the service's ports: the name of its process (the service's name)
     #[arg(long, value_name = "NAME")]
     process: Option<String>,
+    /// What prints the end of what the service has said (journalctl of its unit)
+    #[arg(long, value_name = "COMMAND")]
+    journal_command: Option<String>,
 }
 
 /// Exit code for a command line that clap refuses: its own 2 would read as "already a member".
@@ -117,6 +120,9 @@ fn prepared(args: &JoinArgs) -> Result<(Node, Vec<Service>, Credentials)> {
     let mut settings = args.common.settings(service, &config);
     if let Some(command) = &args.start_command {
         settings.start_command = command.split_whitespace().map(str::to_owned).collect();
+    }
+    if let Some(command) = &args.journal_command {
+        settings.journal_command = command.split_whitespace().map(str::to_owned).collect();
     }
     settings.attempts = args.attempts;
     settings.health_timeout = Duration::from_secs(args.health_timeout);

@@ -12,10 +12,10 @@ pub use members::{LeaveArgs, MembersArgs, leave, members};
 
 use ::join::{
     capacity::Capacity,
-    credentials::{Credentials, Paths},
+    credentials::{Credentials, LOCAL, Paths},
     discovery,
     driver::{Node, Settings, decide, default_data_dir, default_start_command},
-    markers,
+    last_words, markers,
     report::Link,
 };
 use protocol::{
@@ -110,6 +110,7 @@ impl Common {
             least: Capacity { memory: 0, cpus: 0 },
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             process: service.name().to_owned(),
+            journal_command: last_words::default_command(service),
         }
     }
 
@@ -136,6 +137,7 @@ impl Common {
             snapshot: None,
             token: None,
             tls,
+            local: client.with(LOCAL),
             client,
             settings,
         };
