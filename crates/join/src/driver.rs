@@ -144,6 +144,9 @@ pub trait Driver {
     /// What must happen before the service can become healthy: nothing, where it starts by itself.
     fn prepare(&self) -> Call<'_, ()>;
 
+    /// Its service does not become healthy: what `prepare` began is taken back where it stands in the way of others.
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
+
     /// Has the cluster take this healthy node in; a founder is in.
     fn join(&self) -> Call<'_, JoinOutcome>;
 

@@ -23,6 +23,7 @@ use std::{
     io::{ErrorKind, Read},
     os::unix::fs::MetadataExt,
     path::Path,
+    pin::Pin,
 };
 
 /// In the secrets folder: who the administrator is.
@@ -108,6 +109,11 @@ impl Driver for SetUp<'_> {
     /// It starts by itself.
     fn prepare(&self) -> Call<'_, ()> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// Nothing was begun.
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async {})
     }
 
     fn join(&self) -> Call<'_, JoinOutcome> {

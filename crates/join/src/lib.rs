@@ -125,11 +125,17 @@ async fn entered(node: &Node, reporter: &mut Reporter) -> Result<(JoinOutcome, M
 async fn enter(driver: &dyn Driver, node: &Node) -> Result<JoinOutcome> {
     driver.prepare().await?;
     let healthy = retry(node.settings.waiting(), "waiting for the local service", async || {
-        driver.local_health().await.map_or_else(call_failed, Attempt::Done)
+        match driver.local_health().await {
+            Ok(()) => Attempt::Done(()),
+            // An alarm stands until somebody disarms it.
+            Err(failure) if failure.code == Code::NoSpace => Attempt::Never(failure),
+            Err(failure) => call_failed(failure),
+        }
     });
     if let Err(failure) = healthy.await {
+        driver.withdraw().await;
         return Err(match failure.code {
-            Code::Tls => failure,
+            Code::Tls | Code::NoSpace => failure,
             _ => last_words::with(node, failure),
         });
     }

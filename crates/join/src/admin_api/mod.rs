@@ -18,7 +18,7 @@ use protocol::{
     failure::Result,
     report::JoinOutcome,
 };
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::Pin};
 
 /// This node and its service.
 pub struct Announced<'a> {
@@ -250,6 +250,11 @@ impl Driver for Announced<'_> {
     /// It starts by itself.
     fn prepare(&self) -> Call<'_, ()> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// Nothing was begun.
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async {})
     }
 
     fn join(&self) -> Call<'_, JoinOutcome> {

@@ -3,6 +3,7 @@
 //! etcd needs to know before its first start whether it founds or joins, so `etcd.service` waits for the
 //! `etcd.env` that is written here.
 
+mod entering;
 mod environment;
 mod leave;
 mod plan;
@@ -10,17 +11,16 @@ mod restore;
 
 use super::driver::{self, Call, Driver, Holding, Membership, Node, Way};
 use super::holding::{gone, still_holds};
-use cluster::client::call_failed;
-use cluster::etcd::{self, Member};
+use cluster::etcd;
 use environment::Identity;
 use host::command;
 use host::file::{self, write_atomically};
-use host::retry::{Attempt, retry};
-use plan::{Data, Standing};
+use host::retry::Attempt;
+use plan::Data;
 use protocol::{Code, Failure, failure::OrFail, failure::Result, report::JoinOutcome};
 pub use restore::is_restored_as;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::{io::ErrorKind, pin::Pin};
 
 /// This node and its etcd.
 pub struct Etcd<'a> {
@@ -112,84 +112,6 @@ impl<'a> Etcd<'a> {
         self.write_env(Way::Bootstrap, &founders)
     }
 
-    /// Has the cluster expect this node, whoever began that.
-    async fn announce(&self) -> Result<()> {
-        let attempts = self.node.settings.attempts();
-        let data = self.data()?;
-        // With data or etcd.env the listed member is this installation.
-        if self.node.replaces.is_some() && data == Data::None && !env_file(self.node).exists() {
-            self.replace().await?;
-        }
-        let what = "announcing this node to the cluster";
-        let expected = retry(attempts, what, async || {
-            self.node.at_a_member(what, async |base| self.announce_at(&self.member(base), data).await).await
-        });
-        match expected.await? {
-            Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)?),
-            None => Ok(()),
-        }
-    }
-
-    /// Removes the earlier installation of this node, whose data is gone.
-    async fn replace(&self) -> Result<()> {
-        let what = "removing the earlier installation of this node";
-        retry(self.node.settings.attempts(), what, async || {
-            self.node.at_a_member(what, async |base| self.remove_stale(&self.member(base)).await).await
-        })
-        .await
-    }
-
-    async fn remove_stale(&self, api: &etcd::Etcd<'_>) -> Attempt<()> {
-        let members = match api.members().await {
-            Ok(members) => members,
-            Err(failure) => return look_failed(failure),
-        };
-        for member in plan::stale(&members, &self.us, &self.node.config) {
-            let (id, urls) = (member.id, &member.peer_urls);
-            tracing::info!("removing {id:x} {} at {urls:?}: an earlier installation of this node", member.name);
-            match self.remove_at(api, id).await {
-                Attempt::Done(()) => {}
-                failed => return failed,
-            }
-        }
-        Attempt::Done(())
-    }
-
-    /// One attempt; the member list where this node has not started yet.
-    async fn announce_at(&self, member: &etcd::Etcd<'_>, data: Data) -> Attempt<Option<Vec<Member>>> {
-        let (standing, members) = match self.look(member, data).await {
-            Ok(seen) => seen,
-            Err(failure) => return look_failed(failure),
-        };
-        match standing {
-            Standing::Started => return Attempt::Done(None),
-            Standing::Promised => return Attempt::Done(Some(members)),
-            Standing::Absent => tracing::info!("adding {} as a learner", self.us.peer_url),
-        }
-        let answer = match member.add_learner(&self.us.peer_url).await {
-            Ok(answer) => plan::after_add(answer),
-            Err(failure) => call_failed(failure),
-        };
-        match answer {
-            Attempt::Never(failure) => return Attempt::Never(failure),
-            Attempt::Again(failure) => return Attempt::Again(failure),
-            Attempt::Done(()) => {}
-        }
-        match self.look(member, data).await {
-            Ok((Standing::Absent, _)) => Attempt::Again(Failure::new(
-                Code::ClusterJoin,
-                "adding this node: the member list does not show it yet",
-            )),
-            Ok((_, members)) => Attempt::Done(Some(members)),
-            Err(failure) => look_failed(failure),
-        }
-    }
-
-    async fn look(&self, member: &etcd::Etcd<'_>, data: Data) -> Result<(Standing, Vec<Member>)> {
-        let members = member.members().await?;
-        Ok((plan::standing(&members, &self.us, data, &self.node.settings.data_dir)?, members))
-    }
-
     fn write_env(&self, way: Way, initial_cluster: &str) -> Result<()> {
         tracing::info!(initial_cluster, "writing {}", env_file(self.node).display());
         let text = environment::render(self.node, &self.us, way, initial_cluster)?;
@@ -201,29 +123,6 @@ impl<'a> Etcd<'a> {
             return Ok(());
         };
         command::run(program, arguments).map(drop)
-    }
-
-    async fn promote_at(&self, api: &etcd::Etcd<'_>) -> Attempt<JoinOutcome> {
-        let members = match api.members().await {
-            Ok(members) => members,
-            Err(failure) => return look_failed(failure),
-        };
-        let Some(member) = members.iter().find(|member| member.peer_urls.contains(&self.us.peer_url)) else {
-            let cause = format!("promoting this node: {} is not in the member list any more", self.us.peer_url);
-            return Attempt::Never(Failure::new(Code::ClusterJoin, cause));
-        };
-        if !member.is_learner {
-            return Attempt::Done(JoinOutcome::AlreadyMember);
-        }
-        let answer = match api.promote(member.id).await {
-            Ok(answer) => plan::after_promote(answer),
-            Err(failure) => call_failed(failure),
-        };
-        match answer {
-            Attempt::Done(()) => Attempt::Done(JoinOutcome::Joined),
-            Attempt::Again(failure) => Attempt::Again(failure),
-            Attempt::Never(failure) => Attempt::Never(failure),
-        }
     }
 }
 
@@ -251,12 +150,12 @@ impl Driver for Etcd<'_> {
             if self.node.way == Way::Bootstrap {
                 return Ok(JoinOutcome::Bootstrapped);
             }
-            let what = "promoting this node";
-            retry(self.node.settings.waiting(), what, async || {
-                self.node.at_a_member(what, async |base| self.promote_at(&self.member(base)).await).await
-            })
-            .await
+            self.promoted().await
         })
+    }
+
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(self.take_back())
     }
 
     fn verify(&self) -> Call<'_, Membership> {

@@ -140,6 +140,52 @@ pub fn stale<'a>(members: &'a [Member], us: &Identity, config: &ClusterConfig) -
     members.iter().filter(is_ours).collect()
 }
 
+/// The member of this node that was added as a learner and has never started.
+pub fn unstarted(members: &[Member], us: &Identity) -> Option<u64> {
+    let own = members.iter().find(|member| member.peer_urls.contains(&us.peer_url))?;
+    (own.is_learner && own.name.is_empty()).then_some(own.id)
+}
+
+/// Who keeps the cluster from changing its members: it takes one learner at a time, and wants every voter started and
+/// connected. `silent` are those that do not answer.
+pub fn in_the_way(members: &[Member], us: &Identity, silent: &[u64]) -> Vec<String> {
+    let what = |member: &Member| match member {
+        Member { is_learner: true, name, .. } if name.is_empty() => Some("is a learner that has not started"),
+        Member { is_learner: true, .. } => Some("is a learner that has no vote yet"),
+        Member { name, .. } if name.is_empty() => Some("has not started"),
+        Member { id, .. } if silent.contains(id) => Some("does not answer"),
+        _ => None,
+    };
+    let others = members.iter().filter(|member| !member.peer_urls.contains(&us.peer_url));
+    others
+        .filter_map(|member| {
+            let name = if member.name.is_empty() { "a member" } else { member.name.as_str() };
+            Some(format!("{name} (id {:x}) at {} {}", member.id, member.peer_urls.join(","), what(member)?))
+        })
+        .collect()
+}
+
+/// Whether an etcd of this release can join: the cluster refuses one that is older than what it speaks as a whole.
+///
+/// # Errors
+/// `E-PREFLIGHT` with both; what is not known fits.
+pub fn fits(own: Option<&str>, cluster: Option<&str>) -> Result<()> {
+    let minor = |release: &str| {
+        let mut parts = release.split('.').map_while(|part| part.parse::<u32>().ok());
+        Some((parts.next()?, parts.next()?))
+    };
+    match (own.and_then(minor), cluster.and_then(minor)) {
+        (Some(ours), Some(theirs)) if ours < theirs => {
+            let (own, cluster) = (own.unwrap_or_default(), cluster.unwrap_or_default());
+            let cause = format!("checking etcd's release: this node has {own}, and the cluster speaks {cluster}");
+            let remedy =
+                format!("install etcd {}.{} or later on this node: an older one is refused", theirs.0, theirs.1);
+            Err(Failure::new(Code::Preflight, cause).with_remedy(remedy))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The failure for a data folder that is not this member's.
 pub fn leftover(data_dir: &Path, why: &str) -> Failure {
     Failure::new(

@@ -116,6 +116,46 @@ fn a_duplicate_add_carries_on_and_an_unhealthy_cluster_is_asked_again() {
 }
 
 #[test]
+fn an_older_release_than_the_clusters_is_refused_before_it_is_added() {
+    let failure = fits(Some("3.4.23"), Some("3.5.0")).unwrap_err();
+    assert_eq!(failure.code, Code::Preflight);
+    assert!(failure.cause.ends_with("this node has 3.4.23, and the cluster speaks 3.5.0"), "{failure}");
+    for (own, cluster) in [
+        (Some("3.5.30"), Some("3.4.0")),
+        (Some("3.4.1"), Some("3.4.0")),
+        (None, Some("3.5.0")),
+        (Some("3.4.0"), None),
+        (Some("nonsense"), Some("3.5.0")),
+        (Some("3.10.0"), Some("3.9.0")),
+    ] {
+        assert_eq!(fits(own, cluster), Ok(()), "{own:?} {cluster:?}");
+    }
+}
+
+#[test]
+fn who_is_in_the_way_is_named_and_the_node_itself_is_not() {
+    let members = [
+        member(1, "m1", "https://a:1", false),
+        member(2, "m2", "https://b:1", false),
+        member(0x5f, "", "https://c:1", true),
+        member(0x6f, "", "https://d:1", false),
+        member(7, "", &us().peer_url, true),
+    ];
+    assert_eq!(
+        in_the_way(&members, &us(), &[2, 7]),
+        [
+            "m2 (id 2) at https://b:1 does not answer",
+            "a member (id 5f) at https://c:1 is a learner that has not started",
+            "a member (id 6f) at https://d:1 has not started",
+        ]
+    );
+    assert!(in_the_way(&members[..2], &us(), &[]).is_empty());
+    assert_eq!(unstarted(&members, &us()), Some(7));
+    assert_eq!(unstarted(&[member(7, "node04", &us().peer_url, true)], &us()), None, "it has started");
+    assert_eq!(unstarted(&[member(7, "", &us().peer_url, false)], &us()), None, "it has a vote");
+}
+
+#[test]
 fn a_learner_is_promoted_once_it_is_in_sync() {
     let behind = "etcdserver: can only promote a learner member which is in sync with leader";
     assert!(matches!(after_promote(refusal(StatusCode::PRECONDITION_FAILED, 9, behind)), Attempt::Again(_)));
