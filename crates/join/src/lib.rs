@@ -21,6 +21,8 @@ pub mod report;
 pub mod services;
 mod system;
 
+pub use cluster::configuration;
+
 use arbiter::{Arbiter, Lease, keeping};
 use cluster::client::call_failed;
 use credentials::Credentials;

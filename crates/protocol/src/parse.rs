@@ -2,6 +2,7 @@
 
 use crate::{Code, Failure, failure::Result};
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 /// Reads JSON; an error names the key by its path: `disks.select.main.serial`.
 ///
@@ -9,9 +10,34 @@ use serde::de::DeserializeOwned;
 /// `E-INPUT` with the path, what was found and what is allowed.
 pub fn json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| refused(what, &error))?;
-    reader.end().map_err(|error| Failure::new(Code::Input, format!("reading {what}: {error}")))?;
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let failure = refused(what, &error);
+        match error.inner().classify() {
+            Category::Syntax | Category::Eof | Category::Io => failure.with_remedy(no_json(bytes)),
+            Category::Data if error.inner().to_string().starts_with("invalid type: null") => {
+                failure.with_remedy("give the key that is named a value, or leave the key out")
+            }
+            Category::Data => failure,
+        }
+    })?;
+    reader.end().map_err(|error| {
+        let remedy = "one JSON value is meant: remove what follows it";
+        Failure::new(Code::Input, format!("reading {what}: {error}")).with_remedy(remedy)
+    })?;
     Ok(value)
+}
+
+/// What to do about bytes that are no JSON: no key can be named.
+fn no_json(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => "save it without a byte order mark: it begins with one",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "save it as UTF-8: it is UTF-16",
+        [] => "it is empty: write it again",
+        _ if bytes.trim_ascii_start().starts_with(b"//") || bytes.trim_ascii_start().starts_with(b"#") => {
+            "JSON has no comments: remove them"
+        }
+        _ => "it is no JSON at the place that is named: mend that, or write it again",
+    }
 }
 
 /// The failure for a value that does not fit its type, from any format.
@@ -42,6 +68,23 @@ mod tests {
         let spec: NodeSpec = json("node.json", SPEC.replace("SERIAL", "serial").as_bytes()).unwrap();
         let again: NodeSpec = json("node.json", &serde_json::to_vec(&spec).unwrap()).unwrap();
         assert_eq!(spec, again);
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_so_and_no_key_is_asked_for() {
+        let remedy = |bytes: &[u8]| json::<NodeSpec>("x", bytes).unwrap_err().remedy;
+        for (bytes, part) in [
+            (&b"\xef\xbb\xbf{}"[..], "byte order mark"),
+            (b"\xff\xfe{\0}\0", "UTF-16"),
+            (b" // n1\n{}", "no comments"),
+            (b"{\"name\": ", "no JSON"),
+            (b"", "empty"),
+        ] {
+            assert!(remedy(bytes).contains(part), "{part}: {}", remedy(bytes));
+        }
+        assert!(remedy(br#"{"name":null}"#).contains("leave the key out"));
+        assert!(json::<u32>("x", b"1 2").unwrap_err().remedy.contains("what follows"));
+        assert_eq!(remedy(br#"{"nme":"n1"}"#), Code::Input.remedy());
     }
 
     #[test]

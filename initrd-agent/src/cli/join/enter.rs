@@ -1,6 +1,7 @@
 //! `initrd-agent join`
 
 use super::{BAD_CONFIGURATION, Common, block_on, exit_code, log_failure, service};
+use ::join::configuration;
 use ::join::{
     self as joining,
     arbiter::Arbiter,
@@ -94,7 +95,11 @@ fn wanted(args: &JoinArgs) -> Result<(Service, Vec<Service>, ClusterConfig)> {
     let awaits: Vec<_> = args.then.iter().map(|name| service(name)).collect::<Result<_>>()?;
     let config = args.common.config.read()?;
     for service in awaits.iter().chain([&entered]) {
-        config.check_for(*service)?;
+        let port = args.common.port.filter(|_| *service == entered).or(config.port_of(*service));
+        configuration::check(&config, *service, port.unwrap_or(service.port()))?;
+    }
+    for remark in configuration::remarks(&config) {
+        tracing::warn!("{remark}");
     }
     Ok((entered, awaits, config))
 }

@@ -3,7 +3,8 @@
 use super::environment::Identity;
 use crate::driver::{Membership, Way};
 use cluster::{
-    address::{Names, peer_of},
+    address::peer_of,
+    configuration::own_founder,
     etcd::{FAILED_PRECONDITION, Member, Refusal, Status},
 };
 use host::retry::Attempt;
@@ -39,7 +40,7 @@ pub enum Standing {
 pub fn identity(config: &ClusterConfig, way: Way) -> Result<Identity> {
     let (name, peer_url) = match way {
         Way::Bootstrap => {
-            let own = own_entry(config)?;
+            let own = own_founder(config)?;
             (founder_name(own, &config.initial_peers), format!("https://{own}"))
         }
         Way::Join => (config.node_id.clone(), format!("https://{}", config.raft_addr)),
@@ -254,24 +255,6 @@ pub fn membership(members: &[Member], us: &Identity, status: &Status) -> Result<
         leader: members.iter().find(|member| member.id == status.leader).map(shown),
         version: Some(status.version.clone()).filter(|version| !version.is_empty()),
     })
-}
-
-fn own_entry(config: &ClusterConfig) -> Result<&Peer> {
-    let refused = |text: String| Failure::new(Code::Config, format!("cluster configuration at initial_peers: {text}"));
-    let raft = config.raft_addr.0;
-    let names = Names::of(config);
-    let exact = |peer: &&Peer| peer.host.parse() == Ok(names.address) && peer.port == raft.port();
-    if let Some(own) = config.initial_peers.iter().find(exact) {
-        return Ok(own);
-    }
-    let named = |peer: &&Peer| names.is_name(&peer.host);
-    let own: Vec<_> = config.initial_peers.iter().filter(named).collect();
-    match own[..] {
-        [own] if own.port == raft.port() => Ok(own),
-        [own] => Err(refused(format!("{own} and raft_addr {raft} name different ports for this node"))),
-        [] => Err(refused(format!("no entry has raft_addr {raft}, node_id or node_fqdn of this node as its host"))),
-        _ => Err(refused("several entries are this node".to_owned())),
-    }
 }
 
 /// The host, or host:port where several founders share a host.
