@@ -103,6 +103,11 @@ impl Health {
 }
 
 impl Answer {
+    /// Another member leads: a redirection, or "misdirected" (RFC 9110, section 15.5.20).
+    pub fn leads_elsewhere(&self) -> bool {
+        self.status.is_redirection() || self.status == StatusCode::MISDIRECTED_REQUEST
+    }
+
     /// The failure of a change that was refused.
     pub fn failure(self) -> Failure {
         Failure::new(Code::ClusterJoin, self.said)

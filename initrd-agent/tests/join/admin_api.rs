@@ -84,6 +84,17 @@ fn a_member_leaves_by_another_member_and_loses_its_marker() {
 }
 
 #[test]
+fn a_member_leaves_though_the_first_that_it_asks_does_not_lead() {
+    let ca = Ca::new("cluster");
+    let peer = cluster(&ca, Service::Chainfire, "201,307,204");
+    let mut node = joiner(&ca, &peer);
+    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    node.config["node_ip"] = json!(OTHER);
+    assert_eq!(node.run_verb("leave", &["chainfire", "--retry-base", "20"]).code, Some(0));
+    assert_eq!(peer.bodies("DELETE /admin/member/n2").len(), 2);
+}
+
+#[test]
 fn a_member_that_the_quorum_needs_stays() {
     let ca = Ca::new("cluster");
     let mut down = n1();

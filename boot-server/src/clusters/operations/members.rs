@@ -93,14 +93,15 @@ pub async fn remove_from(
         );
         return Err(Failure::new(Code::Quorum, cause));
     }
-    let via = best_other(&members, target).ok_or_else(|| {
-        Failure::new(Code::ClusterUnreachable, format!("{removing}: no other member answers"))
-            .with_remedy("bring another member back first; see the guide to disaster recovery where they are lost")
-    })?;
+    let others = others(&members, target);
+    if others.is_empty() {
+        return Err(Failure::new(Code::ClusterUnreachable, format!("{removing}: no other member answers"))
+            .with_remedy("bring another member back first; see the guide to disaster recovery where they are lost"));
+    }
     for member in &own {
-        remove_one(caller, service, &via, &member.id).await.map_err(|answer| match answer {
+        remove_by(caller, service, &others, &member.id).await.map_err(|answer| match answer {
             Answer::Refused(said) => in_the_way(&removing, &said, &members, target),
-            Answer::Failed(failure) => failure.context(&removing),
+            Answer::Elsewhere(failure) | Answer::Failed(failure) => failure.context(&removing),
         })?;
     }
     // Who was removed may speak for a moment of what it was a member of.
@@ -128,21 +129,35 @@ async fn settled(caller: &PeerClient, service: Service, endpoints: &[Endpoint]) 
     Ok(members)
 }
 
-/// The member of another node that is best asked: healthy, the leader first.
-fn best_other(members: &[MemberView], target: Target<'_>) -> Option<Peer> {
+/// The members of others that can be asked, the best first: healthy, the leader.
+fn others(members: &[MemberView], target: Target<'_>) -> Vec<Peer> {
     let mut others: Vec<&MemberView> = members
         .iter()
         .filter(|member| !target.is(member) && member.role != MemberRole::Learner && client_of(member).is_some())
         .filter(|member| !matches!(member.status, MemberStatus::Unreachable | MemberStatus::Unstarted))
         .collect();
     others.sort_by_key(|member| (member.status != MemberStatus::Healthy, member.role != MemberRole::Leader));
-    others.first().and_then(|member| client_of(member))
+    others.into_iter().filter_map(client_of).collect()
+}
+
+/// Asks the best, and the others where it says that it does not lead.
+async fn remove_by(caller: &PeerClient, service: Service, others: &[Peer], id: &str) -> Result<(), Answer> {
+    let mut last = None;
+    for via in others {
+        match remove_one(caller, service, via, id).await {
+            Err(Answer::Elsewhere(failure)) => last = Some(Answer::Elsewhere(failure)),
+            answered => return answered,
+        }
+    }
+    last.map_or(Ok(()), Err)
 }
 
 /// Why a member is still there.
 enum Answer {
     /// The service goes on refusing; what it says.
     Refused(String),
+    /// Another member leads.
+    Elsewhere(Failure),
     /// Anything else.
     Failed(Failure),
 }
@@ -168,7 +183,11 @@ async fn remove_one(caller: &PeerClient, service: Service, via: &Peer, id: &str)
         Service::Chainfire | Service::Flaredb | Service::Iam => {
             let answer = AdminApi::new(caller, at(via)).remove(id).await.map_err(Answer::Failed)?;
             let gone = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
-            if gone && !answer.denied { Ok(()) } else { Err(Answer::Failed(refused(answer.failure()))) }
+            match gone && !answer.denied {
+                true => Ok(()),
+                false if answer.leads_elsewhere() => Err(Answer::Elsewhere(refused(answer.failure()))),
+                false => Err(Answer::Failed(refused(answer.failure()))),
+            }
         }
     }
 }

@@ -142,45 +142,65 @@ impl Operations {
     pub async fn reinstall(&self, name: &NodeName, force: bool, actor: &str) -> Result<(u64, Vec<String>)> {
         let (node, seen) = self.state.see(name).await?;
         node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
-        let told = self.make_way(&node, force).await?;
+        let way = self.make_way(&node, force).await?;
         let mut unit = self.state.begin().await?;
-        let mut node = if told.is_empty() { unit.node(name).await? } else { unit.node_as(name, &seen).await? };
+        let mut node = if way.told.is_empty() { unit.node(name).await? } else { unit.node_as(name, &seen).await? };
         node.record = node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
+        for service in &way.removed {
+            // It is no founder any more, whatever was told it before: it joins.
+            let cluster = &node.cluster()?.cluster_name;
+            let memory = unit.cluster(cluster, *service).await?;
+            unit.save_cluster(cluster, *service, &memory.removed(name, seen.generation)).await?;
+        }
         unit.forget_installation(&mut node).await?;
         unit.end_operation(name).await?;
         let generation = node.record.generation;
         unit.note(actor, Some(name), format!("opened generation {generation}: reinstall")).await?;
-        for step in &told {
+        for step in &way.told {
             unit.note(actor, Some(name), format!("reinstall: {step}")).await?;
         }
         unit.save_node(&node).await?;
         unit.commit().await?;
-        Ok((generation, told))
+        Ok((generation, way.told))
     }
 
     /// Takes a node that is installed anew out of the services that it is a member of.
-    async fn make_way(&self, node: &Node, force: bool) -> Result<Vec<String>> {
-        let Ok(config) = node.cluster() else { return Ok(Vec::new()) };
+    async fn make_way(&self, node: &Node, force: bool) -> Result<Way> {
+        let mut way = Way::default();
+        let Ok(config) = node.cluster() else { return Ok(way) };
         let _no_other_removal = self.removing.lock().await;
         let (nodes, memberships) = (self.state.nodes().await?, self.state.memberships().await?);
-        let mut told = Vec::new();
         for (service, endpoints) in discovery::endpoints(&config.cluster_name, &nodes, &memberships) {
             let target = discovery::endpoint(&node.name, config, service);
             let caller = caller(&self.ca, now())?;
             let asked = asking::survey::members(&caller, service, &endpoints).await;
             if asked.is_err_and(|failure| is_silence(&failure)) {
-                told.push(format!("nobody of {service} answers: its earlier member is removed when it joins"));
+                way.told.push(format!("nobody of {service} answers: its earlier member is removed when it joins"));
                 continue;
             }
             match remove_from(&caller, service, &endpoints, Target::Node(&target), force).await {
-                Ok(Outcome::Removed) => told.push(format!("removed from {service}")),
+                Ok(Outcome::Removed) => {
+                    way.told.push(format!("removed from {service}"));
+                    way.removed.push(service);
+                }
                 Ok(Outcome::NotListed) => {}
-                Err(failure) if force => told.push(format!("not removed from {service}, as --force allows: {failure}")),
+                Err(failure) if force => {
+                    way.told.push(format!("not removed from {service}, as --force allows: {failure}"));
+                }
                 Err(failure) => return Err(reinstalling(failure, service, &node.name)),
             }
         }
-        Ok(told)
+        Ok(way)
     }
+}
+
+/// What was done for a node that is installed anew.
+#[derive(Debug, Default)]
+struct Way {
+    /// For people.
+    told: Vec<String>,
+    /// What it was a member of, and is no more.
+    removed: Vec<Service>,
 }
 
 /// Nobody could be asked, and so nobody refused.

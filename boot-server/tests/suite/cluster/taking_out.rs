@@ -1,9 +1,13 @@
 //! `cluster remove`, and what `reinstall` does to a member.
 
-use super::{etcd::Etcds, site::Site};
+use super::{
+    etcd::Etcds,
+    peer::{self, Cluster},
+    site::Site,
+};
 use crate::{lab::Lab, machine::Machine};
 use protocol::{arbiter::Turn, service::Service};
-use std::process::Output;
+use std::{process::Output, sync::Arc};
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -37,11 +41,32 @@ async fn a_member_that_is_installed_anew_is_taken_out_where_the_quorum_holds_and
     assert!(node.installed(2).await.0.is_success());
     assert!(matches!(node.turn(Service::Etcd, 2).await, Turn::Join { replaces: true, .. }));
 
+    // A founder that the others began with and that never came is listed as well; what it is told next is to join.
+    assert!(lab.says(&["describe", "node", "n3"]).contains("reinstall: removed from etcd"));
+
     // Nobody answers: there is no quorum to be kept.
     etcds.kill(1);
     etcds.kill(2);
     let told = lab.says(&["reinstall", "n1", "--yes"]);
     assert!(told.contains("nobody of etcd answers"), "{told}");
+}
+
+#[tokio::test]
+async fn a_founder_that_never_reported_and_is_taken_out_joins_and_founds_no_more() {
+    let lab = Lab::open();
+    let etcds = Etcds::three(&lab);
+    for n in 1..=2 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    lab.apply_spec(&etcds.site.spec(3));
+    let node = Machine::new(&Site::mac(3), "run-3").admitted(&lab).await;
+    node.manifest(&lab).await;
+    assert!(node.installed(1).await.0.is_success());
+    assert!(lab.says(&["reinstall", "n3", "--yes"]).contains("removed from etcd"));
+    node.manifest(&lab).await;
+    assert!(node.installed(2).await.0.is_success());
+    let turn = node.turn(Service::Etcd, 2).await;
+    assert!(matches!(turn, Turn::Join { .. }), "{turn:?}");
 }
 
 #[tokio::test]
@@ -86,6 +111,22 @@ async fn a_member_is_removed_though_another_has_just_come_back() {
     etcds.wait_until_healthy();
     let told = lab.says(&["cluster", "remove", "n2", "--yes"]);
     assert!(told.starts_with("removed from etcd"), "{told}");
+}
+
+#[tokio::test]
+async fn a_member_of_chainfire_is_removed_by_who_leads_though_the_list_names_another() {
+    let lab = Arc::new(Lab::open());
+    let site = Site::new();
+    let cluster = Cluster::of(site, &[1, 2, 3]);
+    let _peers = [1, 2, 3].map(|n| peer::start(&lab, site, n, cluster.clone()));
+    for n in 1..=3 {
+        site.ready(&lab, n, "chainfire").await;
+    }
+    *cluster.refers.lock().unwrap() = Some("n1");
+    let shared = lab.clone();
+    let told = tokio::task::spawn_blocking(move || shared.says(&["cluster", "remove", "n3", "--yes"])).await.unwrap();
+    assert!(told.starts_with("removed from chainfire"), "{told}");
+    assert_eq!(cluster.chainfire.members().len(), 2);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use cluster::{
 };
 use host::file::write_atomically;
 use host::retry::{Attempt, retry};
-use plan::{after_add, after_remove, decided, leads_elsewhere, membership, seen, stale};
+use plan::{after_add, after_remove, decided, membership, seen, stale};
 use protocol::{
     Code, Failure,
     cluster_address::{HttpsUrl, RaftAddress},
@@ -75,7 +75,7 @@ impl<'a> Announced<'a> {
     async fn asked(&self, base: &HttpsUrl) -> Added {
         let api = self.member(base);
         let said = match api.add(&self.node.config.node_id, self.raft_addr).await {
-            Ok(answer) if leads_elsewhere(answer.status) => return Added::Elsewhere(answer.failure()),
+            Ok(answer) if answer.leads_elsewhere() => return Added::Elsewhere(answer.failure()),
             Ok(answer) if answer.denied => Attempt::Never(answer.failure()),
             Ok(answer) => after_add(answer),
             Err(failure) => call_failed(failure),

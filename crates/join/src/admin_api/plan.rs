@@ -15,11 +15,6 @@ pub fn stale<'a>(members: &'a [Member], id: &'a str, raft_addr: &'a str) -> impl
     members.iter().filter(move |member| member.id == id || member.raft_addr == raft_addr)
 }
 
-/// A redirection, or "misdirected" (RFC 9110, section 15.5.20).
-pub fn leads_elsewhere(status: StatusCode) -> bool {
-    status.is_redirection() || status == StatusCode::MISDIRECTED_REQUEST
-}
-
 /// What an answer means beside the list of who gave it: the node may have been taken in though the answer broke off, and
 /// "a member already" may be somebody else at another address.
 pub fn decided(said: Attempt<JoinOutcome>, listed: &[Member], id: &str, raft_addr: &str) -> Attempt<JoinOutcome> {
@@ -54,7 +49,9 @@ pub fn after_remove(answer: Answer) -> Attempt<()> {
     match answer.status {
         // Not there is what was wanted.
         StatusCode::NOT_FOUND => Attempt::Done(()),
-        status if status.is_success() => Attempt::Done(()),
+        status if status.is_success() && !answer.denied => Attempt::Done(()),
+        // The others are asked, and this one again: an election may be on.
+        _ if answer.leads_elsewhere() => Attempt::Again(answer.failure()),
         _ => refused(answer),
     }
 }
@@ -119,6 +116,7 @@ mod tests {
         assert!(matches!(after_remove(answer(204)), Attempt::Done(())));
         assert!(matches!(after_remove(answer(404)), Attempt::Done(())));
         assert!(matches!(after_remove(answer(403)), Attempt::Never(_)));
+        assert!(matches!(after_remove(answer(307)), Attempt::Again(_)), "another member leads");
         for passing in [408, 429, 500, 502, 503, 504] {
             assert!(matches!(after(passing), Attempt::Again(_)), "{passing}");
         }
