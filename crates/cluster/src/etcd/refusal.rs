@@ -84,8 +84,8 @@ impl Refusal {
                 "have etcd run with --enable-grpc-gateway=true (the default), in release 3.4 or later",
             ),
             (Some(UNAVAILABLE), _) => Failure { code: Code::ClusterUnreachable, ..self.failure(activity) }.with_remedy(
-                "its gateway does not reach its own etcd, which takes the member's certificate for a client: it must be for \
-                 clientAuth as well as serverAuth; else read the journal of etcd on that node",
+                "it is a learner, which is waited for, or its gateway does not reach its own etcd: the member's certificate must \
+                 be for clientAuth as well as serverAuth; else read the journal of etcd on that node",
             ),
             _ => Failure { code: Code::ClusterUnreachable, ..self.failure(activity) },
         }

@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_list_with_one_id_twice_or_two_leaders_is_not_taken_in_any_order() {
         let (a, b, c) = (member("a", "healthy", "leader"), member("b", "healthy", ""), member("a", "down", ""));
-        for list in [[a.clone(), b.clone(), c.clone()], [c, b.clone(), a.clone()]] {
+        for list in [[a.clone(), b.clone(), c.clone()], [c, b, a.clone()]] {
             assert!(
                 membership(&list, "b", "b:1").unwrap_err().cause.contains("a is in the member list more than once")
             );

@@ -30,6 +30,7 @@ impl Etcd<'_> {
         let own = own_release();
         let hindered = Cell::new(false);
         let expected = retry(attempts, what, async || {
+            hindered.set(false);
             let attempt =
                 async |base: &HttpsUrl| self.announce_at(&self.member(base), data, own.as_deref(), &hindered).await;
             self.node.at_a_member(what, attempt).await
@@ -77,7 +78,6 @@ impl Etcd<'_> {
         own: Option<&str>,
         hindered: &Cell<bool>,
     ) -> Attempt<Option<Vec<Member>>> {
-        hindered.set(false);
         let (standing, members) = match self.look(member, data).await {
             Ok(seen) => seen,
             Err(failure) => return look_failed(failure),
@@ -100,7 +100,7 @@ impl Etcd<'_> {
         match answer {
             Attempt::Never(failure) => return Attempt::Never(failure),
             Attempt::Again(failure) => {
-                hindered.set(failure.code == Code::ClusterJoin);
+                hindered.set(hindered.get() || failure.code == Code::ClusterJoin);
                 return Attempt::Again(failure);
             }
             Attempt::Done(()) => {}
@@ -186,7 +186,7 @@ impl Etcd<'_> {
         match answer {
             Attempt::Done(()) => Attempt::Done(JoinOutcome::Joined),
             Attempt::Again(failure) => {
-                hindered.set(failure.code == Code::ClusterJoin);
+                hindered.set(hindered.get() || failure.code == Code::ClusterJoin);
                 Attempt::Again(failure)
             }
             Attempt::Never(failure) => Attempt::Never(failure),
