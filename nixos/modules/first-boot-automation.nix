@@ -51,10 +51,10 @@ let
       ]
       ++ previous;
       before = next;
-      path = lib.optionals (service.name == "etcd") [
-        config.systemd.package # the joiner starts etcd
-        cfg.etcdPackage # and restores a snapshot where its cluster was lost
-      ];
+      path = [
+        config.systemd.package # the joiner starts etcd, and reads what a service said last
+      ]
+      ++ lib.optional (service.name == "etcd") cfg.etcdPackage; # its release, and a snapshot where its cluster was lost
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig =
         sandbox
@@ -241,6 +241,7 @@ in
           wantedBy = [ "multi-user.target" ];
           after = map unitOf services;
           unitConfig.ConditionPathExists = cfg.configFile;
+          path = [ config.systemd.package ]; # what a service said last
           serviceConfig = sandbox // {
             Type = "oneshot";
             ExecStart = command (

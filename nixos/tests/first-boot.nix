@@ -45,6 +45,11 @@ in
       "etcd-cluster-join"
     ]
     && etcd.systemd.services.etcd.unitConfig.ConditionPathExists == "/var/lib/first-boot-automation/etcd.env"
+    # As a member it is started on its data alone.
+    && etcd.systemd.services.etcd.unitConfig.ConditionPathExistsGlob == [
+      "|/var/lib/etcd/member/wal/*.wal"
+      "|!/var/lib/first-boot-automation/.etcd-*"
+    ]
     && map toString etcd.systemd.services.etcd-cluster-join.path == [
       "/pkgs/systemd"
       "/pkgs/etcd"

@@ -11,6 +11,7 @@ use protocol::{
     calls::{self, Nothing},
     failure::Result,
     names::NodeName,
+    operations::ReinstallRequest,
 };
 use std::{
     path::PathBuf,
@@ -173,7 +174,8 @@ async fn approve_plan(client: &Client, name: &str, named: Option<&str>) -> Resul
 
 /// Open a node's next generation: it is wiped and installed anew at its next network boot
 ///
-/// This is also the way out of quarantine.
+/// This is also the way out of quarantine. A member of a service is taken out of it first, where the quorum holds without
+/// it.
 #[derive(Debug, clap::Args)]
 pub struct Reinstall {
     /// The node
@@ -181,6 +183,9 @@ pub struct Reinstall {
     /// Yes, what is on its disks may be lost
     #[arg(long)]
     yes: bool,
+    /// Also where a service of its cluster would lose its quorum
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -192,7 +197,11 @@ pub async fn reinstall(args: Reinstall) -> Result<()> {
         return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"));
     }
     let name = checked(&args.name)?;
-    let open = args.target.client()?.call::<calls::Reinstall>(&[name.as_str()], &Nothing {}).await?;
+    let request = ReinstallRequest { force: args.force };
+    let open = args.target.client()?.call::<calls::Reinstall>(&[name.as_str()], &request).await?;
+    for step in &open.steps {
+        println!("{}", output::printable(step));
+    }
     println!("node {} is installed anew at its next network boot (generation {})", open.node, open.generation);
     Ok(())
 }

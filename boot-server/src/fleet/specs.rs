@@ -106,24 +106,6 @@ impl Specs {
             )
         })
     }
-
-    /// Opens the node's next generation: the machine is installed anew at its next network boot.
-    ///
-    /// # Errors
-    /// `E-NOT-FOUND`, `E-WRONG-STATE`.
-    pub async fn reinstall(&self, name: &NodeName, actor: &str) -> Result<u64> {
-        let mut unit = self.state.begin().await?;
-        let mut node = unit.node(name).await?;
-        node.record = node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
-        unit.forget_installation(&mut node).await?;
-        // Whoever reinstalls a node has changed his mind about replacing or decommissioning it.
-        unit.end_operation(name).await?;
-        let generation = node.record.generation;
-        unit.note(actor, Some(name), format!("opened generation {generation}: reinstall")).await?;
-        unit.save_node(&node).await?;
-        unit.commit().await?;
-        Ok(generation)
-    }
 }
 
 fn check(specs: &[NodeSpec]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Chainfire and FlareDB: the HTTP admin API of the first-boot contract, and their keys and samples.
 
-use crate::client::{PeerClient, excerpt};
+use crate::client::{PeerClient, babbled, excerpt};
 use hyper::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use protocol::{Code, Failure, cluster_address::RaftAddress, failure::Result, parse};
@@ -37,11 +37,26 @@ pub struct Health {
     pub version: Option<String>,
 }
 
+/// What a member is to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// It follows.
+    Follower,
+    /// It has no vote yet.
+    Learner,
+    /// It does not say.
+    Unknown,
+}
+
 /// What a member answered to a wish for a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
+    /// `"success":false` in the body, whatever the status says.
+    pub denied: bool,
     /// `POST /admin/member/add: 503 Service Unavailable` and the beginning of what it said.
     pub said: String,
 }
@@ -55,7 +70,14 @@ pub struct AdminApi<'a> {
 impl Member {
     /// Whether the cluster lists it as healthy. Where a service lists no status, being listed is all there is to know.
     pub fn is_healthy(&self) -> bool {
-        self.status.as_deref().is_none_or(|status| status == "healthy")
+        self.status.as_deref().is_none_or(is_healthy)
+    }
+
+    /// Its role; the case of the word says nothing.
+    pub fn role(&self) -> Role {
+        let role = self.role.as_deref().unwrap_or_default();
+        let known = [("leader", Role::Leader), ("follower", Role::Follower), ("learner", Role::Learner)];
+        known.into_iter().find(|(word, _)| role.eq_ignore_ascii_case(word)).map_or(Role::Unknown, |(_, role)| role)
     }
 }
 
@@ -63,7 +85,7 @@ impl Health {
     /// The body of `GET /health`, where the status does not contradict it.
     pub fn read(status: StatusCode, body: &[u8]) -> Self {
         let said: Self = serde_json::from_slice(body).unwrap_or_default();
-        match status == StatusCode::OK || said.status != "healthy" {
+        match status == StatusCode::OK || !is_healthy(&said.status) {
             true => said,
             false => Self { status: status.to_string(), ..said },
         }
@@ -71,11 +93,21 @@ impl Health {
 
     /// Nothing ails it.
     pub fn is_healthy(&self) -> bool {
-        self.status == "healthy"
+        is_healthy(&self.status)
+    }
+
+    /// It says that it leads.
+    pub fn leads(&self) -> bool {
+        self.raft.eq_ignore_ascii_case("leader")
     }
 }
 
 impl Answer {
+    /// Another member leads: a redirection, or "misdirected" (RFC 9110, section 15.5.20).
+    pub fn leads_elsewhere(&self) -> bool {
+        self.status.is_redirection() || self.status == StatusCode::MISDIRECTED_REQUEST
+    }
+
     /// The failure of a change that was refused.
     pub fn failure(self) -> Failure {
         Failure::new(Code::ClusterJoin, self.said)
@@ -106,6 +138,19 @@ impl<'a> AdminApi<'a> {
     /// Those of the call.
     pub async fn has_leader(&self) -> Result<bool> {
         Ok(self.client.get(&format!("{}/admin/cluster/leader", self.base)).await?.0.is_success())
+    }
+
+    /// The id of the leader, where this member knows one.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub async fn leader(&self) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Leader {
+            id: String,
+        }
+        let (status, body) = self.client.get(&format!("{}/admin/cluster/leader", self.base)).await?;
+        Ok(serde_json::from_slice::<Leader>(&body).ok().filter(|_| status.is_success()).map(|leader| leader.id))
     }
 
     /// What this member says of itself; one that is unwell says so with a 5xx and the same body.
@@ -189,13 +234,14 @@ impl<'a> AdminApi<'a> {
         if !status.is_success() {
             return Err(Failure::new(Code::ClusterJoin, format!("{activity}: {status} {}", excerpt(&body))));
         }
-        parse::json(&url, &body).map_err(|failure| Failure { code: Code::Protocol, ..failure })
+        parse::json(&url, &body).map_err(babbled)
     }
 
     async fn change(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
         let activity = format!("{method} {path}");
         let (status, body) = self.client.call(method, &format!("{}{path}", self.base), body).await?;
-        Ok(Answer { status, said: format!("{activity}: {status} {}", excerpt(&body)) })
+        let denied = serde_json::from_slice::<Value>(&body).is_ok_and(|said| said["success"] == false);
+        Ok(Answer { status, denied, said: format!("{activity}: {status} {}", excerpt(&body)) })
     }
 
     /// A change of data that must succeed, whatever the body of the answer.
@@ -205,9 +251,22 @@ impl<'a> AdminApi<'a> {
     }
 }
 
+fn is_healthy(status: &str) -> bool {
+    status.eq_ignore_ascii_case("healthy")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_case_of_a_word_says_nothing() {
+        let member: Member =
+            serde_json::from_str(r#"{"id":"a","raft_addr":"a:1","status":"Healthy","role":"LEADER"}"#).unwrap();
+        assert!(member.is_healthy() && member.role() == Role::Leader);
+        let health = Health::read(StatusCode::OK, br#"{"status":"HEALTHY","raft":"Leader"}"#);
+        assert!(health.is_healthy() && health.leads());
+    }
 
     #[test]
     fn only_a_healthy_status_is_healthy() {

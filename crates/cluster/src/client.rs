@@ -5,7 +5,8 @@ use host::{
     http::{Client, Identity, Trust, refused_certificate, tls_config},
     retry::Attempt,
 };
-use hyper::{Method, Response, StatusCode, body::Incoming};
+use http_body_util::{BodyExt, Collected, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use protocol::{Code, Failure, cluster_address::Peer, failure::Result};
 use rustls::{
     ClientConfig,
@@ -24,6 +25,9 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
+/// No message of gRPC that is asked for here is larger.
+const MAX_MESSAGE: usize = 64 << 10;
+
 /// A client for the members of the cluster.
 #[derive(Clone)]
 pub struct PeerClient {
@@ -36,6 +40,8 @@ pub struct PeerClient {
 /// What to do about a member that cannot be spoken to, as it looks from where the call is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Remedies {
+    /// What it is that nobody answers.
+    pub code: Code,
     /// Nobody answers.
     pub unreachable: &'static str,
     /// One side refused the other's certificate.
@@ -58,6 +64,43 @@ impl PeerClient {
         let http = Client::new(&trust, identity(), SystemTime::UNIX_EPOCH)?;
         let tls = Arc::new(tls_config(&trust, identity(), SystemTime::UNIX_EPOCH)?);
         Ok(Self { http, tls, limit, remedies })
+    }
+
+    /// The same client, for calls that fail otherwise.
+    #[must_use]
+    pub fn with(&self, remedies: Remedies) -> Self {
+        Self { remedies, ..self.clone() }
+    }
+
+    /// The same client, for calls that may take longer.
+    #[must_use]
+    pub fn patient(&self, limit: Duration) -> Self {
+        Self { limit, ..self.clone() }
+    }
+
+    /// A call of gRPC with one message in its frame; the frame of the answer, empty where it was refused.
+    ///
+    /// # Errors
+    /// As [`PeerClient::call`].
+    pub async fn grpc(&self, url: &str, frame: &[u8]) -> Result<Bytes> {
+        let activity = format!("POST {url}");
+        let unusable = |error: hyper::http::Error| Failure::from_error(Code::Internal, &activity, &error);
+        let request = Request::post(url)
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(header::TE, "trailers")
+            .body(Full::new(Bytes::copy_from_slice(frame)))
+            .map_err(unusable)?;
+        let exchange = async {
+            let answer = self.http.send(request).await?;
+            let is_grpc = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
+            if !answer.status().is_success() || !is_grpc {
+                return Ok(Bytes::new());
+            }
+            let body = Limited::new(answer.into_body(), MAX_MESSAGE).collect().await;
+            body.map(Collected::to_bytes)
+                .map_err(|error| Failure::new(Code::Protocol, format!("{activity}: reading the answer: {error}")))
+        };
+        self.within_limit(&activity, exchange).await
     }
 
     /// One call; the answer's status is the caller's to judge.
@@ -98,7 +141,7 @@ impl PeerClient {
     }
 
     async fn within_limit<T>(&self, activity: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let unreachable = |cause| Failure::new(Code::ClusterUnreachable, cause).with_remedy(self.remedies.unreachable);
+        let unreachable = |cause| Failure::new(self.remedies.code, cause).with_remedy(self.remedies.unreachable);
         match timeout(self.limit, call).await {
             Ok(answer) => answer.map_err(|failure| match failure.code {
                 Code::Tls => self.tls_refused(failure.cause),
@@ -177,6 +220,12 @@ async fn hear(mut stream: TlsStream<TcpStream>, peer: &Peer) -> std::io::Result<
         0 => Err(ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
+}
+
+/// The failure of a member whose answer is none of its service's.
+pub fn babbled(failure: Failure) -> Failure {
+    Failure { code: Code::Protocol, ..failure }
+        .with_remedy("check that what listens there is the service that is asked for, in a release that is supported")
 }
 
 /// Whether a failed call is worth another: certificates do not mend themselves, everything else may.

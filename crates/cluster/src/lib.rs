@@ -4,6 +4,7 @@
 pub mod address;
 pub mod admin_api;
 pub mod client;
+pub mod configuration;
 pub mod etcd;
 pub mod iam;
 pub mod quorum;

@@ -45,12 +45,20 @@ impl Credentials {
     /// `E-TLS` where the certificates cannot be used.
     pub fn client(&self, limit: Duration) -> Result<PeerClient> {
         let remedies = Remedies {
+            code: Code::ClusterUnreachable,
             unreachable: Code::ClusterUnreachable.remedy(),
             refused: "both certificates must come from the cluster's CA, be in date and name the host of the URL; check both clocks",
         };
         PeerClient::new(self.roots.clone(), &self.identity, limit, remedies)
     }
 }
+
+/// For calls to the service on this node: there is no network between.
+pub const LOCAL: Remedies = Remedies {
+    code: Code::ServiceUnhealthy,
+    unreachable: "see whether the service runs on this node, and at this address and port (systemctl status); read its journal",
+    refused: "the service on this node must show a certificate of the cluster's CA for the node's address, and take this one's",
+};
 
 impl Paths {
     /// Those of the configuration, else those that the installer writes: by the node's name, or `node`.

@@ -45,6 +45,8 @@ pub struct Node {
     pub tls: super::credentials::Paths,
     /// Calls with them.
     pub client: PeerClient,
+    /// Calls to the service on this node.
+    pub local: PeerClient,
     /// The knobs.
     pub settings: Settings,
 }
@@ -76,6 +78,8 @@ pub struct Settings {
     pub resolv_conf: PathBuf,
     /// What listens on the service's ports, once it runs.
     pub process: String,
+    /// Prints the end of what the service has said.
+    pub journal_command: Vec<String>,
 }
 
 /// The way into the cluster.
@@ -115,22 +119,42 @@ pub struct Member {
     pub client_urls: Vec<String>,
 }
 
+/// What a node that has a marker holds of its membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holding {
+    /// What the marker speaks of is there.
+    Kept,
+    /// It is not: what was found instead.
+    Lost(String),
+    /// Nothing on this node can tell.
+    Unknown,
+}
+
 /// What a driver's call returns: drivers are chosen at run time.
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// A service. Each call but `prepare` may be repeated at any time; `prepare` after a crash carries on.
 pub trait Driver {
+    /// Whether what a marker speaks of is still there.
+    fn holding(&self) -> Call<'_, Holding>;
+
     /// One look at the service on this node.
     fn local_health(&self) -> Call<'_, ()>;
 
     /// What must happen before the service can become healthy: nothing, where it starts by itself.
     fn prepare(&self) -> Call<'_, ()>;
 
+    /// Its service does not become healthy: what `prepare` began is taken back where it stands in the way of others.
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
+
     /// Has the cluster take this healthy node in; a founder is in.
     fn join(&self) -> Call<'_, JoinOutcome>;
 
     /// One look at the cluster: did the way in lead to a full membership?
     fn verify(&self) -> Call<'_, Membership>;
+
+    /// The node is a full member: what its service starts with from now on must not found anything.
+    fn settle(&self) -> Result<()>;
 
     /// One look for the health check: is this node listed and healthy, is there a leader and a quorum?
     fn check(&self) -> Call<'_, Membership>;

@@ -3,13 +3,14 @@
 use super::{
     discovery,
     driver::{Membership, Node},
+    last_words,
     report::Link,
     services::driver,
     system,
 };
 use host::retry::{Attempt, retry};
 use protocol::{
-    Timestamp,
+    Code, Timestamp,
     failure::Result,
     report::{HealthReport, ServiceHealth},
 };
@@ -50,6 +51,10 @@ pub async fn check(node: &Node) -> ServiceHealth {
     });
     let (membership, failure) = match polled.await {
         Ok(membership) => (membership, None),
+        // Its own service is what ails it; what the cluster lacks is said as it is.
+        Err(failure) if failure.code == Code::ServiceUnhealthy => {
+            (Membership::default(), Some(last_words::with(node, failure)))
+        }
         Err(failure) => (Membership::default(), Some(failure)),
     };
     let Membership { members, leader, version } = membership;

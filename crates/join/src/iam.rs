@@ -3,7 +3,7 @@
 //! Every founder tries; whoever comes first creates the user, the others hear that it exists. What IAM answers is
 //! never shown, since it may repeat what it was sent.
 
-use super::driver::{Call, Driver, Member, Membership, Node};
+use super::driver::{Call, Driver, Holding, Member, Membership, Node};
 use cluster::{
     client::{call_failed, is_passing},
     iam::{Administrator, Iam},
@@ -23,6 +23,7 @@ use std::{
     io::{ErrorKind, Read},
     os::unix::fs::MetadataExt,
     path::Path,
+    pin::Pin,
 };
 
 /// In the secrets folder: who the administrator is.
@@ -44,7 +45,7 @@ impl<'a> SetUp<'a> {
     }
 
     fn iam(&self) -> Iam<'a> {
-        Iam::new(&self.node.client, self.node.local_url())
+        Iam::new(&self.node.local, self.node.local_url())
     }
 
     async fn set_up(&self) -> Result<JoinOutcome> {
@@ -96,6 +97,11 @@ impl<'a> SetUp<'a> {
 }
 
 impl Driver for SetUp<'_> {
+    /// What was set up is in IAM's database, which is elsewhere.
+    fn holding(&self) -> Call<'_, Holding> {
+        Box::pin(async { Ok(Holding::Unknown) })
+    }
+
     fn local_health(&self) -> Call<'_, ()> {
         Box::pin(async { self.iam().health().await.map(drop) })
     }
@@ -105,12 +111,21 @@ impl Driver for SetUp<'_> {
         Box::pin(async { Ok(()) })
     }
 
+    /// Nothing was begun.
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async {})
+    }
+
     fn join(&self) -> Call<'_, JoinOutcome> {
         Box::pin(self.set_up())
     }
 
     fn verify(&self) -> Call<'_, Membership> {
         self.check()
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(())
     }
 
     fn check(&self) -> Call<'_, Membership> {

@@ -10,7 +10,9 @@ pub mod discovery;
 pub mod driver;
 mod etcd;
 pub mod health;
+mod holding;
 mod iam;
+pub mod last_words;
 pub mod leave;
 pub mod log;
 pub mod markers;
@@ -19,13 +21,16 @@ pub mod report;
 pub mod services;
 mod system;
 
+pub use cluster::configuration;
+
 use arbiter::{Arbiter, Lease, keeping};
 use cluster::client::call_failed;
 use credentials::Credentials;
 use driver::{Driver, Membership, Node};
+use holding::still_holds;
 use host::retry::{Attempt, retry};
 use protocol::{
-    Code, Failure, Timestamp,
+    Code, Timestamp,
     failure::Result,
     report::{JoinOutcome, ReadyReport},
     service::Service,
@@ -35,7 +40,7 @@ use report::Reporter;
 use services::driver;
 use std::time::Instant;
 
-/// Joins, once: `None` where a marker says that it was done before. `awaits` are the services that follow.
+/// Joins, once: `None` where a marker says that it was done before, and what it speaks of is still there. `awaits` are the services that follow.
 ///
 /// # Errors
 /// That of the step that failed; it has been logged and reported.
@@ -48,6 +53,10 @@ pub async fn join(
 ) -> Result<Option<JoinOutcome>> {
     let service = node.service;
     if let Some((_, marker)) = markers::find(&node.settings.state_dir, service)? {
+        let holding = driver(&node)?.holding().await?;
+        if let Err(lost) = still_holds(&node, holding) {
+            return reporter.step(Step::Preflight, async || Err(lost.clone())).await;
+        }
         tracing::info!("nothing to do: {} exists", marker.display());
         reporter.deliver(&node.settings, service).await;
         return Ok(None);
@@ -109,6 +118,7 @@ async fn entered(node: &Node, reporter: &mut Reporter) -> Result<(JoinOutcome, M
         Ok((membership, said))
     };
     let membership = reporter.step(Step::Ready, verify).await?;
+    driver.settle()?;
     discovery::remember(node, &*driver).await;
     Ok((outcome, membership))
 }
@@ -117,16 +127,20 @@ async fn entered(node: &Node, reporter: &mut Reporter) -> Result<(JoinOutcome, M
 async fn enter(driver: &dyn Driver, node: &Node) -> Result<JoinOutcome> {
     driver.prepare().await?;
     let healthy = retry(node.settings.waiting(), "waiting for the local service", async || {
-        driver.local_health().await.map_or_else(call_failed, Attempt::Done)
+        match driver.local_health().await {
+            Ok(()) => Attempt::Done(()),
+            // An alarm stands until somebody disarms it.
+            Err(failure) if failure.code == Code::NoSpace => Attempt::Never(failure),
+            Err(failure) => call_failed(failure),
+        }
     });
-    healthy.await.map_err(|failure| match failure.code {
-        Code::Tls => failure,
-        _ => Failure {
-            code: Code::ServiceUnhealthy,
-            remedy: format!("read the service's journal: journalctl -u {}", node.service),
-            ..failure
-        },
-    })?;
+    if let Err(failure) = healthy.await {
+        driver.withdraw().await;
+        return Err(match failure.code {
+            Code::Tls | Code::NoSpace => failure,
+            _ => last_words::with(node, failure),
+        });
+    }
     tracing::info!("the local service is healthy");
     let outcome = driver.join().await?;
     match (outcome, node.service) {

@@ -351,4 +351,7 @@ pub struct Reinstalling {
     pub node: NodeName,
     /// The generation that may be installed now.
     pub generation: u64,
+    /// What was done to its memberships.
+    #[serde(default)]
+    pub steps: Vec<String>,
 }

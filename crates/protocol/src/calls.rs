@@ -11,7 +11,8 @@ use crate::{
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
     operations::{
-        ClusterMembers, ClusterSummary, ForgetRequest, Forgotten, OperateRequest, PowerRequest, Verification,
+        ClusterMembers, ClusterSummary, ForeignRequest, ForgetRequest, Forgotten, OperateRequest, PowerRequest,
+        ReinstallRequest, Verification,
     },
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
@@ -177,7 +178,7 @@ calls! {
     /// Has a plan that is held carried out.
     ApproveHeldPlan: Post "/v1/nodes/{name}/plan/approve", Admin, Json, ApprovePlan => Approved;
     /// Opens the node's next generation.
-    Reinstall: Post "/v1/nodes/{name}/reinstall", Admin, Json, Nothing => Reinstalling;
+    Reinstall: Post "/v1/nodes/{name}/reinstall", Admin, Json, ReinstallRequest => Reinstalling;
     /// Powers a machine by the operator's hook.
     Power: Post "/v1/nodes/{name}/power", Admin, Lines, PowerRequest => ();
     /// Takes a node out of the services of its cluster.
@@ -202,6 +203,8 @@ calls! {
     VerifyCluster: Post "/v1/clusters/{cluster}/verify", Admin, Json, Nothing => Verification;
     /// Has the founding set of a cluster fixed anew.
     ForgetCluster: Post "/v1/clusters/{cluster}/forget", Admin, Json, ForgetRequest => Forgotten;
+    /// Removes a member that is no node of this server.
+    RemoveForeign: Post "/v1/clusters/{cluster}/remove", Admin, Lines, ForeignRequest => ();
     /// Lists what the server noticed on the boot network.
     Events: Get "/v1/events", Admin, Json, Nothing => Vec<AuditEntry>;
     /// Begins a session of the page.

@@ -2,7 +2,7 @@
 
 use crate::{
     Code, Failure,
-    cluster_address::{HttpsUrl, Peer, RaftAddress},
+    cluster_address::{HttpsUrl, Peer, RaftAddress, is_of_a_node},
     failure::Result,
     service::Service,
 };
@@ -77,6 +77,35 @@ impl ClusterConfig {
         if self.tls.as_ref().is_some_and(|tls| !tls.enabled) {
             return refused("tls.enabled: false is not supported: the cluster is always spoken to over verified TLS");
         }
+        for (key, peers) in [("initial_peers", &self.initial_peers), ("flaredb_peers", &self.flaredb_peers)] {
+            if let Some((index, peer)) = repeated(peers) {
+                return refused(&format!("{key}[{index}]: {peer} is there twice"));
+            }
+        }
+        self.check_addresses()?;
+        for (name, value) in &self.services {
+            if let Some(port) = value.get("port").filter(|port| port_in(port).is_none()) {
+                return refused(&format!("services.{name}.port: {port} is not a port from 1 to 65535"));
+            }
+        }
+        for (name, text) in &self.network {
+            if !is_cidr(text) {
+                return refused(&format!("network.{name}: {text:?} is not a network such as 10.0.200.0/24"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<()> {
+        let refused = |text: &str| Err(Failure::new(Code::Config, format!("cluster configuration at {text}")));
+        if let Some(address) = self.node_ip.filter(|address| !is_of_a_node(*address)) {
+            return refused(&format!("node_ip: {address} is the address of no node"));
+        }
+        let elsewhere = |peer: &&Peer| peer.host.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback());
+        let raft = self.raft_addr;
+        if let Some(other) = self.initial_peers.iter().find(elsewhere).filter(|_| raft.0.ip().is_loopback()) {
+            return refused(&format!("raft_addr: {other} of initial_peers cannot reach this node at {raft}"));
+        }
         Ok(())
     }
 
@@ -95,14 +124,33 @@ impl ClusterConfig {
 
     /// The client port of a service on every node, where `services.SERVICE.port` names it.
     pub fn port_of(&self, service: Service) -> Option<u16> {
-        let port = self.services.get(service.name())?.get("port")?.as_u64()?;
-        u16::try_from(port).ok().filter(|port| *port != 0)
+        port_in(self.services.get(service.name())?.get("port")?)
     }
 
     /// The address that the other members know this node by.
     pub fn address(&self) -> IpAddr {
         self.node_ip.unwrap_or(self.raft_addr.0.ip())
     }
+}
+
+/// The first that stands there again; the case of a name says nothing.
+fn repeated(peers: &[Peer]) -> Option<(usize, &Peer)> {
+    let same = |one: &Peer, other: &Peer| one.port == other.port && one.host.eq_ignore_ascii_case(&other.host);
+    peers.iter().enumerate().find(|(index, peer)| peers[..*index].iter().any(|before| same(before, peer)))
+}
+
+fn port_in(value: &serde_json::Value) -> Option<u16> {
+    value.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
+}
+
+fn is_cidr(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let most = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u8>().is_ok_and(|length| length <= most)
 }
 
 /// Names go into files and lists of other programs (`NAME=URL,...`), so their alphabet is narrow.
@@ -220,11 +268,37 @@ mod tests {
     fn a_service_may_have_a_port_of_its_own() {
         let port = |services: Value| read(|value| value["services"] = services).unwrap().port_of(Service::Chainfire);
         assert_eq!(port(json!({"chainfire": {"port": 2389}})), Some(2389));
-        for none in
-            [json!({}), json!({"etcd": {"port": 1}}), json!({"chainfire": {"port": 70000}}), json!({"chainfire": 5})]
-        {
+        for none in [json!({}), json!({"etcd": {"port": 1}}), json!({"chainfire": 5})] {
             assert_eq!(port(none), None);
         }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_an_error_and_never_the_default() {
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change); 12] = [
+            ("services.etcd.port: 70000", |value| value["services"] = json!({"etcd": {"port": 70000}})),
+            ("services.etcd.port: 0", |value| value["services"] = json!({"etcd": {"port": 0}})),
+            ("services.etcd.port: \"2379\"", |value| value["services"] = json!({"etcd": {"port": "2379"}})),
+            ("network.cluster", |value| value["network"] = json!({"cluster": "10.0.0.0/99"})),
+            ("network.cluster", |value| value["network"] = json!({"cluster": "10.0.0.0"})),
+            ("node_ip: 0.0.0.0", |value| value["node_ip"] = json!("0.0.0.0")),
+            ("node_ip: 224.0.0.1", |value| value["node_ip"] = json!("224.0.0.1")),
+            ("raft_addr", |value| value["raft_addr"] = json!("255.255.255.255:2380")),
+            ("initial_peers[1]: B:1 is there twice", |value| value["initial_peers"] = json!(["b:1", "B:1"])),
+            ("flaredb_peers[2]", |value| value["flaredb_peers"] = json!(["a:1", "b:1", "a:1"])),
+            ("raft_addr: 10.0.0.2:2380 of initial_peers cannot reach", |value| {
+                value["raft_addr"] = json!("127.0.0.1:2380");
+                value["initial_peers"] = json!(["127.0.0.1:2380", "10.0.0.2:2380"]);
+            }),
+            ("leave the key out", |value| value["initial_peers"] = Value::Null),
+        ];
+        for (part, change) in cases {
+            let failure = read(change).unwrap_err();
+            assert!(failure.cause.contains(part) || failure.remedy.contains(part), "{part}: {failure:?}");
+        }
+        let mapped = read(|value| value["raft_addr"] = json!("[::ffff:10.77.0.1]:2380")).unwrap();
+        assert_eq!(mapped.raft_addr.to_string(), "10.77.0.1:2380");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::names::BadName;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
-    net::{Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
@@ -67,7 +67,10 @@ impl From<Peer> for HttpsUrl {
 impl FromStr for HttpsUrl {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let refused = || BadName::new(format!("{text:?} is not a URL such as https://node01.example.com:2379"));
+        let refused = || {
+            let hint = hint(text, "https://");
+            BadName::new(format!("{text:?} is not a URL such as https://node01.example.com:2379{hint}"))
+        };
         let authority = text.strip_prefix("https://").ok_or_else(refused)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let with_port = match authority.rsplit_once(':') {
@@ -87,7 +90,7 @@ impl fmt::Display for HttpsUrl {
 impl FromStr for Peer {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let refused = || BadName::new(format!("{text:?} is not host:port such as node01:2380"));
+        let refused = || BadName::new(format!("{text:?} is not host:port such as node01:2380{}", hint(text, "")));
         let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
         let port = decimal_port(port).ok_or_else(refused)?;
         let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -112,16 +115,41 @@ impl fmt::Display for Peer {
 impl FromStr for RaftAddress {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let refused = || BadName::new(format!("{text:?} is not IP:port such as 10.0.1.13:2380 or [fd00::13]:2380"));
+        let refused = || {
+            let hint = hint(text, "");
+            BadName::new(format!("{text:?} is not IP:port such as 10.0.1.13:2380 or [fd00::13]:2380{hint}"))
+        };
         let address: SocketAddr = text.parse().map_err(|_| refused())?;
-        let usable = address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast();
-        if usable { Ok(Self(address)) } else { Err(refused()) }
+        // The others know a node by its address, so it has one spelling.
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        if address.port() != 0 && is_of_a_node(address.ip()) { Ok(Self(address)) } else { Err(refused()) }
     }
 }
 
 impl fmt::Display for RaftAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Whether a node can have the address.
+pub fn is_of_a_node(address: IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_multicast() && address != IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// What of a spelling that people know from elsewhere is not taken here.
+fn hint(text: &str, scheme: &str) -> &'static str {
+    let lower = text.to_ascii_lowercase();
+    let host = lower.strip_prefix("https://").unwrap_or(&lower).trim_end_matches('/');
+    let host = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(host, _)| host);
+    if !scheme.is_empty() && lower.starts_with(scheme) && !text.starts_with(scheme) {
+        "; the scheme is written in lower case"
+    } else if lower.contains('%') {
+        "; without the zone after %, which is another one on every node"
+    } else if host.ends_with('.') {
+        "; without the dot at the end of the host"
+    } else {
+        ""
     }
 }
 
@@ -166,6 +194,17 @@ mod tests {
         ] {
             assert!(bad.parse::<HttpsUrl>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_spelling_that_people_know_from_elsewhere_is_refused_with_what_to_change() {
+        let url = |text: &str| text.parse::<HttpsUrl>().unwrap_err().to_string();
+        assert!(url("HTTPS://a:1").contains("lower case"));
+        assert!(url("https://a.example.:2379").contains("the dot at the end"));
+        assert!(url("https://[fe80::1%eth0]:2379").contains("zone"));
+        assert!("a.:1".parse::<Peer>().unwrap_err().to_string().contains("the dot at the end"));
+        assert!("[fe80::1%eth0]:1".parse::<Peer>().unwrap_err().to_string().contains("zone"));
+        assert!(url("http://a:1").ends_with("https://node01.example.com:2379"), "{}", url("http://a:1"));
     }
 
     #[test]

@@ -117,6 +117,8 @@ codes! {
     ClusterJoin, "E-CLUSTER-JOIN", "look at the members and their health on the leader";
     /// A service of the cluster would lose its quorum.
     Quorum, "E-QUORUM", "bring members back first (boot-server cluster health); --force does it all the same, and may stop the service";
+    /// The members of a service are more than one cluster.
+    ClusterSplit, "E-CLUSTER-SPLIT", "find out which of them holds the data that counts before anything is stopped, removed or wiped; see two clusters of one name in the guide to disaster recovery";
     /// The data folder on this node belongs to another cluster, or to a member that was removed.
     ClusterLeftover, "E-CLUSTER-LEFTOVER", "make sure nothing in it is needed, stop the service, empty the data folder that is named, then restart the join unit";
     /// The service on this node did not become healthy.

@@ -55,6 +55,26 @@ pub struct OperateRequest {
     pub keep_disks: bool,
 }
 
+/// `POST /v1/clusters/CLUSTER/remove`: a member that is no node of this server; answered in lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignRequest {
+    /// Its id or name, as the members are listed.
+    pub member: String,
+    /// As [`OperateRequest::force`].
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// `POST /v1/nodes/NAME/reinstall`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReinstallRequest {
+    /// Also where a service loses its quorum.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// `POST /v1/nodes/NAME/power`: what the operator's hook does with the machine; answered in lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +128,9 @@ pub struct ServiceMembers {
     pub service: Service,
     /// By name; empty where nobody could tell.
     pub members: Vec<MemberView>,
+    /// Nodes that reported a membership and are not listed.
+    #[serde(default)]
+    pub missing: Vec<NodeName>,
     /// Why nobody could tell.
     #[serde(default)]
     pub failure: Option<Failure>,
@@ -144,6 +167,8 @@ pub struct MemberView {
 pub enum MemberStatus {
     /// It says so.
     Healthy,
+    /// It answers and votes, and takes no writes: etcd has raised an alarm.
+    Alarmed,
     /// It answers, and is not.
     Unhealthy,
     /// It does not answer.
@@ -170,6 +195,7 @@ impl std::fmt::Display for MemberStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             MemberStatus::Healthy => "healthy",
+            MemberStatus::Alarmed => "alarmed",
             MemberStatus::Unhealthy => "unhealthy",
             MemberStatus::Unreachable => "unreachable",
             MemberStatus::Unstarted => "unstarted",

@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-const QUICK: [&str; 4] = ["--retry-base", "20", "--call-timeout", "400"];
+pub const QUICK: [&str; 4] = ["--retry-base", "20", "--call-timeout", "400"];
 
 fn n1() -> Value {
     member("n1", "127.0.0.1:1", "leader")
@@ -81,6 +81,17 @@ fn a_member_leaves_by_another_member_and_loses_its_marker() {
     assert_eq!(left.code, Some(0));
     assert_eq!(peer.bodies("DELETE /admin/member/n2").len(), 1);
     assert!(!node.has_marker(".chainfire-joined"));
+}
+
+#[test]
+fn a_member_leaves_though_the_first_that_it_asks_does_not_lead() {
+    let ca = Ca::new("cluster");
+    let peer = cluster(&ca, Service::Chainfire, "201,307,204");
+    let mut node = joiner(&ca, &peer);
+    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    node.config["node_ip"] = json!(OTHER);
+    assert_eq!(node.run_verb("leave", &["chainfire", "--retry-base", "20"]).code, Some(0));
+    assert_eq!(peer.bodies("DELETE /admin/member/n2").len(), 2);
 }
 
 #[test]
@@ -191,4 +202,72 @@ fn an_address_that_this_node_does_not_have_is_found_before_anybody_is_asked() {
     assert_eq!(run.code, Some(1));
     assert!(run.failure().starts_with("E-PREFLIGHT waiting for the address, 5 attempts"), "{}", run.failure());
     assert!(peer.bodies("").is_empty());
+}
+
+/// n1 says that another leads, by a 307 as people report it; n3 takes joins.
+#[test]
+fn a_member_that_does_not_lead_is_followed_to_who_does_as_far_as_the_list_goes() {
+    let ca = Ca::new("cluster");
+    let leader = Arc::new(Documented::new(
+        Service::Chainfire,
+        vec![member("n1", "127.0.0.1:1", "follower"), member("n3", format!("{OTHER}:2380"), "leader")],
+    ));
+    let shared = leader.clone();
+    let adds = Arc::new(AtomicUsize::new(0));
+    let count = adds.clone();
+    // One peer plays both: the first add is n1's to refuse, the second reaches n3.
+    let peer = ca.peer(move |request| match (request.method(), request.path()) {
+        ("POST", "/admin/member/add") if count.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Reply::Json(307, json!({"error": "not the leader"}))
+        }
+        ("GET", "/admin/cluster/leader") => Reply::Json(200, json!({"id": "n3"})),
+        _ => shared.answer(request),
+    });
+    let mut node = joiner(&ca, &peer);
+    node.config["leader_url"] = json!(format!("https://localhost:{}", peer.port));
+    let run = node.join("chainfire", &QUICK);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.says("INFO", "asking https://127.0.0.2"), "{run:?}");
+    assert_eq!((adds.load(Ordering::SeqCst), leader.members().len()), (2, 3));
+}
+
+#[test]
+fn whom_nobody_leads_to_a_leader_fails_after_all_attempts_with_what_they_said() {
+    let ca = Ca::new("cluster");
+    let peer = cluster(&ca, Service::Chainfire, "307,307,307,307,307,307,307,307,307,307");
+    let node = joiner(&ca, &peer);
+    let run = node.join("chainfire", &QUICK);
+    assert_eq!(run.code, Some(1));
+    assert!(run.failure().contains("5 attempts") && run.failure().contains("307"), "{}", run.failure());
+    assert!(run.remedy().contains("which of them leads"), "{}", run.remedy());
+}
+
+#[test]
+fn an_answer_that_broke_off_after_the_node_was_taken_in_is_no_failure() {
+    let ca = Ca::new("cluster");
+    let service = Documented::new(Service::Chainfire, vec![n1()]);
+    let peer = ca.peer(move |request| match service.answer(request) {
+        Reply::Json(201, _) => Reply::Half,
+        reply => reply,
+    });
+    let node = joiner(&ca, &peer);
+    assert_eq!(node.join("chainfire", &QUICK).code, Some(0));
+    assert_eq!(peer.bodies("POST /admin/member/add").len(), 1, "the list says that it is in");
+}
+
+#[test]
+fn a_success_that_says_false_and_a_member_elsewhere_are_refusals_at_once() {
+    let ca = Ca::new("cluster");
+    let service = Documented::new(Service::Chainfire, vec![n1()]);
+    let denies = ca.peer(move |request| match request.method() {
+        "POST" => Reply::Json(200, json!({"success": false, "error": "no"})),
+        _ => service.answer(request),
+    });
+    let run = joiner(&ca, &denies).join("chainfire", &QUICK);
+    assert_eq!(run.code, Some(1));
+    assert!(run.failure().contains("success") && !run.failure().contains("waiting"), "{}", run.failure());
+    let elsewhere = ca.plays(Documented::new(Service::Chainfire, vec![n1(), member("n2", "127.0.0.1:9", "follower")]));
+    let run = joiner(&ca, &elsewhere).join("chainfire", &QUICK);
+    assert_eq!(run.code, Some(1));
+    assert!(run.failure().contains("with raft_addr 127.0.0.1:9, not 127.0.0.1:2380"), "{}", run.failure());
 }

@@ -16,7 +16,7 @@ impl<'a> Etcd<'a> {
         // The timeout bounds what a killed test leaves behind.
         let text = format!(
             "test -e {folder}/etcd.pid && kill -0 $(cat {folder}/etcd.pid) && exit 0\n\
-             set -a; . {folder}/state/etcd.env; set +a\n\
+             set -a; . {folder}/state/etcd.env; test -e {folder}/more.env && . {folder}/more.env; set +a\n\
              timeout 240 etcd --logger zap --log-level warn >>{folder}/etcd.log 2>&1 </dev/null &\n\
              echo $! >{folder}/etcd.pid\n"
         );
@@ -64,6 +64,11 @@ impl<'a> Etcd<'a> {
     }
 
     pub fn ctl(&self, arguments: &[&str]) -> String {
+        self.try_ctl(arguments).unwrap()
+    }
+
+    /// What etcdctl says, or why it ended badly.
+    pub fn try_ctl(&self, arguments: &[&str]) -> Result<String, String> {
         let secrets = self.node.path("secrets");
         let output = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
@@ -77,8 +82,10 @@ impl<'a> Etcd<'a> {
             .args(arguments)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout).unwrap()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
     }
 }
 

@@ -12,6 +12,8 @@ mod discovery;
 mod etcd;
 mod etcd_process;
 mod iam;
+mod in_the_way;
+mod lost_data;
 mod node;
 mod preflight;
 mod restoring;

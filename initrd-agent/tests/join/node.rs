@@ -17,6 +17,8 @@ pub struct Node {
     pub config: Value,
     pub port: u16,
     pub raft: u16,
+    /// Programs that go before those of the system.
+    pub programs: Option<PathBuf>,
 }
 
 /// What one run of the agent did.
@@ -63,7 +65,7 @@ impl Node {
             "node_id": id, "node_role": "worker", "bootstrap": false, "cluster_name": "test",
             "leader_url": format!("https://127.0.0.1:{leader_port}"), "raft_addr": format!("127.0.0.1:{raft}"),
         });
-        Self { folder, config, port, raft }
+        Self { folder, config, port, raft, programs: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -146,6 +148,9 @@ impl Node {
         command.args(verb);
         for (name, folder) in [("--secrets-dir", "secrets"), ("--state-dir", "state"), ("--data-dir", "data")] {
             command.arg(name).arg(self.path(folder));
+        }
+        if let Some(programs) = &self.programs {
+            command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
         }
         command.arg("--install-marker").arg(self.path("install.json"));
         command.args(["--port", &self.port.to_string()]).args(options);

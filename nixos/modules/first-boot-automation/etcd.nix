@@ -10,7 +10,8 @@ let
   cfg = config.services.first-boot-automation;
   sandbox = import ./sandbox.nix;
   # All that etcd needs to know, written by the joiner.
-  environmentFile = "/var/lib/first-boot-automation/etcd.env";
+  stateDir = "/var/lib/first-boot-automation";
+  environmentFile = "${stateDir}/etcd.env";
 in
 {
   options.services.first-boot-automation = {
@@ -44,6 +45,11 @@ in
       after = [ "network-online.target" ];
       # Before it is written there is no cluster that etcd could belong to.
       unitConfig.ConditionPathExists = environmentFile;
+      # A marker counts only with the data that it was made with: on an emptied folder etcd would found the cluster anew.
+      unitConfig.ConditionPathExistsGlob = [
+        "|/var/lib/etcd/member/wal/*.wal"
+        "|!${stateDir}/.etcd-*"
+      ];
       environment = {
         ETCD_LOGGER = "zap";
         ETCD_LOG_LEVEL = "warn";

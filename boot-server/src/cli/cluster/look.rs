@@ -65,14 +65,17 @@ pub async fn members(args: Args) -> Result<()> {
 }
 
 fn members_table(found: &ClusterMembers) -> String {
-    let mut rows = vec![["SERVICE", "MEMBER", "STATUS", "ROLE", "VERSION", "CLIENT", "ADDRESS"].map(str::to_owned)];
+    let mut rows =
+        vec![["SERVICE", "MEMBER", "STATUS", "ROLE", "VERSION", "NODE", "ID", "CLIENT", "ADDRESS"].map(str::to_owned)];
     for service in &found.services {
         rows.extend(service.members.iter().map(|member| {
             let client = member.client.as_ref().map_or("-".to_owned(), ToString::to_string);
             let version = member.version.clone().unwrap_or_else(|| "-".to_owned());
             let (status, role) = (member.status.to_string(), member.role.to_string());
             let name = output::printable(&member.name);
-            [service.service.to_string(), name, status, role, version, client, member.address.clone()]
+            let node = member.node.as_ref().map_or("-".to_owned(), ToString::to_string);
+            let id = member.id.clone();
+            [service.service.to_string(), name, status, role, version, node, id, client, member.address.clone()]
         }));
     }
     let text = output::align(&rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect::<Vec<_>>());
@@ -105,24 +108,30 @@ pub async fn health(args: Args) -> Result<()> {
 fn health_line(service: &ServiceMembers) -> (String, bool) {
     let name = service.service;
     if let Some(failure) = &service.failure {
-        return (format!("{name:<10} UNKNOWN    {failure}"), false);
+        let word = if failure.code == Code::ClusterSplit { "SPLIT" } else { "UNKNOWN" };
+        return (format!("{name:<10} {word:<10} {failure}"), false);
     }
     let standing = Standing::of(&service.members);
-    let word = match (standing.is_whole(), standing.has_quorum()) {
-        (true, _) => "HEALTHY",
-        (false, true) => "DEGRADED",
-        (false, false) => "NO QUORUM",
+    let whole = standing.is_whole() && service.missing.is_empty();
+    let (word, count) = match (whole, standing.has_quorum()) {
+        (true, _) => ("HEALTHY", "healthy"),
+        (false, true) if standing.is_alarmed() => ("NO WRITES", "voting"),
+        (false, true) => ("DEGRADED", "healthy"),
+        (false, false) => ("NO QUORUM", "healthy"),
     };
-    let spare = standing.healthy.saturating_sub(standing.needed);
+    let spare = standing.voting.saturating_sub(standing.needed);
     let mut line = format!(
-        "{name:<10} {word:<10} {} of {} voters healthy, {} needed, {spare} more may be lost, {} leader",
-        standing.healthy, standing.voters, standing.needed, standing.leaders
+        "{name:<10} {word:<10} {} of {} voters {count}, {} needed, {spare} more may be lost, {} leader",
+        standing.voting, standing.voters, standing.needed, standing.leaders
     );
     for member in service.members.iter().filter(|member| member.failure.is_some()) {
         let cause = member.failure.as_ref().map_or(String::new(), ToString::to_string);
         line.push_str(&format!("\n             {}: {cause}", member.name));
     }
-    (line, standing.is_whole())
+    for node in &service.missing {
+        line.push_str(&format!("\n             {node}: it reported that it is a member, and is not listed"));
+    }
+    (line, whole)
 }
 
 /// Prints every check; ends with 1 where one fails.

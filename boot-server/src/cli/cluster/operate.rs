@@ -1,11 +1,12 @@
 //! `boot-server cluster remove|replace|decommission`
 
+use super::look::chosen;
 use crate::cli::{admin::checked, client::Target, output};
 use protocol::{
     Code, Failure,
-    calls::{self, Call},
+    calls::{self, Call, Nothing},
     failure::Result,
-    operations::OperateRequest,
+    operations::{ForeignRequest, OperateRequest},
 };
 
 /// What every operation on a node is told.
@@ -26,11 +27,15 @@ struct Common {
 /// Take a node out of the services of its cluster
 ///
 /// Its members are removed through other members, and its installation is given no turn to join again: it comes back by
-/// replace or reinstall. Refused where a service would lose its quorum.
+/// replace or reinstall. Refused where a service would lose its quorum. A member that is no node of this server goes by its
+/// id or name, as cluster members prints them.
 #[derive(Debug, clap::Args)]
 pub struct Remove {
     #[command(flatten)]
     common: Common,
+    /// The cluster of a member that is no node; may be left out where there is one cluster
+    #[arg(long)]
+    cluster: Option<String>,
 }
 
 /// Have another machine take a node's place
@@ -61,8 +66,26 @@ pub struct Decommission {
 
 /// Removes the node's members.
 pub async fn remove(args: Remove) -> Result<()> {
-    operate::<calls::RemoveMember>(args.common, "removing", "it would be no member of its cluster any more", false)
-        .await
+    let lost = "it would be no member of its cluster any more";
+    confirmed(&args.common, "removing", lost)?;
+    let Common { node: member, force, target, .. } = &args.common;
+    let client = target.client()?;
+    let nodes = client.call::<calls::Nodes>(&[], &Nothing {}).await?;
+    if args.cluster.is_none() && nodes.iter().any(|node| node.name == *member) {
+        return operate::<calls::RemoveMember>(args.common, "removing", lost, false).await;
+    }
+    let cluster = chosen(&client, args.cluster.as_deref()).await?;
+    let request = ForeignRequest { member: member.clone(), force: *force };
+    let told = |step: &str| println!("{}", output::printable(step));
+    client.steps::<calls::RemoveForeign>(&[&cluster], &request, told).await.map(drop)
+}
+
+fn confirmed(args: &Common, doing: &str, lost: &str) -> Result<()> {
+    if args.yes {
+        return Ok(());
+    }
+    let cause = format!("{doing} {}: {lost}", args.node);
+    Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"))
 }
 
 /// Has the node replaced.
@@ -88,10 +111,7 @@ async fn operate<C: Call<Request = OperateRequest>>(
     lost: &str,
     keep_disks: bool,
 ) -> Result<()> {
-    if !args.yes {
-        let cause = format!("{doing} node {}: {lost}", args.node);
-        return Err(Failure::new(Code::Config, cause).with_remedy("add --yes where that is wanted"));
-    }
+    confirmed(&args, doing, lost)?;
     let node = checked(&args.node)?;
     let request = OperateRequest { force: args.force, keep_disks };
     let told = |step: &str| println!("{}", output::printable(step));

@@ -132,7 +132,7 @@ async fn refuse_living(cluster: &str, nodes: &[Node]) -> Result<()> {
         asked.spawn(async move {
             let address = (endpoint.client.host.clone(), endpoint.client.port);
             let listens = timeout(PATIENCE, TcpStream::connect(address)).await.is_ok_and(|connected| connected.is_ok());
-            listens.then(|| format!("{} ({})", endpoint.node, endpoint.client))
+            listens.then(|| format!("{} ({})", endpoint.label(), endpoint.client))
         });
     }
     let mut living: Vec<String> = asked.join_all().await.into_iter().flatten().collect();
@@ -152,6 +152,6 @@ fn to_reinstall(cluster: &str, nodes: &[Node], members: &BTreeMap<Service, Vec<E
         let cause = format!("restoring etcd of {cluster}: no spec has a founder of it (cluster.bootstrap = true)");
         return Err(Failure::new(Code::NotFound, cause).with_remedy("apply the specs of its founders first"));
     }
-    let members = members.get(&Service::Etcd).into_iter().flatten().map(|member| member.node.clone());
+    let members = members.get(&Service::Etcd).into_iter().flatten().filter_map(|member| member.node.clone());
     Ok(Refounding { others: members.filter(|name| !founders.contains(name)).collect(), founders })
 }

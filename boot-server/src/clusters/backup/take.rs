@@ -7,6 +7,7 @@ use crate::{
     clusters::members::{
         caller::caller,
         discovery::{self, Endpoint},
+        survey,
     },
     config::Config,
     state::{self, State},
@@ -112,13 +113,18 @@ async fn etcd_part(
     to: &Path,
     tell: &impl Fn(&str),
 ) -> Result<()> {
+    // Of two clusters of one name a snapshot would be of either, by chance.
+    match survey::members(caller, Service::Etcd, endpoints).await {
+        Err(failure) if failure.code == Code::ClusterSplit => return Err(failure),
+        _ => {}
+    }
     let file = super::snapshot_name(cluster);
     let mut last = Failure::new(Code::NotFound, format!("taking a snapshot of etcd of {cluster}: it has no members"));
     for endpoint in endpoints {
         let path = to.join(&file);
         match snapshot::save(caller, &endpoint.client, &path).await {
             Ok(size) => {
-                tell(&format!("etcd of {cluster}: a snapshot of {size} bytes from {}", endpoint.node));
+                tell(&format!("etcd of {cluster}: a snapshot of {size} bytes from {}", endpoint.label()));
                 return Ok(());
             }
             Err(failure) => last = failure,

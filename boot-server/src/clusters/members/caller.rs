@@ -12,6 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Long enough for one verb.
 const CERTIFICATE_LIFE: time::Duration = time::Duration::minutes(15);
 const REMEDIES: Remedies = Remedies {
+    code: Code::ClusterUnreachable,
     unreachable: "is the node up; does its service run; does a firewall stand between it and the boot-server",
     refused: "the member's certificate must be of this boot-server's CA, in date, and name the host",
 };

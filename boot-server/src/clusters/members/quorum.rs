@@ -10,7 +10,9 @@ pub struct Standing {
     pub voters: usize,
     /// Those of them that are healthy.
     pub healthy: usize,
-    /// Healthy voters that are needed.
+    /// Those of them that answer and vote, an alarm or not: a quorum is made of them.
+    pub voting: usize,
+    /// So many of these are needed.
     pub needed: usize,
     /// Members that say they lead.
     pub leaders: usize,
@@ -23,21 +25,31 @@ impl Standing {
         let count = voters.clone().count();
         Self {
             voters: count,
-            healthy: voters.filter(|member| member.status == MemberStatus::Healthy).count(),
+            healthy: voters.clone().filter(|member| member.status == MemberStatus::Healthy).count(),
+            voting: voters.filter(|member| votes(member)).count(),
             needed: quorum::needed(count),
             leaders: members.iter().filter(|member| member.role == MemberRole::Leader).count(),
         }
     }
 
-    /// Whether it takes writes.
+    /// Whether a majority votes. It takes writes, but for an alarm.
     pub fn has_quorum(self) -> bool {
-        quorum::holds(self.voters, self.healthy)
+        quorum::holds(self.voters, self.voting)
+    }
+
+    /// Whether an alarm keeps it from taking writes.
+    pub fn is_alarmed(self) -> bool {
+        self.voting > self.healthy
     }
 
     /// Everybody is well and one leads.
     pub fn is_whole(self) -> bool {
         self.has_quorum() && self.healthy == self.voters && self.leaders == 1
     }
+}
+
+fn votes(member: &MemberView) -> bool {
+    matches!(member.status, MemberStatus::Healthy | MemberStatus::Alarmed)
 }
 
 /// Whether the rest of the cluster has a quorum without this member.
@@ -76,6 +88,15 @@ mod tests {
         assert!(!keeps_quorum_without(&three, "0"));
         assert!(!keeps_quorum_without(&members(&[true]), "0"), "the last member");
         assert!(keeps_quorum_without(&members(&[true, true]), "1"));
+    }
+
+    #[test]
+    fn an_alarm_costs_no_quorum() {
+        let mut three = members(&[true, true, true]);
+        three.iter_mut().for_each(|member| member.status = MemberStatus::Alarmed);
+        let standing = Standing::of(&three);
+        assert!(standing.has_quorum() && standing.is_alarmed() && !standing.is_whole(), "{standing:?}");
+        assert!(keeps_quorum_without(&three, "0"));
     }
 
     #[test]

@@ -4,13 +4,15 @@ use super::{
     caller::refused,
     discovery::Endpoint,
     quorum::Standing,
+    same,
     survey::{self, at as url},
 };
 use cluster::{admin_api::AdminApi, client::PeerClient, etcd::Etcd};
 use protocol::{
-    Failure, Timestamp,
+    Code, Failure, Timestamp,
     cluster_address::Peer,
     failure::Result,
+    names::NodeName,
     operations::{Check, MemberRole, MemberStatus, MemberView},
     service::Service,
 };
@@ -19,9 +21,15 @@ use protocol::{
 pub async fn service(caller: &PeerClient, service: Service, endpoints: &[Endpoint], now: Timestamp) -> Vec<Check> {
     let members = match survey::members(caller, service, endpoints).await {
         Ok(members) => members,
+        Err(failure) if failure.code == Code::ClusterSplit => {
+            return vec![failed(service, "the members are one cluster", &failure)];
+        }
         Err(failure) => return vec![failed(service, "members are listed", &failure)],
     };
     let mut checks = judge(service, &members, endpoints);
+    if service == Service::Etcd {
+        checks.extend(same::data(caller, &members).await);
+    }
     checks.push(write_and_read(caller, service, &members, now).await);
     checks
 }
@@ -37,23 +45,25 @@ pub fn judge(service: Service, members: &[MemberView], endpoints: &[Endpoint]) -
     };
     let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
     let mut checks = vec![check("members are listed".to_owned(), !members.is_empty(), names.join(", "), None)];
-    for endpoint in endpoints {
-        if !members.iter().any(|member| member.node.as_ref() == Some(&endpoint.node)) {
-            let remedy = format!("boot-server cluster replace {} --yes", endpoint.node);
-            let detail = "it reported that it is, and is not listed".to_owned();
-            checks.push(check(format!("{} is a member", endpoint.node), false, detail, Some(remedy)));
-        }
+    for node in survey::missing(members, endpoints) {
+        let remedy = format!("boot-server cluster replace {node} --yes");
+        let detail = "it reported that it is, and is not listed".to_owned();
+        checks.push(check(format!("{node} is a member"), false, detail, Some(remedy)));
     }
     for member in members {
         let well = member.status == MemberStatus::Healthy;
         let version = member.version.as_ref().map_or(String::new(), |version| format!(", {version}"));
         let detail = match &member.failure {
             Some(failure) => failure.to_string(),
+            None if member.status == MemberStatus::Unstarted => format!("{} at {}", member.status, member.address),
             None => format!("{}, {}{version}", member.status, member.role),
         };
         let remedy = match (&member.failure, member.status) {
             (Some(failure), _) => failure.remedy.clone(),
-            (None, MemberStatus::Unstarted) => "start it, or remove it from the cluster".to_owned(),
+            (None, MemberStatus::Unstarted) => {
+                let who = member.node.as_ref().map_or(member.id.as_str(), NodeName::as_str);
+                format!("start it, or remove it: boot-server cluster remove {who} --yes")
+            }
             (None, _) => "read the journal of the service on that node".to_owned(),
         };
         checks.push(check(format!("{} is healthy", member.name), well, detail, Some(remedy)));
@@ -67,8 +77,8 @@ pub fn judge(service: Service, members: &[MemberView], endpoints: &[Endpoint]) -
         _ => "a member is cut off from the others: check the network between them",
     };
     checks.push(check("there is one leader".to_owned(), leaders.len() == 1, detail, Some(remedy.to_owned())));
-    let detail =
-        format!("{} of {} voters are healthy, {} are needed", standing.healthy, standing.voters, standing.needed);
+    let word = if standing.is_alarmed() { "vote" } else { "are healthy" };
+    let detail = format!("{} of {} voters {word}, {} are needed", standing.voting, standing.voters, standing.needed);
     let remedy = "bring members back until a majority runs; see the guide to disaster recovery where they are lost";
     checks.push(check("there is a quorum".to_owned(), standing.has_quorum(), detail, Some(remedy.to_owned())));
     checks
@@ -79,6 +89,10 @@ async fn write_and_read(caller: &PeerClient, service: Service, members: &[Member
         Service::Flaredb => "a sample is written and read back",
         Service::Etcd | Service::Chainfire | Service::Iam => "a key is written, read back and deleted",
     };
+    if let Some(alarm) = members.iter().find(|member| member.status == MemberStatus::Alarmed) {
+        let failure = alarm.failure.clone().unwrap_or_else(|| Failure::new(Code::NoSpace, "an alarm is raised"));
+        return failed(service, what, &failure);
+    }
     let healthy =
         members.iter().filter(|member| member.status == MemberStatus::Healthy && member.role != MemberRole::Learner);
     let peers: Vec<(&str, Peer)> =

@@ -6,6 +6,7 @@
 
 mod decommission;
 mod hooks;
+mod members;
 mod removal;
 mod replace;
 
@@ -51,14 +52,16 @@ pub struct Operations {
     ca: Arc<Ca>,
     admission: Arc<Admission>,
     hooks: Hooks,
-    /// Held by the operation that runs: two removals at once could cost a quorum that each alone would keep.
+    /// Held by the verb that runs, its hooks included.
     running: Mutex<()>,
+    /// Held while members are removed: two removals at once could cost a quorum that each alone would keep.
+    removing: Mutex<()>,
 }
 
 impl Operations {
     /// Of the parts it uses.
     pub fn new(state: State, ca: Arc<Ca>, admission: Arc<Admission>, hooks: Hooks) -> Self {
-        Self { state, ca, admission, hooks, running: Mutex::default() }
+        Self { state, ca, admission, hooks, running: Mutex::default(), removing: Mutex::default() }
     }
 
     /// One operation at a time.

@@ -13,15 +13,39 @@ pub struct Etcds {
     pub site: Site,
     pub credentials: Vec<Credentials>,
     folder: PathBuf,
+    /// Who founds a cluster of its own.
+    alone: Option<u8>,
+    /// Bytes that each may hold.
+    quota: Option<u32>,
     running: Vec<Option<Child>>,
 }
 
 impl Etcds {
     /// Three founders; they are up when this returns.
     pub fn three(lab: &Lab) -> Self {
+        Self::founded(lab, None, None)
+    }
+
+    /// Three founders with room for a few hundred keys of some KiB.
+    pub fn small(lab: &Lab) -> Self {
+        Self::founded(lab, None, Some(400_000))
+    }
+
+    /// Two founders, and one that has founded a cluster of the same name alone.
+    pub fn two_and_one(lab: &Lab) -> Self {
+        Self::founded(lab, Some(3), None)
+    }
+
+    fn founded(lab: &Lab, alone: Option<u8>, quota: Option<u32>) -> Self {
         let credentials = (1..=3).map(|n| Credentials::of(lab, n)).collect();
-        let mut etcds =
-            Self { site: Site::new(), credentials, folder: lab.dir().join("etcd"), running: vec![None, None, None] };
+        let mut etcds = Self {
+            site: Site::new(),
+            credentials,
+            folder: lab.dir().join("etcd"),
+            alone,
+            quota,
+            running: vec![None, None, None],
+        };
         for n in 1..=3 {
             etcds.start(n);
         }
@@ -38,7 +62,16 @@ impl Etcds {
     }
 
     pub fn initial_cluster(&self) -> String {
-        (1..=3).map(|n| format!("{}={}", Site::ip(n), self.peer_url(n))).collect::<Vec<_>>().join(",")
+        self.initial_cluster_of(1)
+    }
+
+    fn initial_cluster_of(&self, n: u8) -> String {
+        let is_alone = |n| self.alone == Some(n);
+        (1..=3)
+            .filter(|other| is_alone(*other) == is_alone(n))
+            .map(|n| format!("{}={}", Site::ip(n), self.peer_url(n)))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     pub fn start(&mut self, n: u8) {
@@ -47,7 +80,7 @@ impl Etcds {
         let client = format!("https://{}:{}", Site::ip(n), self.site.client);
         let credentials = &self.credentials[usize::from(n) - 1];
         let mut command = Command::new("etcd");
-        command.args(["--name", &Site::ip(n), "--initial-cluster", &self.initial_cluster()]);
+        command.args(["--name", &Site::ip(n), "--initial-cluster", &self.initial_cluster_of(n)]);
         command.args(["--initial-cluster-token", "prod", "--initial-cluster-state", "new"]);
         command.args(["--logger", "zap", "--log-level", "warn", "--data-dir"]).arg(self.data(n));
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
@@ -57,6 +90,9 @@ impl Etcds {
             command.arg(format!("--{of}key-file")).arg(&credentials.key);
             command.arg(format!("--{of}trusted-ca-file")).arg(&credentials.ca);
             command.arg(format!("--{of}client-cert-auth"));
+        }
+        if let Some(quota) = self.quota {
+            command.args(["--quota-backend-bytes", &quota.to_string()]);
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.running[usize::from(n) - 1] = Some(child);

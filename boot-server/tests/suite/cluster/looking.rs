@@ -94,6 +94,117 @@ async fn chainfire_is_asked_over_mtls_and_two_leaders_or_a_stranger_are_told() {
     assert!(text.contains("what to do: boot-server cluster replace n2 --yes"), "{text}");
 }
 
+#[tokio::test]
+async fn two_clusters_of_one_name_are_told_as_two_and_nothing_is_advised_that_wipes_one() {
+    let lab = Lab::open();
+    let etcds = Etcds::two_and_one(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    // Whoever answers first.
+    for _ in 0..3 {
+        let health = lab.verb(&["cluster", "health"]);
+        let text = stdout(&health);
+        assert!(!health.status.success() && text.contains("SPLIT      E-CLUSTER-SPLIT"), "{health:?}");
+        assert!(
+            text.contains("they are 2 clusters: by n") && text.contains("by n3 the members are 127.0.77.3"),
+            "{text}"
+        );
+        let verified = stdout(&lab.verb(&["cluster", "verify"]));
+        assert!(verified.contains("FAIL  etcd       the members are one cluster: E-CLUSTER-SPLIT"), "{verified}");
+        assert!(!verified.contains("replace") && !verified.contains("--yes"), "{verified}");
+    }
+    let removed = lab.verb(&["cluster", "remove", "n3", "--yes"]);
+    assert!(String::from_utf8_lossy(&removed.stderr).contains("E-CLUSTER-SPLIT"), "{removed:?}");
+    let backup = lab.verb(&["cluster", "backup", "--out", lab.dir().join("out").to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&backup.stderr).contains("E-CLUSTER-SPLIT"), "{backup:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_reported_a_membership_and_is_not_listed_is_missing() {
+    let lab = Lab::open();
+    let etcds = Etcds::three(&lab);
+    for n in 1..=4 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    let health = lab.verb(&["cluster", "health"]);
+    let text = stdout(&health);
+    assert!(!health.status.success() && text.contains("DEGRADED   3 of 3 voters healthy"), "{health:?}");
+    assert!(text.contains("n4: it reported that it is a member, and is not listed"), "{text}");
+}
+
+#[tokio::test]
+async fn a_full_etcd_takes_no_writes_and_has_its_quorum() {
+    let lab = Lab::open();
+    let etcds = Etcds::small(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    let value = "x".repeat(100_000);
+    assert!((0..20).any(|n| etcds.ctl(&["put", &format!("big{n}"), &value]).is_none()), "it is full at last");
+    let health = lab.verb(&["cluster", "health"]);
+    let text = stdout(&health);
+    assert!(!health.status.success() && text.contains("NO WRITES  3 of 3 voters voting, 2 needed"), "{health:?}");
+    assert!(text.contains("alarm NOSPACE"), "{text}");
+    let verified = stdout(&lab.verb(&["cluster", "verify"]));
+    assert!(verified.contains("PASS  etcd       there is a quorum: 3 of 3 voters vote"), "{verified}");
+    assert!(
+        verified.contains("FAIL  etcd       a key is written") && verified.contains("etcdctl alarm disarm"),
+        "{verified}"
+    );
+    assert!(!verified.contains("disaster") && !verified.contains("journalctl"), "{verified}");
+    // It may lose a member all the same.
+    assert!(lab.says(&["cluster", "remove", "n3", "--yes"]).starts_with("removed from etcd"));
+}
+
+#[tokio::test]
+async fn members_that_hold_unlike_data_fail_the_check_though_each_says_that_it_is_healthy() {
+    let lab = Lab::open();
+    let mut etcds = Etcds::three(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    for key in 0..8 {
+        etcds.ctl(&["put", &format!("old{key}"), "v"]).unwrap();
+    }
+    assert!(
+        stdout(&lab.verb(&["cluster", "verify"]))
+            .contains("PASS  etcd       the members hold the same data: 127.0.77.1 at revision 9")
+    );
+    // All are powered off; two come back with empty data folders, and found the cluster a second time.
+    (1..=3).for_each(|n| etcds.kill(n));
+    for n in 2..=3 {
+        std::fs::remove_dir_all(etcds.data(n)).unwrap();
+        etcds.start(n);
+    }
+    etcds.wait_until_healthy();
+    for key in 0..40 {
+        etcds.ctl(&["put", &format!("new{key}"), "v"]).unwrap();
+    }
+    etcds.start(1);
+    etcds.wait_until_healthy();
+    let verified = stdout(&lab.verb(&["cluster", "verify"]));
+    assert!(verified.contains("FAIL  etcd       the members hold the same data"), "{verified}");
+    assert!(verified.contains("a snapshot of each") && !verified.contains("--yes"), "{verified}");
+}
+
+#[tokio::test]
+async fn an_etcd_with_users_is_said_to_have_them() {
+    let lab = Lab::open();
+    let etcds = Etcds::three(&lab);
+    for n in 1..=3 {
+        etcds.site.ready(&lab, n, "etcd").await;
+    }
+    for words in [&["user", "add", "root:x"][..], &["user", "grant-role", "root", "root"], &["auth", "enable"]] {
+        etcds.ctl(words).unwrap();
+    }
+    for words in [&["cluster", "health"][..], &["cluster", "remove", "n3", "--yes"], &["cluster", "verify"]] {
+        let said = lab.verb(words);
+        let text = stdout(&said) + &String::from_utf8_lossy(&said.stderr);
+        assert!(!said.status.success() && text.contains("etcd has users, which is not supported"), "{said:?}");
+    }
+}
+
 #[test]
 fn a_cluster_that_nobody_knows_is_said_so() {
     let lab = Lab::open();

@@ -3,6 +3,7 @@
 mod etcd;
 mod peer;
 mod site;
+mod taking_out;
 
 mod backing_up;
 mod looking;

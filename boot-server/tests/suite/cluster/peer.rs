@@ -16,6 +16,8 @@ pub struct Cluster {
     pub leader: Mutex<&'static str>,
     /// Who says with a 503 that it is unwell.
     pub unwell: Mutex<Option<&'static str>>,
+    /// Who says of every change that another member leads.
+    pub refers: Mutex<Option<&'static str>>,
 }
 
 impl Cluster {
@@ -31,11 +33,15 @@ impl Cluster {
             flaredb: Documented::new(Service::Flaredb, members),
             leader: Mutex::new("n1"),
             unwell: Mutex::new(None),
+            refers: Mutex::new(None),
         })
     }
 
     fn answer(&self, own: &str, request: &Request) -> Reply {
         let raft = if *self.leader.lock().unwrap() == own { "leader" } else { "follower" };
+        if request.method() == "DELETE" && *self.refers.lock().unwrap() == Some(own) {
+            return Reply::Json(307, json!({"error": "not the leader"}));
+        }
         match request.path() {
             "/health" if *self.unwell.lock().unwrap() == Some(own) => {
                 Reply::Json(503, json!({"status": "degraded", "raft": raft}))

@@ -24,7 +24,7 @@ pub struct Identity {
 /// The content of the file.
 ///
 /// # Errors
-/// `E-CONFIG` where a path cannot be written into such a file.
+/// `E-CONFIG` where a path or a value cannot be written into such a file.
 pub fn render(node: &Node, identity: &Identity, way: Way, initial_cluster: &str) -> Result<String> {
     let raft = node.config.raft_addr;
     let Paths { ca, certificate, key } = &node.tls;
@@ -55,6 +55,10 @@ pub fn render(node: &Node, identity: &Identity, way: Way, initial_cluster: &str)
         ("PEER_TRUSTED_CA_FILE", ca),
         ("PEER_CLIENT_CERT_AUTH", "true"),
     ];
+    if let Some((key, value)) = lines.iter().find(|(_, value)| !is_plain(value)) {
+        let cause = format!("writing {FILE}: {value:?} for ETCD_{key} has a character that needs quoting");
+        return Err(Failure::new(Code::Config, cause));
+    }
     Ok(lines.iter().map(|(key, value)| line(key, value)).collect())
 }
 
@@ -64,6 +68,11 @@ pub fn is_of(text: &str, identity: &Identity) -> bool {
     has("NAME", &identity.name)
         && has("INITIAL_CLUSTER_TOKEN", &identity.token)
         && has("INITIAL_ADVERTISE_PEER_URLS", &identity.peer_url)
+}
+
+/// Whether the file has etcd go on as a member, and found nothing.
+pub fn is_settled(text: &str) -> bool {
+    text.lines().any(|found| found == line("INITIAL_CLUSTER_STATE", "existing").trim_end())
 }
 
 /// Who the file says that this node is.
@@ -83,11 +92,13 @@ fn line(key: &str, value: &str) -> String {
     format!("ETCD_{key}=\"{value}\"\n")
 }
 
-/// Paths come from the operator and are the only values with a free alphabet; systemd and a shell do not quote
-/// alike, so what needs quoting is refused.
+/// systemd and a shell do not quote alike, so what needs quoting is refused, whoever it comes from.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'\\$`".contains(&byte))
+}
+
 fn path(path: &Path) -> Result<&str> {
-    let plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'\\$`".contains(&byte));
-    path.to_str().filter(plain).ok_or_else(|| {
+    path.to_str().filter(|text| is_plain(text)).ok_or_else(|| {
         let cause = format!("writing {FILE}: the path {path:?} has a character that needs quoting");
         Failure::new(Code::Config, cause).with_remedy("use paths of plain ASCII without blanks and quotes")
     })

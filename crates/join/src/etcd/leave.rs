@@ -17,7 +17,7 @@ impl Etcd<'_> {
         }
     }
 
-    async fn list_elsewhere(&self, members: &[HttpsUrl]) -> Result<Vec<Member>> {
+    pub(super) async fn list_elsewhere(&self, members: &[HttpsUrl]) -> Result<Vec<Member>> {
         let listed = at_one_of(members, "listing the members", async |base| {
             self.member(base).members().await.map_or_else(Attempt::Again, Attempt::Done)
         });
@@ -67,7 +67,7 @@ impl Etcd<'_> {
         Ok(true)
     }
 
-    async fn answers(&self, member: &Member) -> bool {
+    pub(super) async fn answers(&self, member: &Member) -> bool {
         for url in &member.client_urls {
             if self.member(url).health().await.is_ok() {
                 return true;

@@ -3,22 +3,24 @@
 //! etcd needs to know before its first start whether it founds or joins, so `etcd.service` waits for the
 //! `etcd.env` that is written here.
 
+mod entering;
 mod environment;
 mod leave;
 mod plan;
 mod restore;
 
-use super::driver::{self, Call, Driver, Membership, Node, Way};
-use cluster::client::call_failed;
-use cluster::etcd::{self, Member};
+use super::driver::{self, Call, Driver, Holding, Membership, Node, Way};
+use super::holding::{gone, still_holds};
+use cluster::etcd;
 use environment::Identity;
 use host::command;
 use host::file::{self, write_atomically};
-use host::retry::{Attempt, retry};
-use plan::{Data, Standing};
+use host::retry::Attempt;
+use plan::Data;
 use protocol::{Code, Failure, failure::OrFail, failure::Result, report::JoinOutcome};
 pub use restore::is_restored_as;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{io::ErrorKind, pin::Pin};
 
 /// This node and its etcd.
 pub struct Etcd<'a> {
@@ -40,7 +42,7 @@ impl<'a> Etcd<'a> {
     }
 
     fn local(&self) -> etcd::Etcd<'a> {
-        etcd::Etcd::new(&self.node.client, self.node.local_url())
+        etcd::Etcd::new(&self.node.local, self.node.local_url())
     }
 
     fn member(&self, base: &impl ToString) -> etcd::Etcd<'a> {
@@ -52,9 +54,31 @@ impl<'a> Etcd<'a> {
         if !folder.try_exists().or_fail(Code::System, || format!("looking for {}", folder.display()))? {
             return Ok(Data::None);
         }
+        Ok(match (self.is_ours(), has_log(&self.node.settings.data_dir)?) {
+            (true, true) => Data::Ours,
+            // An etcd that could not start leaves folders and nothing that it would go on with.
+            (true, false) => Data::None,
+            (false, _) => Data::Foreign,
+        })
+    }
+
+    fn is_ours(&self) -> bool {
         let written = std::fs::read_to_string(env_file(self.node));
-        let ours = written.is_ok_and(|text| environment::is_of(&text, &self.us)) || restore::is_restored(self.node);
-        Ok(if ours { Data::Ours } else { Data::Foreign })
+        written.is_ok_and(|text| environment::is_of(&text, &self.us)) || restore::is_restored(self.node)
+    }
+
+    /// Whether etcd.env has it as a member that had come in: it does not found anything a second time.
+    fn had_settled(&self) -> bool {
+        let written = std::fs::read_to_string(env_file(self.node));
+        written.is_ok_and(|text| environment::is_of(&text, &self.us) && environment::is_settled(&text))
+    }
+
+    fn kept(&self) -> Result<Holding> {
+        let data_dir = &self.node.settings.data_dir;
+        if has_log(data_dir)? {
+            return Ok(Holding::Kept);
+        }
+        Ok(Holding::Lost(format!("{} has no data of a member", data_dir.display())))
     }
 
     /// A founder starts on nothing, on what the cluster held before it was lost, or on what an earlier attempt of its own
@@ -74,88 +98,18 @@ impl<'a> Etcd<'a> {
             (Data::Ours, Some(_)) if !restore::is_restored_as(self.node, &self.us.token) => {
                 return leftover("it was founded before the snapshot that the cluster begins with now");
             }
+            (Data::None, Some(_)) if self.node.settings.data_dir.join("member").exists() => {
+                return leftover("what an etcd left that could not start");
+            }
             (Data::None, Some(snapshot)) => restore::restore(self.node, &self.us, &founders, snapshot)?,
+            (Data::None, None) if self.had_settled() => {
+                let what = format!("{} says that this node had founded the cluster", env_file(self.node).display());
+                let found = format!("{} is empty", self.node.settings.data_dir.display());
+                return Err(gone(self.node, &what, &found));
+            }
             (Data::None, None) | (Data::Ours, _) => {}
         }
         self.write_env(Way::Bootstrap, &founders)
-    }
-
-    /// Has the cluster expect this node, whoever began that.
-    async fn announce(&self) -> Result<()> {
-        let attempts = self.node.settings.attempts();
-        let data = self.data()?;
-        // With data or etcd.env the listed member is this installation.
-        if self.node.replaces.is_some() && data == Data::None && !env_file(self.node).exists() {
-            self.replace().await?;
-        }
-        let what = "announcing this node to the cluster";
-        let expected = retry(attempts, what, async || {
-            self.node.at_a_member(what, async |base| self.announce_at(&self.member(base), data).await).await
-        });
-        match expected.await? {
-            Some(members) => self.write_env(Way::Join, &plan::existing(&members, &self.us)),
-            None => Ok(()),
-        }
-    }
-
-    /// Removes the earlier installation of this node, whose data is gone.
-    async fn replace(&self) -> Result<()> {
-        let what = "removing the earlier installation of this node";
-        retry(self.node.settings.attempts(), what, async || {
-            self.node.at_a_member(what, async |base| self.remove_stale(&self.member(base)).await).await
-        })
-        .await
-    }
-
-    async fn remove_stale(&self, api: &etcd::Etcd<'_>) -> Attempt<()> {
-        let members = match api.members().await {
-            Ok(members) => members,
-            Err(failure) => return look_failed(failure),
-        };
-        for member in plan::stale(&members, &self.us, &self.node.config) {
-            let (id, urls) = (member.id, &member.peer_urls);
-            tracing::info!("removing {id:x} {} at {urls:?}: an earlier installation of this node", member.name);
-            match self.remove_at(api, id).await {
-                Attempt::Done(()) => {}
-                failed => return failed,
-            }
-        }
-        Attempt::Done(())
-    }
-
-    /// One attempt; the member list where this node has not started yet.
-    async fn announce_at(&self, member: &etcd::Etcd<'_>, data: Data) -> Attempt<Option<Vec<Member>>> {
-        let (standing, members) = match self.look(member, data).await {
-            Ok(seen) => seen,
-            Err(failure) => return look_failed(failure),
-        };
-        match standing {
-            Standing::Started => return Attempt::Done(None),
-            Standing::Promised => return Attempt::Done(Some(members)),
-            Standing::Absent => tracing::info!("adding {} as a learner", self.us.peer_url),
-        }
-        let answer = match member.add_learner(&self.us.peer_url).await {
-            Ok(answer) => plan::after_add(answer),
-            Err(failure) => call_failed(failure),
-        };
-        match answer {
-            Attempt::Never(failure) => return Attempt::Never(failure),
-            Attempt::Again(failure) => return Attempt::Again(failure),
-            Attempt::Done(()) => {}
-        }
-        match self.look(member, data).await {
-            Ok((Standing::Absent, _)) => Attempt::Again(Failure::new(
-                Code::ClusterJoin,
-                "adding this node: the member list does not show it yet",
-            )),
-            Ok((_, members)) => Attempt::Done(Some(members)),
-            Err(failure) => look_failed(failure),
-        }
-    }
-
-    async fn look(&self, member: &etcd::Etcd<'_>, data: Data) -> Result<(Standing, Vec<Member>)> {
-        let members = member.members().await?;
-        Ok((plan::standing(&members, &self.us, data, &self.node.settings.data_dir)?, members))
     }
 
     fn write_env(&self, way: Way, initial_cluster: &str) -> Result<()> {
@@ -170,32 +124,13 @@ impl<'a> Etcd<'a> {
         };
         command::run(program, arguments).map(drop)
     }
-
-    async fn promote_at(&self, api: &etcd::Etcd<'_>) -> Attempt<JoinOutcome> {
-        let members = match api.members().await {
-            Ok(members) => members,
-            Err(failure) => return look_failed(failure),
-        };
-        let Some(member) = members.iter().find(|member| member.peer_urls.contains(&self.us.peer_url)) else {
-            let cause = format!("promoting this node: {} is not in the member list any more", self.us.peer_url);
-            return Attempt::Never(Failure::new(Code::ClusterJoin, cause));
-        };
-        if !member.is_learner {
-            return Attempt::Done(JoinOutcome::AlreadyMember);
-        }
-        let answer = match api.promote(member.id).await {
-            Ok(answer) => plan::after_promote(answer),
-            Err(failure) => call_failed(failure),
-        };
-        match answer {
-            Attempt::Done(()) => Attempt::Done(JoinOutcome::Joined),
-            Attempt::Again(failure) => Attempt::Again(failure),
-            Attempt::Never(failure) => Attempt::Never(failure),
-        }
-    }
 }
 
 impl Driver for Etcd<'_> {
+    fn holding(&self) -> Call<'_, Holding> {
+        Box::pin(async { self.kept() })
+    }
+
     fn local_health(&self) -> Call<'_, ()> {
         Box::pin(async { self.local().health().await })
     }
@@ -215,21 +150,30 @@ impl Driver for Etcd<'_> {
             if self.node.way == Way::Bootstrap {
                 return Ok(JoinOutcome::Bootstrapped);
             }
-            let what = "promoting this node";
-            retry(self.node.settings.waiting(), what, async || {
-                self.node.at_a_member(what, async |base| self.promote_at(&self.member(base)).await).await
-            })
-            .await
+            self.promoted().await
         })
+    }
+
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(self.take_back())
     }
 
     fn verify(&self) -> Call<'_, Membership> {
         self.check()
     }
 
+    /// `existing`: on an emptied folder etcd would found the cluster anew, under the same ids.
+    fn settle(&self) -> Result<()> {
+        let founders = plan::founders(&self.node.config.initial_peers);
+        if self.node.way == Way::Bootstrap { self.write_env(Way::Join, &founders) } else { Ok(()) }
+    }
+
     /// The local member answers `/health` by a read of the whole cluster, which is its quorum.
     fn check(&self) -> Call<'_, Membership> {
         Box::pin(async {
+            if self.node.entered {
+                still_holds(self.node, self.kept()?)?;
+            }
             let local = self.local();
             local.health().await?;
             plan::membership(&local.members().await?, &self.us, &local.status().await?)
@@ -243,6 +187,17 @@ impl Driver for Etcd<'_> {
     fn leave(&self) -> Call<'_, bool> {
         Box::pin(self.left())
     }
+}
+
+/// Whether an etcd has begun there, which goes by its log as etcd itself does.
+fn has_log(data_dir: &Path) -> Result<bool> {
+    let folder = data_dir.join("member/wal");
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries.or_fail(Code::System, || format!("reading {}", folder.display()))?,
+    };
+    let mut names = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    Ok(names.any(|path| path.extension().is_some_and(|suffix| suffix == "wal")))
 }
 
 fn env_file(node: &Node) -> PathBuf {

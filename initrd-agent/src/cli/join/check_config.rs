@@ -2,6 +2,7 @@
 
 use super::{ConfigArgs, exit_code, service};
 use crate::cli::print_failure;
+use ::join::configuration;
 use ::join::driver::{Way, decide};
 use protocol::{failure::Result, service::Service};
 use std::process::ExitCode;
@@ -31,8 +32,17 @@ pub fn check_config(args: &CheckConfigArgs) -> ExitCode {
 
 fn checked(args: &CheckConfigArgs) -> Result<String> {
     let config = args.config.read()?;
-    for name in &args.services {
-        config.check_for(service(name)?)?;
+    let services = args.services.iter().map(|name| service(name)).collect::<Result<Vec<_>>>()?;
+    // Where none is named, those whose members are in the configuration alone.
+    let asked = if services.is_empty() { vec![Service::Etcd] } else { services };
+    for service in asked {
+        configuration::check(&config, service, config.port_of(service).unwrap_or(service.port()))?;
+    }
+    if config.bootstrap {
+        configuration::own_founder(&config)?;
+    }
+    for remark in configuration::remarks(&config) {
+        eprintln!("note: {remark}");
     }
     let way = match decide(Service::Etcd, &config) {
         Way::Bootstrap => "founds",

@@ -1,6 +1,7 @@
 //! `initrd-agent join`
 
 use super::{BAD_CONFIGURATION, Common, block_on, exit_code, log_failure, service};
+use ::join::configuration;
 use ::join::{
     self as joining,
     arbiter::Arbiter,
@@ -58,6 +59,9 @@ pub struct JoinArgs {
     /// What may listen on the service's ports: the name of its process (the service's name)
     #[arg(long, value_name = "NAME")]
     process: Option<String>,
+    /// What prints the end of what the service has said (journalctl of its unit)
+    #[arg(long, value_name = "COMMAND")]
+    journal_command: Option<String>,
 }
 
 /// Exit code for a command line that clap refuses: its own 2 would read as "already a member".
@@ -91,7 +95,11 @@ fn wanted(args: &JoinArgs) -> Result<(Service, Vec<Service>, ClusterConfig)> {
     let awaits: Vec<_> = args.then.iter().map(|name| service(name)).collect::<Result<_>>()?;
     let config = args.common.config.read()?;
     for service in awaits.iter().chain([&entered]) {
-        config.check_for(*service)?;
+        let port = args.common.port.filter(|_| *service == entered).or(config.port_of(*service));
+        configuration::check(&config, *service, port.unwrap_or(service.port()))?;
+    }
+    for remark in configuration::remarks(&config) {
+        tracing::warn!("{remark}");
     }
     Ok((entered, awaits, config))
 }
@@ -117,6 +125,9 @@ fn prepared(args: &JoinArgs) -> Result<(Node, Vec<Service>, Credentials)> {
     let mut settings = args.common.settings(service, &config);
     if let Some(command) = &args.start_command {
         settings.start_command = command.split_whitespace().map(str::to_owned).collect();
+    }
+    if let Some(command) = &args.journal_command {
+        settings.journal_command = command.split_whitespace().map(str::to_owned).collect();
     }
     settings.attempts = args.attempts;
     settings.health_timeout = Duration::from_secs(args.health_timeout);

@@ -81,12 +81,13 @@ pub fn leave(args: &LeaveArgs) -> ExitCode {
 
 /// Columns as wide as what is in them.
 fn table(members: &[Member]) -> String {
-    let dash = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
+    // Names are what members say of themselves.
+    let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.escape_debug().to_string() };
     let row = |member: &Member| {
         let optional = |text: &Option<String>| dash(text.as_deref().unwrap_or_default());
         [
             dash(&member.name),
-            member.id.clone(),
+            dash(&member.id),
             optional(&member.status),
             optional(&member.role),
             dash(&member.raft_addr),
@@ -107,6 +108,20 @@ fn table(members: &[Member]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_cannot_move_what_stands_beside_it() {
+        let member = Member {
+            id: "1".into(),
+            name: "x\n\u{1b}[2J".into(),
+            raft_addr: String::new(),
+            status: None,
+            role: None,
+            client_urls: Vec::new(),
+        };
+        let text = table(&[member]);
+        assert!(text.lines().count() == 2 && !text.contains('\u{1b}'), "{text}");
+    }
 
     #[test]
     fn the_table_is_aligned_and_shows_what_is_not_known_as_a_dash() {

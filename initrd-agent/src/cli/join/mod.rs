@@ -12,10 +12,10 @@ pub use members::{LeaveArgs, MembersArgs, leave, members};
 
 use ::join::{
     capacity::Capacity,
-    credentials::{Credentials, Paths},
+    credentials::{Credentials, LOCAL, Paths},
     discovery,
     driver::{Node, Settings, decide, default_data_dir, default_start_command},
-    markers,
+    last_words, markers,
     report::Link,
 };
 use protocol::{
@@ -29,6 +29,7 @@ use protocol::{
 use std::{
     fs::File,
     io::Read,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -73,6 +74,16 @@ struct Common {
     install_marker: PathBuf,
 }
 
+/// Whoever can write the file decides whom this node joins.
+fn writable_by_others(mode: u32, owner: u32) -> Option<(String, &'static str)> {
+    if mode & 0o022 != 0 {
+        let why = format!("its mode is {:04o}, others than its owner can write it", mode & 0o7777);
+        return Some((why, "chmod 0600 the file"));
+    }
+    let own = nix::unistd::geteuid().as_raw();
+    (owner != 0 && owner != own).then(|| (format!("it belongs to the user {owner}"), "chown root the file"))
+}
+
 impl ConfigArgs {
     fn path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| self.secrets_dir.join("cluster-config.json"))
@@ -84,6 +95,10 @@ impl ConfigArgs {
         let file = File::open(&path).or_fail(Code::Config, reading).map_err(|failure| {
             failure.with_remedy("put the node's cluster-config.json there, or name it with --config")
         })?;
+        let metadata = file.metadata().or_fail(Code::Config, reading)?;
+        if let Some((why, remedy)) = writable_by_others(metadata.mode(), metadata.uid()) {
+            return Err(Failure::new(Code::Config, format!("{}: {why}", reading())).with_remedy(remedy));
+        }
         let mut bytes = Vec::new();
         file.take(MAX_CONFIG + 1).read_to_end(&mut bytes).or_fail(Code::Config, reading)?;
         if bytes.len() as u64 > MAX_CONFIG {
@@ -110,6 +125,7 @@ impl Common {
             least: Capacity { memory: 0, cpus: 0 },
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             process: service.name().to_owned(),
+            journal_command: last_words::default_command(service),
         }
     }
 
@@ -136,6 +152,7 @@ impl Common {
             snapshot: None,
             token: None,
             tls,
+            local: client.with(LOCAL),
             client,
             settings,
         };

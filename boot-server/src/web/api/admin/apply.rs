@@ -23,13 +23,14 @@ pub async fn apply(
     Ok(Json(services.specs.apply(request, &actor).await?))
 }
 
-/// Opens the node's next generation.
+/// Takes the node out of its services and opens its next generation.
 pub async fn reinstall(
     State(services): State<Arc<Services>>,
     Admin(actor): Admin,
     Path(name): Path<String>,
+    In(request): In<calls::Reinstall>,
 ) -> Answer<calls::Reinstall> {
     let node = node_name(&name)?;
-    let generation = services.specs.reinstall(&node, &actor).await?;
-    Ok(Json(Reinstalling { node, generation }))
+    let (generation, steps) = services.operations.reinstall(&node, request.force, &actor).await?;
+    Ok(Json(Reinstalling { node, generation, steps }))
 }

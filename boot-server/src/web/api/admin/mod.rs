@@ -34,6 +34,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Clusters, _>(clusters::list)
         .call::<calls::Members, _>(clusters::members)
         .call::<calls::VerifyCluster, _>(clusters::verify)
+        .call::<calls::RemoveForeign, _>(operate::remove_foreign)
         .call::<calls::ForgetCluster, _>(clusters::forget)
         .call::<calls::Events, _>(events::list)
         .call::<calls::LogIn, _>(login::begin)

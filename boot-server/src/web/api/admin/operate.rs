@@ -1,4 +1,4 @@
-//! POST /v1/nodes/NAME/power, remove, replace and decommission: answered in lines, a line for each step.
+//! POST /v1/nodes/NAME/power, remove, replace and decommission, and /v1/clusters/CLUSTER/remove: answered in lines, a line for each step.
 
 use crate::{
     clusters::operations::Teller,
@@ -39,6 +39,18 @@ pub async fn remove(
     let node = node_name(&name)?;
     Ok(lines::steps(move |teller| async move {
         services.operations.remove(&node, request.force, &actor, &Teller(teller)).await
+    }))
+}
+
+/// A member that is no node leaves the services of its cluster.
+pub async fn remove_foreign(
+    State(services): State<Arc<Services>>,
+    Admin(actor): Admin,
+    Path(cluster): Path<String>,
+    In(request): In<calls::RemoveForeign>,
+) -> Result<Response, Refused> {
+    Ok(lines::steps(move |teller| async move {
+        services.operations.remove_foreign(&cluster, &request, &actor, &Teller(teller)).await
     }))
 }
 

@@ -3,7 +3,8 @@
 use super::environment::Identity;
 use crate::driver::{Membership, Way};
 use cluster::{
-    address::Names,
+    address::peer_of,
+    configuration::own_founder,
     etcd::{FAILED_PRECONDITION, Member, Refusal, Status},
 };
 use host::retry::Attempt;
@@ -39,7 +40,7 @@ pub enum Standing {
 pub fn identity(config: &ClusterConfig, way: Way) -> Result<Identity> {
     let (name, peer_url) = match way {
         Way::Bootstrap => {
-            let own = own_entry(config)?;
+            let own = own_founder(config)?;
             (founder_name(own, &config.initial_peers), format!("https://{own}"))
         }
         Way::Join => (config.node_id.clone(), format!("https://{}", config.raft_addr)),
@@ -54,8 +55,11 @@ pub fn founders(peers: &[Peer]) -> String {
 }
 
 /// `ETCD_INITIAL_CLUSTER` of a joiner: everybody on the list, itself under its own name. etcd compares the URLs;
-/// names only have to differ.
-pub fn existing(members: &[Member], us: &Identity) -> String {
+/// names only have to differ, so one that cannot stand in such a list becomes `member-ID`.
+///
+/// # Errors
+/// `E-CLUSTER-JOIN` for an address that is none: what members say of themselves goes into a file that systemd reads.
+pub fn existing(members: &[Member], us: &Identity) -> Result<String> {
     let mut count = BTreeMap::<&str, usize>::new();
     for member in members {
         *count.entry(&member.name).or_default() += 1;
@@ -63,17 +67,30 @@ pub fn existing(members: &[Member], us: &Identity) -> String {
     let name = |member: &Member| {
         if member.peer_urls.contains(&us.peer_url) {
             us.name.clone()
-        } else if member.name.is_empty() || member.name == us.name || count[member.name.as_str()] > 1 {
+        } else if !is_name(&member.name) || member.name == us.name || count[member.name.as_str()] > 1 {
             format!("member-{:x}", member.id)
         } else {
             member.name.clone()
         }
     };
-    let entries: Vec<_> = members
-        .iter()
-        .flat_map(|member| member.peer_urls.iter().map(|url| format!("{}={url}", name(member))))
-        .collect();
-    entries.join(",")
+    let mut entries = Vec::new();
+    for member in members {
+        for url in &member.peer_urls {
+            if !url.starts_with("https://") || peer_of(url).is_none() {
+                let cause =
+                    format!("joining as {}: member {:x} is listed at {url:?}, which is no address", us.name, member.id);
+                let remedy = format!("every member is https://HOST:PORT: correct or remove member {:x}", member.id);
+                return Err(Failure::new(Code::ClusterJoin, cause).with_remedy(remedy));
+            }
+            entries.push(format!("{}={url}", name(member)));
+        }
+    }
+    Ok(entries.join(","))
+}
+
+/// Whether a name may stand in `NAME=URL,...` of a file that systemd and a shell read.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
 }
 
 /// Judges the member list for a node that wants to join.
@@ -124,6 +141,52 @@ pub fn stale<'a>(members: &'a [Member], us: &Identity, config: &ClusterConfig) -
     members.iter().filter(is_ours).collect()
 }
 
+/// The member of this node that was added as a learner and has never started.
+pub fn unstarted(members: &[Member], us: &Identity) -> Option<u64> {
+    let own = members.iter().find(|member| member.peer_urls.contains(&us.peer_url))?;
+    (own.is_learner && own.name.is_empty()).then_some(own.id)
+}
+
+/// Who keeps the cluster from changing its members: it takes one learner at a time, and wants every voter started and
+/// connected. `silent` are those that do not answer.
+pub fn in_the_way(members: &[Member], us: &Identity, silent: &[u64]) -> Vec<String> {
+    let what = |member: &Member| match member {
+        Member { is_learner: true, name, .. } if name.is_empty() => Some("is a learner that has not started"),
+        Member { is_learner: true, .. } => Some("is a learner that has no vote yet"),
+        Member { name, .. } if name.is_empty() => Some("has not started"),
+        Member { id, .. } if silent.contains(id) => Some("does not answer"),
+        _ => None,
+    };
+    let others = members.iter().filter(|member| !member.peer_urls.contains(&us.peer_url));
+    others
+        .filter_map(|member| {
+            let name = if member.name.is_empty() { "a member" } else { member.name.as_str() };
+            Some(format!("{name} (id {:x}) at {} {}", member.id, member.peer_urls.join(","), what(member)?))
+        })
+        .collect()
+}
+
+/// Whether an etcd of this release can join: the cluster refuses one that is older than what it speaks as a whole.
+///
+/// # Errors
+/// `E-PREFLIGHT` with both; what is not known fits.
+pub fn fits(own: Option<&str>, cluster: Option<&str>) -> Result<()> {
+    let minor = |release: &str| {
+        let mut parts = release.split('.').map_while(|part| part.parse::<u32>().ok());
+        Some((parts.next()?, parts.next()?))
+    };
+    match (own.and_then(minor), cluster.and_then(minor)) {
+        (Some(ours), Some(theirs)) if ours < theirs => {
+            let (own, cluster) = (own.unwrap_or_default(), cluster.unwrap_or_default());
+            let cause = format!("checking etcd's release: this node has {own}, and the cluster speaks {cluster}");
+            let remedy =
+                format!("install etcd {}.{} or later on this node: an older one is refused", theirs.0, theirs.1);
+            Err(Failure::new(Code::Preflight, cause).with_remedy(remedy))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The failure for a data folder that is not this member's.
 pub fn leftover(data_dir: &Path, why: &str) -> Failure {
     Failure::new(
@@ -161,14 +224,9 @@ pub fn after_remove(answer: Result<(), Refusal>) -> Attempt<()> {
     }
 }
 
-/// A failed precondition passes: one learner at a time, a learner not in sync, members not started.
 fn again_or_never(refusal: &Refusal, activity: &str) -> Attempt<()> {
     let failure = refusal.failure(activity);
-    if refusal.is_passing() || refusal.code == Some(FAILED_PRECONDITION) {
-        Attempt::Again(failure)
-    } else {
-        Attempt::Never(failure)
-    }
+    if refusal.may_pass() { Attempt::Again(failure) } else { Attempt::Never(failure) }
 }
 
 /// The membership, where this node has a vote and there is a leader.
@@ -197,24 +255,6 @@ pub fn membership(members: &[Member], us: &Identity, status: &Status) -> Result<
         leader: members.iter().find(|member| member.id == status.leader).map(shown),
         version: Some(status.version.clone()).filter(|version| !version.is_empty()),
     })
-}
-
-fn own_entry(config: &ClusterConfig) -> Result<&Peer> {
-    let refused = |text: String| Failure::new(Code::Config, format!("cluster configuration at initial_peers: {text}"));
-    let raft = config.raft_addr.0;
-    let names = Names::of(config);
-    let exact = |peer: &&Peer| peer.host.parse() == Ok(names.address) && peer.port == raft.port();
-    if let Some(own) = config.initial_peers.iter().find(exact) {
-        return Ok(own);
-    }
-    let named = |peer: &&Peer| names.is_name(&peer.host);
-    let own: Vec<_> = config.initial_peers.iter().filter(named).collect();
-    match own[..] {
-        [own] if own.port == raft.port() => Ok(own),
-        [own] => Err(refused(format!("{own} and raft_addr {raft} name different ports for this node"))),
-        [] => Err(refused(format!("no entry has raft_addr {raft}, node_id or node_fqdn of this node as its host"))),
-        _ => Err(refused("several entries are this node".to_owned())),
-    }
 }
 
 /// The host, or host:port where several founders share a host.

@@ -61,7 +61,24 @@ fn a_joiner_lists_everybody_and_itself_by_its_own_name() {
         member(2, "", &us().peer_url, true),
         member(255, "", "https://c:1", true),
     ];
-    assert_eq!(existing(&members, &us()), "m1=https://a:1,node04=https://10.0.0.4:2380,member-ff=https://c:1");
+    let listed = existing(&members, &us()).unwrap();
+    assert_eq!(listed, "m1=https://a:1,node04=https://10.0.0.4:2380,member-ff=https://c:1");
+}
+
+#[test]
+fn what_a_member_says_of_itself_sets_no_variable_of_the_service() {
+    let named = |name: &str| existing(&[member(10, name, "https://a:1", false)], &us()).unwrap();
+    for name in ["x\"\nLD_PRELOAD=\"/var/lib/evil.so", "x\"y$HOME", "a=b,c", "db one", "`id`", "\u{e4}"] {
+        assert_eq!(named(name), "member-a=https://a:1", "{name}");
+    }
+    assert_eq!(named("10.0.0.1:2380"), "10.0.0.1:2380=https://a:1");
+    for url in ["https://a:1\"\nX=\"", "https://a:1,x=https://b:1", "https://a:1/$HOME", "a:1", "http://a:1", ""] {
+        let failure = existing(&[member(10, "m1", url, false)], &us()).unwrap_err();
+        assert!(
+            failure.code == Code::ClusterJoin && failure.cause.contains("member a is listed at"),
+            "{url}: {failure}"
+        );
+    }
 }
 
 #[test]
@@ -96,6 +113,46 @@ fn a_duplicate_add_carries_on_and_an_unhealthy_cluster_is_asked_again() {
     assert!(matches!(after_add(unhealthy), Attempt::Again(_)));
     let denied = refusal(StatusCode::FORBIDDEN, 7, "etcdserver: permission denied");
     assert!(matches!(after_add(denied), Attempt::Never(_)));
+}
+
+#[test]
+fn an_older_release_than_the_clusters_is_refused_before_it_is_added() {
+    let failure = fits(Some("3.4.23"), Some("3.5.0")).unwrap_err();
+    assert_eq!(failure.code, Code::Preflight);
+    assert!(failure.cause.ends_with("this node has 3.4.23, and the cluster speaks 3.5.0"), "{failure}");
+    for (own, cluster) in [
+        (Some("3.5.30"), Some("3.4.0")),
+        (Some("3.4.1"), Some("3.4.0")),
+        (None, Some("3.5.0")),
+        (Some("3.4.0"), None),
+        (Some("nonsense"), Some("3.5.0")),
+        (Some("3.10.0"), Some("3.9.0")),
+    ] {
+        assert_eq!(fits(own, cluster), Ok(()), "{own:?} {cluster:?}");
+    }
+}
+
+#[test]
+fn who_is_in_the_way_is_named_and_the_node_itself_is_not() {
+    let members = [
+        member(1, "m1", "https://a:1", false),
+        member(2, "m2", "https://b:1", false),
+        member(0x5f, "", "https://c:1", true),
+        member(0x6f, "", "https://d:1", false),
+        member(7, "", &us().peer_url, true),
+    ];
+    assert_eq!(
+        in_the_way(&members, &us(), &[2, 7]),
+        [
+            "m2 (id 2) at https://b:1 does not answer",
+            "a member (id 5f) at https://c:1 is a learner that has not started",
+            "a member (id 6f) at https://d:1 has not started",
+        ]
+    );
+    assert!(in_the_way(&members[..2], &us(), &[]).is_empty());
+    assert_eq!(unstarted(&members, &us()), Some(7));
+    assert_eq!(unstarted(&[member(7, "node04", &us().peer_url, true)], &us()), None, "it has started");
+    assert_eq!(unstarted(&[member(7, "", &us().peer_url, false)], &us()), None, "it has a vote");
 }
 
 #[test]
@@ -151,7 +208,7 @@ proptest! {
     fn no_name_of_the_initial_cluster_takes_the_url_of_another_member(members in proptest::collection::vec(any_member(), 0..6)) {
         let listed = members.iter().filter(|member| member.peer_urls.contains(&us().peer_url)).count() == 1;
         prop_assume!(listed);
-        let text = existing(&members, &us());
+        let text = existing(&members, &us()).unwrap();
         let ours: Vec<_> = text.split(',').filter(|entry| entry.starts_with("node04=")).collect();
         let own = members.iter().find(|member| member.peer_urls.contains(&us().peer_url)).map(|member| member.peer_urls.len());
         prop_assert_eq!(Some(ours.len()), own);

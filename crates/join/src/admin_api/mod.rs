@@ -1,22 +1,24 @@
 //! Chainfire and FlareDB, by their HTTP admin API. The service starts by itself; a joiner is announced when it is
 //! healthy.
 
-use super::driver::{self, Call, Driver, Membership, Node, Way, at_one_of, may_go, raft_addr};
+mod plan;
+
+use super::discovery::others;
+use super::driver::{self, Call, Driver, Holding, Membership, Node, Way, at_one_of, may_go, raft_addr};
 use cluster::{
-    admin_api::{AdminApi, Answer, Member},
-    client::{call_failed, is_passing},
-    quorum,
+    admin_api::{AdminApi, Member, Role},
+    client::call_failed,
 };
 use host::file::write_atomically;
 use host::retry::{Attempt, retry};
-use hyper::StatusCode;
+use plan::{after_add, after_remove, decided, membership, seen, stale};
 use protocol::{
     Code, Failure,
     cluster_address::{HttpsUrl, RaftAddress},
     failure::Result,
     report::JoinOutcome,
 };
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::Pin};
 
 /// This node and its service.
 pub struct Announced<'a> {
@@ -31,7 +33,7 @@ impl<'a> Announced<'a> {
     }
 
     fn local(&self) -> AdminApi<'a> {
-        AdminApi::new(&self.node.client, self.node.local_url())
+        AdminApi::new(&self.node.local, self.node.local_url())
     }
 
     fn member(&self, base: &HttpsUrl) -> AdminApi<'a> {
@@ -39,10 +41,52 @@ impl<'a> Announced<'a> {
     }
 
     async fn add_once(&self, base: &HttpsUrl) -> Attempt<JoinOutcome> {
-        match self.member(base).add(&self.node.config.node_id, self.raft_addr).await {
+        match self.asked(base).await {
+            Added::Elsewhere(failure) => self.add_elsewhere(base, failure).await,
+            Added::Said(attempt) => attempt,
+        }
+    }
+
+    /// Another member leads: who that is is believed as far as a member of the list, and the others are asked after it.
+    async fn add_elsewhere(&self, base: &HttpsUrl, refused: Failure) -> Attempt<JoinOutcome> {
+        let api = self.member(base);
+        let list = api.members().await.unwrap_or_default();
+        let leader = api.leader().await.unwrap_or_default();
+        let mut listed: Vec<&Member> = list.iter().filter(|member| member.id != self.node.config.node_id).collect();
+        listed.sort_by_key(|member| member.role() != Role::Leader && leader.as_ref() != Some(&member.id));
+        let urls = listed.into_iter().filter_map(|member| self.client_url(member)).filter(|url| url != base);
+        let mut failures = vec![refused];
+        for url in others(self.node, urls) {
+            tracing::info!("{base} says that another member leads: asking {url}");
+            match self.asked(&url).await {
+                Added::Said(Attempt::Done(outcome)) => return Attempt::Done(outcome),
+                Added::Elsewhere(failure) | Added::Said(Attempt::Again(failure) | Attempt::Never(failure)) => {
+                    failures.push(failure);
+                }
+            }
+        }
+        let causes: Vec<_> = failures.iter().map(|failure| failure.cause.as_str()).collect();
+        Attempt::Again(Failure::new(Code::ClusterJoin, causes.join("; ")).with_remedy(
+            "no member of the list takes the join: see which of them leads, and that this node reaches it",
+        ))
+    }
+
+    /// Asks one member. Where its answer leaves it open, its list decides.
+    async fn asked(&self, base: &HttpsUrl) -> Added {
+        let api = self.member(base);
+        let said = match api.add(&self.node.config.node_id, self.raft_addr).await {
+            Ok(answer) if answer.leads_elsewhere() => return Added::Elsewhere(answer.failure()),
+            Ok(answer) if answer.denied => Attempt::Never(answer.failure()),
             Ok(answer) => after_add(answer),
             Err(failure) => call_failed(failure),
-        }
+        };
+        let is_open = match &said {
+            Attempt::Done(outcome) => *outcome == JoinOutcome::AlreadyMember,
+            Attempt::Again(_) => true,
+            Attempt::Never(failure) => failure.code != Code::Tls,
+        };
+        let listed = if is_open { api.members().await.unwrap_or_default() } else { Vec::new() };
+        Added::Said(decided(said, &listed, &self.node.config.node_id, &self.raft_addr.to_string()))
     }
 
     async fn remove_once(&self, base: &HttpsUrl, id: &str) -> Attempt<()> {
@@ -76,6 +120,24 @@ impl<'a> Announced<'a> {
         }
         let cause = format!("GET {}/health: it says {:?}", self.node.local_url(), health.status);
         Err(Failure::new(Code::ServiceUnhealthy, cause))
+    }
+
+    /// A service that has lost its data is no member any more, by its own list. A founder need not be listed by its
+    /// `node_id`, and a service that starts tells nothing.
+    async fn kept(&self) -> Holding {
+        if self.node.way == Way::Bootstrap {
+            return Holding::Unknown;
+        }
+        let list = self.local().members().await.unwrap_or_default();
+        let id = &self.node.config.node_id;
+        if list.is_empty() {
+            return Holding::Unknown;
+        }
+        if list.iter().any(|member| member.id == *id) {
+            return Holding::Kept;
+        }
+        let listed: Vec<_> = list.iter().map(|member| member.id.as_str()).collect();
+        Holding::Lost(format!("the service on this node lists {}, and not {id}", listed.join(", ")))
     }
 
     async fn taken_in(&self) -> Result<JoinOutcome> {
@@ -177,6 +239,10 @@ impl<'a> Announced<'a> {
 }
 
 impl Driver for Announced<'_> {
+    fn holding(&self) -> Call<'_, Holding> {
+        Box::pin(async { Ok(self.kept().await) })
+    }
+
     fn local_health(&self) -> Call<'_, ()> {
         Box::pin(self.health())
     }
@@ -186,12 +252,21 @@ impl Driver for Announced<'_> {
         Box::pin(async { Ok(()) })
     }
 
+    /// Nothing was begun.
+    fn withdraw(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(async {})
+    }
+
     fn join(&self) -> Call<'_, JoinOutcome> {
         Box::pin(self.taken_in())
     }
 
     fn verify(&self) -> Call<'_, Membership> {
         Box::pin(self.verified())
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(())
     }
 
     fn check(&self) -> Call<'_, Membership> {
@@ -216,117 +291,10 @@ impl Driver for Announced<'_> {
     }
 }
 
-/// Whoever has this node's name or address.
-fn stale<'a>(members: &'a [Member], id: &'a str, raft_addr: &'a str) -> impl Iterator<Item = &'a Member> {
-    members.iter().filter(move |member| member.id == id || member.raft_addr == raft_addr)
-}
-
-/// What the answer to `member/add` means.
-fn after_add(answer: Answer) -> Attempt<JoinOutcome> {
-    match answer.status {
-        StatusCode::OK | StatusCode::CREATED => Attempt::Done(JoinOutcome::Joined),
-        StatusCode::CONFLICT => Attempt::Done(JoinOutcome::AlreadyMember),
-        _ => refused(answer),
-    }
-}
-
-/// What the answer to `DELETE /admin/member/ID` means.
-fn after_remove(answer: Answer) -> Attempt<()> {
-    match answer.status {
-        // Not there is what was wanted.
-        StatusCode::NOT_FOUND => Attempt::Done(()),
-        status if status.is_success() => Attempt::Done(()),
-        _ => refused(answer),
-    }
-}
-
-fn refused<T>(answer: Answer) -> Attempt<T> {
-    if is_passing(answer.status) { Attempt::Again(answer.failure()) } else { Attempt::Never(answer.failure()) }
-}
-
-fn seen(members: &[Member]) -> Membership {
-    let mut names: Vec<_> = members.iter().map(|member| member.id.clone()).collect();
-    names.sort();
-    let leader = members.iter().find(|member| member.role.as_deref() == Some("leader"));
-    Membership { members: names, leader: leader.map(|member| member.id.clone()), version: None }
-}
-
-/// The membership, where this node is listed as healthy by its own address and a majority is healthy.
-fn membership(members: &[Member], id: &str, raft_addr: &str) -> Result<Membership> {
-    let refused = |text: String| Err(Failure::new(Code::ClusterJoin, format!("checking the cluster: {text}")));
-    let Some(own) = members.iter().find(|member| member.id == id) else {
-        return refused(format!("{id} is not in the member list"));
-    };
-    if own.raft_addr != raft_addr {
-        return refused(format!("{id} is in the member list with raft_addr {}, not {raft_addr}", own.raft_addr));
-    }
-    if !own.is_healthy() {
-        return refused(format!("{id} is {} in the member list", own.status.as_deref().unwrap_or_default()));
-    }
-    let well = members.iter().filter(|member| member.is_healthy()).count();
-    if !quorum::holds(members.len(), well) {
-        return refused(format!("only {well} of {} members are healthy", members.len()));
-    }
-    Ok(seen(members))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn member(id: &str, status: &str, role: &str) -> Member {
-        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Member { id: id.into(), raft_addr: format!("{id}:1"), status: some(status), role: some(role) }
-    }
-
-    #[test]
-    fn every_documented_status_has_its_meaning() {
-        let answer = |code: u16| Answer { status: StatusCode::from_u16(code).unwrap(), said: String::new() };
-        let after = |code: u16| after_add(answer(code));
-        assert!(matches!(after(200), Attempt::Done(JoinOutcome::Joined)));
-        assert!(matches!(after(201), Attempt::Done(JoinOutcome::Joined)));
-        assert!(matches!(after(409), Attempt::Done(JoinOutcome::AlreadyMember)));
-        assert!(matches!(after_remove(answer(204)), Attempt::Done(())));
-        assert!(matches!(after_remove(answer(404)), Attempt::Done(())));
-        assert!(matches!(after_remove(answer(403)), Attempt::Never(_)));
-        for passing in [408, 429, 500, 502, 503, 504] {
-            assert!(matches!(after(passing), Attempt::Again(_)), "{passing}");
-        }
-        for hopeless in [400, 401, 403, 404, 307] {
-            assert!(matches!(after(hopeless), Attempt::Never(_)), "{hopeless}");
-        }
-    }
-
-    #[test]
-    fn the_member_list_must_have_this_node_healthy_at_its_address_and_a_majority() {
-        let good = [member("a", "healthy", "leader"), member("b", "healthy", "follower"), member("c", "down", "")];
-        let found = membership(&good, "b", "b:1").unwrap();
-        assert_eq!((found.members.join(" "), found.leader.as_deref()), ("a b c".to_owned(), Some("a")));
-        for (id, address, part) in [("x", "x:1", "not in"), ("b", "other:1", "raft_addr"), ("c", "c:1", "down")] {
-            assert!(membership(&good, id, address).unwrap_err().cause.contains(part));
-        }
-        let split = [member("a", "down", ""), member("b", "healthy", "")];
-        assert!(membership(&split, "b", "b:1").unwrap_err().cause.contains("1 of 2"));
-    }
-
-    proptest! {
-        #[test]
-        fn only_who_has_this_nodes_name_or_address_is_replaced(ids in proptest::collection::vec("[a-d]", 0..6)) {
-            let members: Vec<_> = ids.iter().map(|id| member(id, "healthy", "")).collect();
-            let gone: Vec<_> = stale(&members, "a", "b:1").map(|member| member.id.as_str()).collect();
-            let wanted: Vec<_> = ids.iter().map(String::as_str).filter(|id| ["a", "b"].contains(id)).collect();
-            prop_assert_eq!(gone, wanted);
-        }
-
-        #[test]
-        fn a_membership_always_has_this_node_in_it(ids in proptest::collection::vec("[a-c]", 0..5), statuses in "[hd]{5}") {
-            let members: Vec<_> = ids.iter().zip(statuses.chars())
-                .map(|(id, status)| member(id, if status == 'h' { "healthy" } else { "down" }, ""))
-                .collect();
-            if let Ok(found) = membership(&members, "a", "a:1") {
-                prop_assert!(found.members.contains(&"a".to_owned()));
-            }
-        }
-    }
+/// What asking a member came to.
+enum Added {
+    /// Another member leads.
+    Elsewhere(Failure),
+    /// Its answer.
+    Said(Attempt<JoinOutcome>),
 }
