@@ -52,7 +52,7 @@ pub struct Draw(pub u64);
 
 impl Draw {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -61,12 +61,12 @@ impl Draw {
 
     /// The next number, less than this.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 
     /// About normally distributed.
     fn normal(&mut self) -> f64 {
-        let sum: f64 = (0..12).map(|_| self.next() as f64 / u64::MAX as f64).sum();
+        let sum: f64 = (0..12).map(|_| self.draw() as f64 / u64::MAX as f64).sum();
         sum - 6.0
     }
 
@@ -127,7 +127,7 @@ fn path_sizes(paths: usize, bytes: u64, draw: &mut Draw) -> Vec<u64> {
 }
 
 fn drawn_file(size: u64, draw: &mut Draw) -> Node {
-    let contents = Contents::Drawn { size, seed: draw.next() };
+    let contents = Contents::Drawn { size, seed: draw.draw() };
     Node::File { executable: draw.below(4) == 0, contents }
 }
 
@@ -229,14 +229,14 @@ fn write_contents(out: &mut impl Write, contents: &Contents) -> io::Result<()> {
     number(out, size)?;
     let mut draw = Draw(seed);
     let mut common = [0u8; 4096];
-    common.chunks_mut(8).enumerate().for_each(|(at, word)| word.copy_from_slice(&Draw(at as u64).next().to_le_bytes()));
+    common.chunks_mut(8).enumerate().for_each(|(at, word)| word.copy_from_slice(&Draw(at as u64).draw().to_le_bytes()));
     let mut rest = size as usize;
     while rest > 0 {
-        let chance = draw.next();
+        let chance = draw.draw();
         let mut chunk = [0u8; 64];
         let at = (chance >> 8) as usize % (common.len() - 64);
         match chance % 10 {
-            0..=2 => chunk.chunks_mut(8).for_each(|word| word.copy_from_slice(&draw.next().to_le_bytes())),
+            0..=2 => chunk.chunks_mut(8).for_each(|word| word.copy_from_slice(&draw.draw().to_le_bytes())),
             _ => chunk.copy_from_slice(&common[at..at + 64]),
         }
         let length = rest.min(64);

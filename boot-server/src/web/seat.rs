@@ -92,6 +92,7 @@ impl Seat {
         if doing.standing != Standing::Known
             && let Ok(place) = self.rooms.known.take(self.address)
         {
+            place.is_busy(doing.under_way > 0);
             (doing.place, doing.standing) = (place, Standing::Known);
         }
     }
@@ -100,6 +101,7 @@ impl Seat {
     pub fn begin(self: &Arc<Self>) -> Exchange {
         let mut doing = self.lock();
         doing.under_way += 1;
+        doing.place.is_busy(true);
         if doing.standing == Standing::New {
             doing.standing = Standing::Stranger;
         }
@@ -111,20 +113,29 @@ impl Seat {
         if self.rooms.strangers.are_scarce() { STRANGER_HURRIES } else { STRANGER_BEGINS }
     }
 
-    /// Ends when the connection has asked nothing for too long.
+    /// Ends when another connection has been given the place.
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.lock().place.lost()
+    }
+
+    /// Ends when the connection has asked nothing for too long, or another one has been given its place.
     pub async fn left_idle(&self) {
         loop {
-            let left = {
+            let (left, lost) = {
                 let doing = self.lock();
-                match doing.under_way {
+                let left = match doing.under_way {
                     0 => self.patience(doing.standing).saturating_sub(doing.idle.elapsed()),
                     _ => LOOK,
-                }
+                };
+                (left, doing.place.lost())
             };
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(LOOK)).await;
+            tokio::select! {
+                () = lost => return,
+                () = tokio::time::sleep(left.min(LOOK)) => {}
+            }
         }
     }
 
@@ -157,7 +168,10 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let mut doing = self.0.lock();
         doing.under_way = doing.under_way.saturating_sub(1);
-        doing.idle = Instant::now();
+        if doing.under_way == 0 {
+            doing.place.is_busy(false);
+            doing.idle = Instant::now();
+        }
     }
 }
 
@@ -228,11 +242,15 @@ mod tests {
         let held: Vec<_> = ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.3", "10.0.0.3", "10.0.0.4"]
             .map(|from| Seat::take(&rooms, address(from)).unwrap())
             .into();
-        assert_eq!(Seat::take(&rooms, address("10.0.0.1")).unwrap_err(), Full::Source);
-        assert_eq!(idle_for(&held[0]).await, 2, "places are scarce");
+        assert_eq!(idle_for(&held[2]).await, 2, "places are scarce");
+        let newcomer = Seat::take(&rooms, address("10.0.0.1")).unwrap();
+        assert_eq!(idle_for(&held[0]).await, 0, "the one of its source that was idle for longest gives way");
+        let _exchanges = (newcomer.begin(), held[1].begin());
+        assert_eq!(Seat::take(&rooms, address("10.0.0.1")).unwrap_err(), Full::Source, "what is under way does not");
         assert!(Seat::take(&rooms, address("127.0.0.1")).is_ok(), "this host has its own");
-        held[0].is_known();
         held[1].is_known();
+        assert_eq!((rooms.strangers.taken(), rooms.known.taken()), (6, 1));
+        held[2].is_known();
         assert_eq!(rooms.strangers.taken(), 6, "where the known have no room left, the place stays as it is");
     }
 }

@@ -62,14 +62,15 @@ async fn a_machine_that_greeted_before_a_restart_greets_again_and_keeps_its_run(
     let greeted = machine.greet(&lab).await;
     let body =
         telemetry(&machine.run, Some(&greeted.session), vec![event(1, Step::Coldplug, EventKind::Started)], vec![]);
-    assert!(lab.nobody().post("/v1/telemetry", &body).await.0.is_success());
+    let (status, ack) = lab.nobody().post("/v1/telemetry", &body).await;
+    assert!(status.is_success() && ack["events_through"] == 0, "of a greeting nothing is kept: {ack}");
     lab.kill();
     lab.serve();
     assert_eq!(lab.nobody().post("/v1/enrol", &machine.request(&greeted.session)).await.0, StatusCode::UNAUTHORIZED);
     let greeted = machine.greet(&lab).await;
     let reply = machine.ask(&lab, &greeted).await;
-    let body =
-        telemetry(&machine.run, Some(&greeted.session), vec![event(2, Step::Network, EventKind::Started)], vec![]);
+    let told = [(1, Step::Coldplug), (2, Step::Network)].map(|(seq, step)| event(seq, step, EventKind::Started));
+    let body = telemetry(&machine.run, Some(&greeted.session), told.to_vec(), vec![]);
     assert!(lab.nobody().post("/v1/telemetry", &body).await.0.is_success());
     let node = machine.node(&lab, &reply);
     let ack = node.tell(vec![event(3, Step::Enrol, EventKind::Started)], vec![]).await;
@@ -96,7 +97,9 @@ async fn nobody_beats_the_heart_of_another_s_run() {
     lab.apply("n1", MAC);
     let (_, node) = admitted(&lab, MAC, "run-1").await;
     node.tell(vec![], vec![line(1, "mine")]).await;
-    let greeted = Machine::new("52:54:00:00:00:99", "run-9").greet(&lab).await;
+    let stranger = Machine::new("52:54:00:00:00:99", "run-9");
+    let greeted = stranger.greet(&lab).await;
+    stranger.ask(&lab, &greeted).await;
     let body = telemetry(&node.run, Some(&greeted.session), vec![], vec![]);
     assert_eq!(lab.nobody().post("/v1/telemetry", &body).await.0, StatusCode::FORBIDDEN);
 }

@@ -276,11 +276,8 @@ mod tests {
             assert_eq!(claimed(method, Sha256::of(b"hello"), &archive(b"hello", true)), (true, false));
         }
         assert_eq!(claimed(Method::Recursive, Sha256::of(&good), &good), (true, true));
-        assert_eq!(
-            claimed(Method::Recursive, Sha256::of(&good), &other).0,
-            false,
-            "the archive's hash says it already"
-        );
+        let proved = claimed(Method::Recursive, Sha256::of(&good), &other).0;
+        assert!(!proved, "the archive's hash says it already");
         let mut writer = nar::Writer::new(Vec::new()).unwrap();
         writer.enter(b"").unwrap();
         writer.open(b"a", false, 5).unwrap();

@@ -23,7 +23,8 @@ impl Operations {
         let node = self.state.known_node(name).await?;
         if self.hooks.power.command.is_none() {
             let cause = format!("powering node {name}: no power hook is configured");
-            let remedy = format!("set [power] command in config.toml, or {}", by_hand(power));
+            let remedy =
+                format!("set [power] command in config.toml and restart boot-server serve, or {}", by_hand(power));
             return Err(Failure::new(Code::Config, cause).with_remedy(remedy));
         }
         self.powered(power, &node, actor, teller).await

@@ -138,6 +138,10 @@ impl Refusal {
             Refusal::OtherGeneration(generation) => {
                 Failure::new(Code::WrongState, format!("node {node} is at generation {generation}"))
             }
+            Refusal::NotAdmitted(NodeState::Retired) => {
+                Failure::new(Code::WrongState, format!("node {node} is retired: no machine becomes it"))
+                    .with_remedy("boot-server apply --reopen -f FILE expects a machine for it anew")
+            }
             Refusal::NotAdmitted(state) => {
                 Failure::new(Code::WrongState, format!("node {node} is {state}: no machine has been admitted as it"))
             }

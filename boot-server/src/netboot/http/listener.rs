@@ -110,7 +110,10 @@ async fn serve_accepted(accepted: &mut UnboundedReceiver<Accepted>, routes: Rout
                 let Some(Accepted { stream, place }) = next else { return };
                 let routes = routes.clone();
                 connections.spawn(async move {
-                    connection(stream, routes).await;
+                    tokio::select! {
+                        () = connection(stream, routes) => {}
+                        () = place.lost() => {}
+                    }
                     drop(place);
                 });
             }

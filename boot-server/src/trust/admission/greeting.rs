@@ -25,6 +25,17 @@ const MOST_VERSION: usize = 64;
 /// A machine that waits asks at least every minute; one that was silent for longer has been restarted.
 const STILL_THERE: Duration = Duration::seconds(90);
 
+/// Whose a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// A machine's that has asked to become a node.
+    Enrolled,
+    /// A machine's that has only greeted: nothing that it tells is kept.
+    Greeted,
+    /// Nobody's.
+    Unknown,
+}
+
 impl Admission {
     /// The first message: the machine commits to its CSR, the server draws its nonce.
     ///
@@ -87,9 +98,13 @@ impl Admission {
         }
     }
 
-    /// Whether the session is one of a machine that has enrolled: of one that has only greeted nothing is kept.
-    pub async fn knows_session(&self, session: &Sha256) -> Result<bool> {
-        Ok(self.state.enrolment_by_session(session).await?.is_some())
+    /// Whose session it is.
+    pub async fn session(&self, session: &Sha256) -> Result<Session> {
+        Ok(match self.state.enrolment_by_session(session).await? {
+            Some(_) => Session::Enrolled,
+            None if self.hellos.get(session, now()).is_some() => Session::Greeted,
+            None => Session::Unknown,
+        })
     }
 
     fn new_key(&self, session: &Sha256, request: &EnrolRequest) -> Result<CsrKey> {

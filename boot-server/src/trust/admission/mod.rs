@@ -2,6 +2,8 @@
 
 mod greeting;
 
+pub use greeting::Session;
+
 use super::{
     ca::{Ca, NODE_LIFE},
     manifest::{self, ManifestKey},

@@ -5,14 +5,14 @@ use super::{
     request::{In, Machine},
     routes::Routes,
 };
-use crate::{netboot::http, server::Services, state::runs::Owner, web::peer::Peer};
+use crate::{netboot::http, server::Services, state::runs::Owner, trust::admission::Session, web::peer::Peer};
 use axum::{
     Json,
     extract::{Path, State},
     http::HeaderMap,
     response::Response,
 };
-use protocol::{Code, Failure, calls, encoding::Sha256};
+use protocol::{Code, Failure, calls, encoding::Sha256, telemetry::TelemetryAck};
 use std::{sync::Arc, time::Duration};
 
 /// Longest wait for news, seconds.
@@ -67,10 +67,12 @@ async fn telemetry(
         (Some(node), _) => Owner::Node(node.name),
         (None, Some(session)) => {
             let session = Sha256::of(session.as_bytes());
-            if !services.admission.knows_session(&session).await? {
-                return Err(refused(Code::EnrolUnknown, "this session is not known").into());
+            match services.admission.session(&session).await? {
+                Session::Enrolled => Owner::Session(session),
+                // It is sent again once the machine has enrolled.
+                Session::Greeted => return Ok(Json(TelemetryAck { events_through: 0, lines_through: 0 })),
+                Session::Unknown => return Err(refused(Code::EnrolUnknown, "this session is not known").into()),
             }
-            Owner::Session(session)
         }
         (None, None) => return Err(refused(Code::Forbidden, "it needs a session or a certificate").into()),
     };

@@ -69,6 +69,14 @@ fn what_nobody_trusted_has_signed_is_refused_before_anything_is_sent() {
     let (lab, world) = (Lab::open(), World::new());
     let [_, _, top] = world.closure();
     let from = folder(&world, "zstd", &top);
+    // Paths whose name follows from their content need nobody's signature; most paths of a system are not such.
+    for entry in fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_some_and(|ending| ending == "narinfo") {
+            let text = fs::read_to_string(&entry).unwrap();
+            let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("CA:")).collect();
+            fs::write(&entry, without.join("\n") + "\n").unwrap();
+        }
+    }
     let other = "test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     refused(&import(&lab, &from, &["--trusted-key", other, &top]), "E-CLOSURE-SIGNATURE");
     assert_eq!(fs::read_dir(lab.dir().join("cache/nar")).unwrap().count(), 0);
