@@ -43,7 +43,7 @@ unit: built ## Unit, property and integration tests against the real binaries
 	cargo test $(CI) -- --test-threads=4
 
 end-to-end: built ## Machines in QEMU: installs, refusals, power cuts
-	cargo test $(CI) $(MACHINES) -- --test-threads=2
+	cargo test $(CI) $(MACHINES) -- --test-threads=3
 
 audit: ## What needs the network: advisories; and the rules of deny.toml, read by cargo-deny
 	.ci/cargo-deny check
