@@ -291,7 +291,7 @@ mod tests {
                 value["raft_addr"] = json!("127.0.0.1:2380");
                 value["initial_peers"] = json!(["127.0.0.1:2380", "10.0.0.2:2380"]);
             }),
-            ("leave the key out", |value| value["initial_peers"] = Value::Null),
+            ("leave it out", |value| value["initial_peers"] = Value::Null),
         ];
         for (part, change) in cases {
             let failure = read(change).unwrap_err();

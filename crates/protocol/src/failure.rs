@@ -38,7 +38,7 @@ codes! {
     /// A command line or a file of configuration is wrong.
     Config, "E-CONFIG", "correct the key that is named and try again";
     /// JSON or TOML that does not fit its type.
-    Input, "E-INPUT", "correct the key that is named and try again";
+    Input, "E-INPUT", "correct the key that is named, or leave it out, and try again";
     /// No network card came up, or none got an address.
     Network, "E-NETWORK", "check the cable, the switch port (spanning tree) and the DHCP server of this segment";
     /// The address of the boot-server is not known.
