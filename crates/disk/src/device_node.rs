@@ -130,6 +130,12 @@ pub fn sysfs_number(name: &str, file: &str) -> Option<u64> {
     fs::read_to_string(Path::new(CLASS).join(name).join(file)).ok()?.trim().parse().ok()
 }
 
+/// What the kernel's `uevent` says of a block device under a key such as `PARTNAME`.
+pub fn uevent(name: &str, key: &str) -> Option<String> {
+    let text = fs::read_to_string(Path::new(CLASS).join(name).join("uevent")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)
+}
+
 /// Bytes of a logical sector.
 pub fn sector_size(path: &Path) -> u64 {
     kernel_name(path).and_then(|name| sysfs_number(&name, "queue/logical_block_size")).unwrap_or(512)

@@ -3,7 +3,7 @@
 
 use super::{
     action::Device,
-    device_node::{Nodes, mapper_name, name_of, number_of},
+    device_node::{Nodes, mapper_name, name_of, number_of, uevent},
     exclusive, probe, stack,
 };
 use nix::{
@@ -254,9 +254,7 @@ fn has_udev() -> bool {
 
 /// What the kernel says of a partition's name, where it can be a name of a file.
 fn partition_name(partition: &str) -> Option<String> {
-    let facts = fs::read_to_string(Path::new("/sys/class/block").join(partition).join("uevent")).ok()?;
-    let label = facts.lines().find_map(|line| line.strip_prefix("PARTNAME="))?;
-    layout::partition_path(label).is_some().then(|| label.to_owned())
+    uevent(partition, "PARTNAME").filter(|label| layout::partition_path(label).is_some())
 }
 
 /// Names of a device of the mapper, an array or a volume of a pool, beside the kernel's own.

@@ -1,7 +1,11 @@
 //! The /dev that programs of the target see while its boot loader is installed: no disk but those of the layout, and the
 //! links below /dev/disk that udev would make of them.
 
-use crate::{probe, stack::Stack};
+use crate::{
+    device_node::{sysfs_number, uevent},
+    probe,
+    stack::Stack,
+};
 use blkid::{Prober, Superblocks};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -150,19 +154,14 @@ fn names_of(name: &str) -> Names {
     names
 }
 
-fn uevent(name: &str, key: &str) -> Option<String> {
-    let text = fs::read_to_string(Path::new("/sys/class/block").join(name).join("uevent")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)
-}
-
 /// The GUID of a GPT's partition, or the disk's signature and the number where there is an MBR.
 fn partuuid(name: &str) -> Option<String> {
     let number: u32 = uevent(name, "PARTN")?.parse().ok()?;
     let disk = fs::canonicalize(Path::new("/sys/class/block").join(name)).ok()?;
     let disk = disk.parent()?.file_name()?.to_string_lossy().into_owned();
     let file = File::open(probe::device_path(&disk)).ok()?;
-    let sector = fs::read_to_string(format!("/sys/class/block/{disk}/queue/logical_block_size")).ok()?;
-    if let Some(table) = probe::table(&file, sector.trim().parse().ok()?) {
+    let sector = u32::try_from(sysfs_number(&disk, "queue/logical_block_size")?).ok()?;
+    if let Some(table) = probe::table(&file, sector) {
         return table.partitions.get(&number).map(|extent| extent.guid.to_string());
     }
     let mut signature = [0; 4];
