@@ -93,6 +93,7 @@ mod tests {
                     .filter(|other| **other < number || number % 7 == 6)
                     .map(|n| path(*n))
                     .collect(),
+                signed: true,
                 nar: format!("nar/{nar}.nar"),
                 nar_size: 1,
                 file_size: 1,

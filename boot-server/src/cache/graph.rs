@@ -10,6 +10,8 @@ pub struct Entry {
     pub path: StorePath,
     /// What it refers to, itself left out.
     pub references: BTreeSet<StorePath>,
+    /// Somebody has signed it, or its content proves its name.
+    pub signed: bool,
     /// The URL of its NAR.
     pub nar: String,
     /// Bytes of the NAR.

@@ -1,6 +1,7 @@
 //! What is in the folder, all of it. Blocks.
 
 use super::{Entry, Folder, Member, collect::NarFile, member};
+use nix_store::signature;
 use protocol::{
     Code, Timestamp,
     failure::{OrFail, Result},
@@ -43,6 +44,7 @@ impl Folder {
         let Some((_, mut info)) = self.narinfo(hash)? else { return Ok(None) };
         info.references.remove(&info.path);
         Ok(Some(Entry {
+            signed: signature::is_there(&info),
             path: info.path,
             references: info.references,
             nar: info.url,

@@ -5,7 +5,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use nix_store::hashing::Hashing;
-use nix_store::narinfo::{self, NarInfo};
+use nix_store::narinfo::{self, Compression, NarInfo};
 use protocol::{
     Code, Failure,
     encoding::{Sha256, nix_base32_encode},
@@ -46,9 +46,7 @@ impl Cache {
     /// in the name is another, `E-NO-SPACE`, `E-SYSTEM`. Nothing stays then.
     pub async fn put_nar(&self, name: &str, length: Option<u64>, body: &mut Body) -> Result<bool> {
         let activity = format!("taking in nar/{name}");
-        let expected = member::hash_of_nar(name).ok_or_else(|| {
-            Failure::new(Code::Input, format!("{activity}: a NAR is named by the hash of its file, HASH.nar.zst"))
-        })?;
+        let expected = member::hash_of_nar(name).ok_or_else(|| misnamed(&activity, name))?;
         let known = name.to_owned();
         if self.on_disk(move |folder| renewed(folder, &known, length)).await? {
             return Ok(false);
@@ -100,6 +98,18 @@ impl Cache {
         })
         .await?;
         Ok(info)
+    }
+}
+
+/// A file below `nar/` whose name is none that is kept.
+fn misnamed(activity: &str, name: &str) -> Failure {
+    let ending = name.split_once(".nar.").map(|(_, ending)| ending);
+    let is_known = |ending: &str| Compression::ALL.iter().any(|(.., known)| known.strip_prefix('.') == Some(ending));
+    match ending.filter(|ending| !is_known(ending)) {
+        Some(ending) => Failure::new(Code::Input, format!("{activity}: compression {ending:?} is not supported"))
+            .with_remedy("push with compression=zstd in the cache's URL"),
+        None => Failure::new(Code::Input, format!("{activity}: a NAR is named by the hash of its file, HASH.nar.zst"))
+            .with_remedy("let Nix push it: nix copy --to https://SERVER:8443/cache PATH"),
     }
 }
 
@@ -174,7 +184,7 @@ async fn narinfo_body(activity: &str, body: &mut Body) -> Result<String> {
 /// The narinfo, where it is one that this cache can hold.
 fn read(activity: &str, hash: &str, text: &str) -> Result<NarInfo> {
     let refused = |what: String| Failure::new(Code::Input, format!("{activity}: {what}"));
-    let info = narinfo::parse(text).map_err(|error| refused(error.to_string()))?;
+    let info = narinfo::parse(text).map_err(|error| refused(error.to_string()).with_remedy(error.remedy))?;
     if info.path.hash_part() != hash {
         return Err(refused(format!("it is about {}", info.path)));
     }

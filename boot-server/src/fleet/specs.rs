@@ -101,7 +101,7 @@ impl Specs {
         let is_unsigned = self.cache.is_unsigned(path, keys).await.unwrap_or(false);
         is_unsigned.then(|| {
             format!(
-                "{path} is in the cache, signed by no key of system.trusted_public_keys: nix store sign --store \
+                "{path} is in the cache, signed by no key of system.trusted_public_keys: nix store sign --refresh --store \
                  https://SERVER:8443/cache --netrc-file NETRC --key-file KEY --recursive {path}"
             )
         })

@@ -90,11 +90,7 @@ impl From<Failure> for Fault {
 
 impl From<BadNarInfo> for Fault {
     fn from(bad: BadNarInfo) -> Self {
-        let failure = Failure::new(Code::ClosureCorrupt, bad.cause);
-        match bad.remedy {
-            Some(remedy) => failure.with_remedy(remedy).into(),
-            None => failure.into(),
-        }
+        Failure::new(Code::ClosureCorrupt, bad.cause).with_remedy(bad.remedy).into()
     }
 }
 

@@ -12,18 +12,22 @@ const MAX_URL: usize = 1024;
 /// Each costs a verification, and a place in the database.
 const MAX_SIGNATURES: usize = 64;
 
+/// What to do about a line that Nix would not write.
+const REWRITE: &str =
+    "have the path's narinfo written anew, as nix copy writes it, or take the path from another cache";
+
 /// Why a narinfo was refused: the field and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadNarInfo {
     /// The cause.
     pub cause: String,
-    /// What to do, where that is more than to mend the cache.
-    pub remedy: Option<&'static str>,
+    /// What to do.
+    pub remedy: &'static str,
 }
 
 impl BadNarInfo {
     fn new(cause: impl Into<String>) -> Self {
-        Self { cause: cause.into(), remedy: None }
+        Self { cause: cause.into(), remedy: REWRITE }
     }
 }
 
@@ -249,7 +253,7 @@ fn compression(text: Option<&str>) -> Result<Compression, BadNarInfo> {
     }
     let known = Compression::ALL.iter().find(|(_, known, _)| *known == name);
     known.map(|(compression, ..)| *compression).ok_or_else(|| BadNarInfo {
-        remedy: Some("push the closure again with compression=zstd in the cache's URL"),
+        remedy: "push the closure again with compression=zstd in the cache's URL",
         ..wrong("Compression", format_args!("{name:?} is not supported"))
     })
 }
@@ -335,7 +339,7 @@ mod tests {
     #[test]
     fn an_unknown_compression_is_named_and_a_missing_one_is_bzip2() {
         let bad = parse(&text().replace("Compression: zstd\n", "Compression: lzip\n")).unwrap_err();
-        assert!(bad.cause.contains("lzip") && bad.remedy.is_some(), "{bad}");
+        assert!(bad.cause.contains("lzip") && bad.remedy.contains("zstd"), "{bad}");
         assert_eq!(parse(&text().replace("Compression: zstd\n", "")).unwrap().compression, Compression::Bzip2);
     }
 

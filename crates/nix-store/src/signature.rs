@@ -33,6 +33,11 @@ impl PublicKey {
     }
 }
 
+/// Whether anybody has signed it, or its content proves the path: where neither is so, no key can make it good.
+pub fn is_there(info: &NarInfo) -> bool {
+    !info.signatures.is_empty() || content_address::proves(info)
+}
+
 /// Checks that one of the trusted keys signed the narinfo, or that its content proves the path
 /// ([`content_address::proves`]), which whoever unpacks it checks.
 ///

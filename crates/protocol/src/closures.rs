@@ -29,6 +29,9 @@ pub struct Closure {
     pub nar_bytes: u64,
     /// Size in the cache, bytes; what closures share counts for each.
     pub file_bytes: u64,
+    /// Paths of the closure that nobody has signed and whose content does not prove their name: no node takes them.
+    #[serde(default)]
+    pub unsigned: u64,
     /// Nodes that need it.
     pub nodes: Vec<NodeName>,
     /// When it was pushed.
@@ -57,7 +60,8 @@ pub struct VerifyReport {
     pub damaged: Vec<Failure>,
     /// Narinfos that were taken out of service, by file name.
     pub removed: Vec<String>,
-    /// Paths that are whole, and that no node takes: no key that a spec trusts has signed them.
+    /// Paths that are whole, and that no node takes: no key that a spec trusts has signed them; nobody at all, where there is
+    /// no spec.
     #[serde(default)]
     pub unsigned: Vec<StorePath>,
 }

@@ -104,7 +104,7 @@ codes! {
     /// A cache did not answer, or broke off.
     CacheUnreachable, "E-CACHE-UNREACHABLE", "check the cache's address and that it runs";
     /// The target has no room.
-    NoSpace, "E-NO-SPACE", "use a larger disk or partition, or a smaller closure";
+    NoSpace, "E-NO-SPACE", "use a larger disk or partition, or a smaller closure; where df shows room, the inodes are used up (df -i)";
     /// The closure's own boot loader installation failed.
     BootLoader, "E-BOOT-LOADER", "read the end of switch-to-configuration's output in the cause; the closure's boot loader settings must suit this firmware";
     /// The UEFI boot order could not be written or does not read back.

@@ -5,6 +5,7 @@ use crate::cli::output::{align, bytes, json};
 use protocol::{
     closures::{Closure, ClosureList, GcReport, VerifyReport},
     failure::Result,
+    names::StorePath,
 };
 use serde::Serialize;
 
@@ -44,16 +45,29 @@ pub fn list(list: &ClosureList) -> String {
     if !list.damaged.is_empty() {
         text.push_str("  what to do: boot-server closure verify --remove, then push again\n");
     }
+    if let Some(closure) = list.closures.iter().find(|closure| closure.unsigned > 0) {
+        let path = &closure.path;
+        text.push_str(&format!("no node takes what nobody has signed\n  what to do: {}\n", sign(path)));
+    }
     text
 }
 
+/// What signs a closure where it is: pushing it again does not.
+fn sign(path: &StorePath) -> String {
+    format!(
+        "nix store sign --refresh --store https://SERVER:8443/cache --netrc-file NETRC --key-file KEY --recursive {path}, and push \
+         with ?secret-key=KEY in the URL from now on"
+    )
+}
+
 fn row(closure: &Closure) -> Vec<String> {
-    let missing = if closure.missing > 0 { format!(" ({} missing)", closure.missing) } else { String::new() };
+    let of = |count: u64, what: &str| if count > 0 { format!(" ({count} {what})") } else { String::new() };
+    let (missing, unsigned) = (of(closure.missing, "missing"), of(closure.unsigned, "unsigned"));
     let pushed = closure.uploaded;
     let nodes: Vec<&str> = closure.nodes.iter().map(|node| node.as_str()).collect();
     vec![
         closure.path.to_string(),
-        format!("{}{missing}", closure.paths),
+        format!("{}{missing}{unsigned}", closure.paths),
         bytes(closure.nar_bytes),
         bytes(closure.file_bytes),
         format!("{} {:02}:{:02}", pushed.date(), pushed.hour(), pushed.minute()),
@@ -75,7 +89,8 @@ pub fn verify(report: &VerifyReport) -> String {
         let count = report.unsigned.len();
         text.push_str(&format!(
             "{count} of them are signed by no key that a spec trusts, so no node takes them; the first is {first}\n  \
-             what to do: nix store sign --store https://SERVER:8443/cache --netrc-file NETRC --key-file KEY --recursive PATH\n"
+             what to do: {}\n",
+            sign(first)
         ));
     }
     text

@@ -79,7 +79,7 @@ impl Routes {
             .route("/boot/ipxe/boot.ipxe", get(boot_script))
             .route("/boot/ipxe/{file}", get(ipxe_file))
             .route("/boot/nixos/{profile}/{file}", get(image_file))
-            .route("/cache/{*path}", get(cache_file))
+            .route("/cache/{*path}", get(cache_file).put(pushed_here))
             .route("/v1/closure/{hash}", get(closure))
             .route("/health", get(health))
             .fallback(nothing_here)
@@ -149,6 +149,13 @@ async fn image_file(
 
 async fn cache_file(State(shared): State<Arc<Shared>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
     cache::serve(&shared.cache, &headers, &path).await.into_response()
+}
+
+/// Nothing is taken in without TLS: an admin's token would go with it.
+async fn pushed_here() -> Response {
+    let failure = Failure::new(Code::Forbidden, "putting a file into the cache: this port only serves it")
+        .with_remedy("push to the HTTPS port: nix copy --to https://SERVER:8443/cache PATH");
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], Json(failure)).into_response()
 }
 
 async fn closure(State(shared): State<Arc<Shared>>, Path(hash): Path<String>, headers: HeaderMap) -> Response {

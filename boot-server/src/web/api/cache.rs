@@ -71,18 +71,31 @@ async fn take(services: &Services, headers: &HeaderMap, path: &str, body: &mut B
             Ok(StatusCode::CREATED)
         }
         // Listings, logs, realisations, debug information: to take them and drop them would be a lie.
-        Some(Member::Info) | None => Err(not_kept()),
+        Some(Member::Info) | None => Err(not_kept(path)),
     }
 }
 
-fn not_kept() -> Response {
+fn not_kept(path: &str) -> Response {
     let cause = "putting a file into the cache: it keeps NARs and narinfos, nothing else";
-    let failure = Failure::new(Code::Input, cause)
-        .with_remedy("push without write-nar-listing and index-debug-info in the cache's URL");
+    let failure = Failure::new(Code::Input, cause).with_remedy(instead(path));
     let mut response = failed(&failure);
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
+}
+
+/// What to do in place of putting this.
+fn instead(path: &str) -> &'static str {
+    match path.split_once('/') {
+        Some(("log", _)) => "leave the build logs where they are: nodes need none",
+        Some(("realisations", _)) => {
+            "nothing: the store paths are in the cache already, and nodes need no realisations; to have the push end well, \
+             push the output paths in place of the derivation"
+        }
+        Some(("debuginfo", _)) => "push without index-debug-info in the cache's URL",
+        None if path.ends_with(".ls") => "push without write-nar-listing in the cache's URL",
+        _ => "let Nix push: nix copy --to https://SERVER:8443/cache PATH",
+    }
 }
 
 fn unauthorised() -> Response {

@@ -4,7 +4,10 @@ use super::world::{World, hash};
 use crate::lab::{BINARY, Lab, path};
 use serde_json::Value;
 use std::{
+    collections::HashSet,
     fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
     process::{Command, Output, Stdio},
     time::{Duration, SystemTime},
 };
@@ -62,6 +65,39 @@ fn a_cache_on_the_web_is_compressed_anew_and_its_signatures_stay_good() {
     assert_eq!(sig(&text), sig(&narinfo(&source, &leaf)));
     world.fetch(&lab, &top);
     assert!(lab.says(&["closure", "verify"]).contains("3 paths checked, 0 wrong"));
+}
+
+/// Serves a folder; whatever is asked for is refused once with this status.
+fn reluctant(folder: String, status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut asked = HashSet::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = String::new();
+            BufReader::new(&stream).read_line(&mut head).unwrap();
+            let path = head.split_whitespace().nth(1).unwrap().to_owned();
+            let (status, body) = match asked.insert(path.clone()) {
+                true => (status, Vec::new()),
+                false => ("200 OK", fs::read(format!("{folder}{path}")).unwrap()),
+            };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_source_that_refuses_for_a_moment_is_asked_again() {
+    let (lab, world) = (Lab::open(), World::new());
+    let top = world.leaf("leaf", 300);
+    let from = folder(&world, "none", &top);
+    for status in ["429 Too Many Requests", "500 Internal Server Error", "503 Service Unavailable"] {
+        let _ = fs::remove_file(lab.dir().join(format!("cache/{}.narinfo", hash(&top))));
+        assert_eq!(imported(&lab, &reluctant(from.clone(), status), &[&top])["imported"], 1, "{status}");
+    }
 }
 
 #[test]

@@ -62,6 +62,30 @@ fn listings_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn what_cannot_be_taken_is_refused_with_the_way_that_works() {
+    let (lab, world) = (Lab::open(), World::new());
+    let leaf = world.leaf("leaf", 10);
+    world.trust(&lab, Some(&lab.token()));
+    for (compression, remedy) in [("lz4", "push with compression=zstd"), ("lzma", "again with compression=zstd")] {
+        let output = world.push(&lab, &format!("compression={compression}"), &leaf);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let named = stderr.contains("is not supported") && stderr.contains(remedy);
+        assert!(!output.status.success() && named, "{stderr}");
+    }
+    let put = |path: &str| {
+        let url = format!("https://127.0.0.1:{}/cache/{path}", lab.port("https"));
+        world.nix(&format!("curl -sS --cacert ca.crt --netrc-file netrc -T {leaf} {url}", leaf = "leaf"))
+    };
+    for (path, remedy) in
+        [("log/x.drv", "build logs"), ("realisations/x.doi", "output paths"), ("debuginfo/x", "index")]
+    {
+        assert!(put(path).contains(remedy), "{path}: {}", put(path));
+    }
+    let plain = format!("http://127.0.0.1:{}/cache/nar/x", lab.port("http"));
+    assert!(world.nix(&format!("curl -sS -T leaf {plain}")).contains("HTTPS port"));
+}
+
+#[test]
 fn without_an_admin_s_token_nothing_is_taken() {
     let (lab, world) = (Lab::open(), World::new());
     // Large enough to be refused while it is sent: Nix must hear why all the same.

@@ -173,6 +173,28 @@ fn the_list_names_toplevels_their_sizes_and_their_nodes() {
 }
 
 #[test]
+fn what_nobody_has_signed_is_told_before_there_is_a_spec_and_signing_it_where_it_is_mends_it() {
+    let (lab, world) = (Lab::open(), World::new());
+    let [leaf, _, top] = world.closure();
+    world.pushed(&lab, "compression=none", &top);
+    let told = || (lab.says(&["closure", "list"]), lab.says(&["closure", "verify"]));
+    assert!(!told().0.contains("unsigned") && !told().1.contains("signed by no key"), "{:?}", told());
+    // Most paths of a system are such that their name does not follow from their content.
+    let text = fs::read_to_string(narinfo(&lab, &leaf)).unwrap();
+    let unsigned: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with("CA:") && !line.starts_with("Sig:")).collect();
+    fs::write(narinfo(&lab, &leaf), unsigned.join("\n") + "\n").unwrap();
+    let (list, verify) = told();
+    assert!(list.contains("(1 unsigned)") && list.contains("nix store sign"), "{list}");
+    assert!(verify.contains("1 of them") && verify.contains("nix store sign") && verify.contains(&leaf), "{verify}");
+    let url = format!("https://127.0.0.1:{}/cache", lab.port("https"));
+    world.nix(&format!(
+        "nix store sign --refresh --store {url} --netrc-file $PWD/netrc --key-file $PWD/key.sec --recursive {leaf}"
+    ));
+    assert!(!told().0.contains("unsigned") && !told().1.contains("signed by no key"), "{:?}", told());
+}
+
+#[test]
 fn nix_that_remembers_what_was_collected_is_told_how_to_ask_again() {
     let (lab, world) = (Lab::open(), World::new());
     let leaf = world.leaf("leaf", 100);

@@ -28,9 +28,14 @@ pub fn parse(text: &str) -> Result<CacheInfo, Fault> {
     };
     match field("StoreDir") {
         Some(StorePath::DIR) => {}
-        other => {
+        None => {
+            let cause = "it says nothing of a binary cache: StoreDir is missing";
+            return Err(Failure::new(Code::Config, cause).with_remedy("check the cache's URL, its path too").into());
+        }
+        Some(other) => {
             let cause = format!("StoreDir is {other:?}, not {}", StorePath::DIR);
-            return Err(Failure::new(Code::Config, cause).into());
+            let remedy = "use a cache whose paths are of /nix/store";
+            return Err(Failure::new(Code::Config, cause).with_remedy(remedy).into());
         }
     }
     let priority = field("Priority").and_then(|value| value.parse().ok()).unwrap_or(USUAL_PRIORITY);

@@ -52,7 +52,7 @@ impl Netrc {
         while let Some(word) = words.keyword()? {
             let line = words.line;
             let mut value = |what| words.word().and_then(|value| value.ok_or((line, what)));
-            let entry = entries.last_mut().ok_or((line, "comes before the first machine"));
+            let entry = entries.last_mut().ok_or((line, "login or password comes before the first machine"));
             match word.as_str() {
                 "machine" => {
                     let machine = Some(value("machine has no name")?);
@@ -63,7 +63,8 @@ impl Netrc {
                 "password" => entry?.password = value("password has none")?,
                 "account" => drop(value("account has no name")?),
                 "macdef" => words.skip_macro(),
-                _ => return Err((line, "neither machine, default, login, password, account nor macdef")),
+                // As curl and Nix: `protocol https`, say. What is left out is told of, and never quoted.
+                _ => tracing::warn!("netrc: line {line} has a word that means nothing here"),
             }
         }
         Ok(Self { entries })
@@ -153,12 +154,19 @@ mod tests {
     }
 
     #[test]
+    fn words_that_mean_nothing_here_are_passed_over() {
+        let netrc =
+            Netrc::parse("machine a login ann password p protocol https\nport 443 machine b login ben password q");
+        let netrc = netrc.unwrap_or_default();
+        assert_eq!((plain(&netrc, "a"), plain(&netrc, "b")), (Some("ann:p".into()), Some("ben:q".into())));
+    }
+
+    #[test]
     fn a_mistake_is_named_by_its_line_and_never_quoted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("netrc");
         for (text, line) in [
             ("machine a\nlogin ann\npassword", 3),
-            ("machine a\npasswort secret\n", 2),
             ("\nlogin ann password secret\n", 2),
             ("machine a password \"secret\n", 1),
         ] {

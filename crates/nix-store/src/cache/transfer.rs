@@ -30,10 +30,11 @@ pub struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// Begins to get a file that is announced with this size. Breaks are paid from `budget`.
+    /// Begins to get a file that is announced with this size. Breaks, and answers that may be better the next time, are paid
+    /// from `budget`.
     ///
     /// # Errors
-    /// `E-CLOSURE-CORRUPT` where the source has another size; else what kept it from being opened.
+    /// `E-CLOSURE-CORRUPT` where the source has another size; else what kept it from being opened. Another try is no use.
     pub async fn open(
         source: &'a Source,
         name: &'a str,
@@ -41,7 +42,12 @@ impl<'a> Transfer<'a> {
         patience: &'a Patience,
         budget: &'a mut Budget,
     ) -> Result<Self, Fault> {
-        let opened = source.open(name, None, patience).await?;
+        let opened = loop {
+            match source.open(name, None, patience).await {
+                Ok(opened) => break opened,
+                Err(fault) => budget.spend(fault).await?,
+            }
+        };
         let url = source.place(name);
         let size = checked_size(&opened, announced, &url)?;
         let from = From { position: 0, etag: opened.etag };

@@ -51,6 +51,12 @@ impl CacheUrl {
                     let value = percent_decode_str(value).decode_utf8_lossy();
                     url.keys.push(PublicKey::parse(&value).map_err(|failure| failure.context(shown(text)))?);
                 }
+                // Nix takes what such a cache says without a signature; a node does not.
+                "trusted" if !matches!(value, "" | "0" | "false") => {
+                    return Err(refused("trusted is not supported").with_remedy(
+                        "name the key that signs the cache's paths: ?trusted-key=NAME:BASE64, or in the spec",
+                    ));
+                }
                 "" => {}
                 // Settings that Nix has for pushing are no harm here.
                 _ => tracing::debug!("binary cache {}: the setting {name} means nothing here", shown(text)),
@@ -84,6 +90,10 @@ fn folder(path: &str) -> PathBuf {
 fn web(scheme: &str, rest: &str) -> Option<Location> {
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    // The zone of a link-local address (RFC 6874) would be looked up as a name.
+    if host.contains('%') {
+        return None;
+    }
     let base = format!("{scheme}://{host}{}", path.trim_end_matches('/'));
     let uri: Uri = base.parse().ok()?;
     let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
@@ -139,6 +149,8 @@ mod tests {
             "https://ann:sec/ret@host/",
             "https://ann:secret@ho st/",
             "http://",
+            "http://[fe80::1%25eth0]/",
+            "http://ann:secret@host/?trusted=1",
             "file://cache",
             "/srv/cache",
         ] {
