@@ -4,6 +4,9 @@
 //! after it; `.ci/check-modules` holds them to it. What tests use is public, the rest is not, so that the compiler
 //! sees what nobody uses.
 
+// host::say! and its like do not panic where the reader has gone.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod base;
 
 pub mod domain;

@@ -1,5 +1,8 @@
 //! The boot-server's binary.
 
+// host::say! and its like do not panic where the reader has gone.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::Parser;
 use protocol::text::printable;
 use std::process::ExitCode;
@@ -9,7 +12,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // What a server or a machine said may be in it.
-            eprintln!("{}", printable(&format!("boot-server: {failure}\n  what to do: {}", failure.remedy)));
+            host::tell!("{}", printable(&format!("boot-server: {failure}\n  what to do: {}", failure.remedy)));
             ExitCode::FAILURE
         }
     }

@@ -92,7 +92,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}\n  remedy: {}", failure.remedy);
+            host::tell!("{failure}\n  remedy: {}", failure.remedy);
             ExitCode::FAILURE
         }
     }
@@ -104,7 +104,7 @@ fn build(args: BuildArgs) -> Result<()> {
     if json {
         return print_json(&report);
     }
-    print!("{}", table(&report));
+    host::show!("{}", table(&report));
     Ok(())
 }
 
@@ -179,14 +179,14 @@ fn deploy(args: &DeployArgs) -> Result<()> {
         return print_json(&report);
     }
     let to = Path::new(&args.to).display();
-    println!("{} ({}) to {to}, {} old blobs removed", report.profiles.join(" "), mib(report.bytes), report.pruned);
+    host::say!("{} ({}) to {to}, {} old blobs removed", report.profiles.join(" "), mib(report.bytes), report.pruned);
     Ok(())
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let json = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::from_error(Code::Internal, "printing the result", &error))?;
-    println!("{json}");
+    host::say!("{json}");
     Ok(())
 }
 

@@ -139,6 +139,6 @@ impl telemetry::Server for Channel {
 
     fn is_away(&self, failure: &Failure) {
         // Not through the log: that would feed the spool with its own troubles.
-        eprintln!("shipping the log: {failure}");
+        host::tell!("shipping the log: {failure}");
     }
 }

@@ -1,6 +1,8 @@
 //! One static binary: PID 1 of the installer's initrd, the disk and closure engines on their own, and
 //! the first-boot joiner of the installed system.
 
+// host::say! and its like do not panic where the reader has gone.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests start programs to judge them"))]
 
 mod boot;

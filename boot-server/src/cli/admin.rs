@@ -43,9 +43,9 @@ pub async fn apply(args: Apply) -> Result<()> {
     }
     let applied = client.call::<calls::Apply>(&[], &ApplyRequest { nodes, reopen: args.reopen }).await?;
     for node in applied {
-        println!("node {} {}", node.name, node.result);
+        host::say!("node {} {}", node.name, node.result);
         for warning in &node.warnings {
-            println!("  warning: {}", output::printable(warning));
+            host::say!("  warning: {}", output::printable(warning));
         }
     }
     Ok(())
@@ -75,7 +75,7 @@ pub async fn get(args: Get) -> Result<()> {
             return Err(Failure::new(Code::NotFound, format!("looking for node {name:?}: there is none")));
         }
     }
-    print!("{}", output::nodes(&nodes, args.output)?);
+    host::show!("{}", output::nodes(&nodes, args.output)?);
     Ok(())
 }
 
@@ -98,7 +98,7 @@ pub struct Describe {
 pub async fn describe(args: Describe) -> Result<()> {
     let name = checked(&args.name)?;
     let detail = args.target.client()?.call::<calls::Node>(&[name.as_str()], &Nothing {}).await?;
-    print!("{}", output::detail(&detail, args.output)?);
+    host::show!("{}", output::detail(&detail, args.output)?);
     Ok(())
 }
 
@@ -138,7 +138,7 @@ pub async fn approve(args: Approve) -> Result<()> {
         }
     };
     let approved = client.call::<calls::Approve>(&[], &ApproveRequest { code, node }).await?;
-    println!("the machine is node {}", approved.node);
+    host::say!("the machine is node {}", approved.node);
     Ok(())
 }
 
@@ -168,7 +168,7 @@ async fn approve_plan(client: &Client, name: &str, named: Option<&str>) -> Resul
         )));
     }
     let approved = client.call::<calls::ApproveHeldPlan>(&[node.as_str()], &ApprovePlan { plan: held }).await?;
-    println!("the plan of node {} is approved", approved.node);
+    host::say!("the plan of node {} is approved", approved.node);
     Ok(())
 }
 
@@ -200,9 +200,9 @@ pub async fn reinstall(args: Reinstall) -> Result<()> {
     let request = ReinstallRequest { force: args.force };
     let open = args.target.client()?.call::<calls::Reinstall>(&[name.as_str()], &request).await?;
     for step in &open.steps {
-        println!("{}", output::printable(step));
+        host::say!("{}", output::printable(step));
     }
-    println!("node {} is installed anew at its next network boot (generation {})", open.node, open.generation);
+    host::say!("node {} is installed anew at its next network boot (generation {})", open.node, open.generation);
     Ok(())
 }
 
@@ -258,7 +258,7 @@ pub async fn wait(args: Wait) -> Result<()> {
             Err(failure) => return Err(failure),
         };
         if reached(summary.state, args.state) {
-            println!("node {} is {}", args.name, summary.state);
+            host::say!("node {} is {}", args.name, summary.state);
             return Ok(());
         }
         let stuck = matches!(summary.state, NodeState::Rejected | NodeState::Conflict | NodeState::Revoked);

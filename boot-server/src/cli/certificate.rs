@@ -48,6 +48,6 @@ pub fn run(args: &Args) -> Result<()> {
     if !ca_file.exists() {
         file::write_new(&ca_file, 0o644, ca::pem(ca.certificate()).as_bytes())?;
     }
-    println!("Wrote {0}/{1}.crt, {0}/{1}.key and {0}/ca.crt.", out.display(), args.name);
+    host::say!("Wrote {0}/{1}.crt, {0}/{1}.key and {0}/ca.crt.", out.display(), args.name);
     Ok(())
 }

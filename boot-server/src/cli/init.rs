@@ -88,7 +88,7 @@ fn check_interface(args: &Args) -> Result<()> {
             let found = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
             let names: Vec<String> = found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
             let names = names.join(", ");
-            eprintln!("boot-server: this host has no interface {name} now (it has {names}): serve needs it there");
+            host::tell!("boot-server: this host has no interface {name} now (it has {names}): serve needs it there");
             Ok(())
         }
         _ => Ok(()),
@@ -187,15 +187,15 @@ fn config_text(args: &Args) -> String {
 
 fn tell(args: &Args, ipxe: &[&str]) {
     let dir = args.dir.display();
-    println!("Made {dir}: a CA, a manifest key, an admin token and config.toml.");
+    host::say!("Made {dir}: a CA, a manifest key, an admin token and config.toml.");
     if ipxe.is_empty() {
-        println!(
+        host::say!(
             "No iPXE programs were found; put undionly.kpxe and ipxe.efi into {dir}/ipxe (Debian: apt install ipxe)."
         );
     } else {
-        println!("Copied into {dir}/ipxe: {}.", ipxe.join(", "));
+        host::say!("Copied into {dir}/ipxe: {}.", ipxe.join(", "));
     }
-    println!(
+    host::say!(
         "\nNext:\n  \
          image-builder build --profile vm --trust {dir}/trust.json --agent PATH --out OUT\n  \
          image-builder deploy --from OUT --to {dir}/images\n  \

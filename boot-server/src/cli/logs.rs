@@ -51,7 +51,7 @@ pub async fn run(args: Args) -> Result<()> {
     }
     loop {
         if let Err(failure) = follow(&client, &name, &mut printer).await {
-            eprintln!("boot-server: {failure}; trying again");
+            host::tell!("boot-server: {failure}; trying again");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -33,6 +33,6 @@ pub async fn run(args: Args) -> Result<()> {
     let request = PowerRequest { power: args.power };
     args.target
         .client()?
-        .steps::<calls::Power>(&[node.as_str()], &request, |step| println!("{}", output::printable(step)))
+        .steps::<calls::Power>(&[node.as_str()], &request, |step| host::say!("{}", output::printable(step)))
         .await
 }

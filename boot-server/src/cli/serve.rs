@@ -136,6 +136,6 @@ fn log_to_stderr() {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     if let Err(error) = subscriber.try_init() {
         let failure = Failure::new(Code::Internal, format!("starting the log: {error}"));
-        eprintln!("boot-server: {failure}");
+        host::tell!("boot-server: {failure}");
     }
 }

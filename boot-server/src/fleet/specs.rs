@@ -15,7 +15,11 @@ use protocol::{
     names::NodeName,
     spec::{Match, NodeSpec},
 };
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 /// Nodes in one request.
 const MOST_NODES: usize = 1000;
@@ -47,8 +51,9 @@ impl Specs {
         let mut applied = Vec::new();
         let wanted: Vec<(NodeName, Match)> =
             request.nodes.iter().map(|spec| (spec.name.clone(), spec.matches.clone())).collect();
+        let addresses = self.addresses(&request.nodes);
         for spec in request.nodes {
-            let mut warnings = self.warnings(&spec);
+            let mut warnings = self.warnings(&spec, &addresses);
             warnings.extend(self.unsigned(&spec).await);
             applied.push(apply_one(&mut unit, spec, request.reopen, actor, warnings).await?);
         }
@@ -78,17 +83,33 @@ impl Specs {
         Ok(())
     }
 
-    fn warnings(&self, spec: &NodeSpec) -> Vec<String> {
+    /// The addresses that nodes are to have, by the specs that stand and by those to come.
+    fn addresses(&self, specs: &[NodeSpec]) -> Vec<(NodeName, Ipv4Addr)> {
+        let mut addresses: Vec<_> = self.state.memory.directory.with(|entries| {
+            let others = entries.iter().filter(|entry| {
+                entry.record.state != NodeState::Retired && !specs.iter().any(|spec| spec.name == entry.name)
+            });
+            others.filter_map(|entry| Some((entry.name.clone(), entry.address?))).collect()
+        });
+        addresses.extend(specs.iter().filter_map(|spec| Some((spec.name.clone(), node_ip(spec)?))));
+        addresses
+    }
+
+    fn warnings(&self, spec: &NodeSpec, addresses: &[(NodeName, Ipv4Addr)]) -> Vec<String> {
         let mut warnings = Vec::new();
         if spec.matches.names_nothing() {
             let name = &spec.name;
             let text = format!("its match names no machine: admit one by boot-server approve CODE --node {name}");
             warnings.push(text);
         }
-        if let Some(IpAddr::V4(address)) = spec.cluster.as_ref().and_then(|cluster| cluster.node_ip)
-            && let Some(why) = self.network.as_ref().and_then(|network| network.no_reservation(address))
-        {
+        let Some(address) = node_ip(spec) else { return warnings };
+        if let Some(why) = self.network.as_ref().and_then(|network| network.no_reservation(address)) {
             warnings.push(format!("DHCP gives its machine another address than cluster.node_ip {address}: {why}"));
+        }
+        if let Some((other, _)) = addresses.iter().find(|(name, other)| *name != spec.name && *other == address) {
+            warnings.push(format!(
+                "its cluster.node_ip {address} is that of node {other} as well: one of them gets another"
+            ));
         }
         warnings
     }
@@ -105,6 +126,13 @@ impl Specs {
                  https://SERVER:8443/cache --netrc-file NETRC --key-file KEY --recursive {path}"
             )
         })
+    }
+}
+
+fn node_ip(spec: &NodeSpec) -> Option<Ipv4Addr> {
+    match spec.cluster.as_ref()?.node_ip? {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
     }
 }
 

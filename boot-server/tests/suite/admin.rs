@@ -1,12 +1,13 @@
 //! Who may administrate, and bad input.
 
 use super::{
-    lab::{Lab, path, spec},
+    lab::{BINARY, Lab, path, spec},
     machine::Machine,
 };
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::process::Command;
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -134,6 +135,36 @@ async fn apply_refuses_the_whole_file_where_one_node_is_wrong() {
     let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && stderr.contains("node n2 at files[0].path"), "{stderr}");
     assert_eq!(lab.says(&["get", "nodes", "-o", "name"]), "");
+}
+
+#[test]
+fn apply_warns_of_an_address_that_two_nodes_are_to_have() {
+    let lab = Lab::open();
+    let file = |name: &str, nodes: Value| lab.file(name, &nodes.to_string());
+    let warned =
+        |file: &std::path::Path| lab.says(&["apply", "-f", path(file)]).contains("as well: one of them gets another");
+    assert!(!warned(&file("one.json", json!([spec("n1", MAC)]))));
+    assert!(!warned(&file("again.json", json!([spec("n1", MAC)]))), "the same node again");
+    let mut other = spec("n2", "52:54:00:00:00:02");
+    assert!(warned(&file("other.json", json!([other.clone()]))));
+    other["cluster"]["node_ip"] = json!("10.0.0.3");
+    assert!(!warned(&file("mended.json", json!([other]))));
+}
+
+#[test]
+fn a_reader_that_goes_is_no_failure_of_the_verb() {
+    let lab = Lab::open();
+    let nodes: Vec<Value> = (0..200).map(|n| spec(&format!("n{n}"), &format!("52:54:00:00:01:{n:02x}"))).collect();
+    let file = lab.file("nodes.json", &json!(nodes).to_string());
+    lab.says(&["apply", "-f", path(&file)]);
+    let dir = lab.dir().display().to_string();
+    for verb in ["get nodes", "get nodes -o json", "describe node n1", "apply -f $1"] {
+        let line =
+            format!("set -o pipefail; {BINARY} {verb} --dir $0 2>&1 >/dev/full | cat; {BINARY} {verb} --dir $0 | true");
+        let output = Command::new("bash").args(["-c", &line, &dir, path(&file)]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("panicked"), "{verb}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Opens a disk of the plan to write to it: alone, and only if it is still that disk.
 
-use super::{mapper::patiently, probe};
+use super::{device_node::sysfs_number, mapper::patiently, probe};
 use hardware::inventory;
 use protocol::{Code, Failure, failure::OrFail, failure::Result, inventory::Disk};
 use std::{
@@ -41,6 +41,10 @@ pub fn check(disk: &Disk, file: &File) -> Result<()> {
     let found = file.metadata().or_fail(Code::DiskIo, measuring)?;
     if !found.file_type().is_block_device() {
         return Err(Failure::new(Code::DiskUnfit, "an image file is planned for, and never written to"));
+    }
+    if sysfs_number(&disk.name, "loop/partscan") == Some(0) {
+        let cause = "it is a loop device whose partitions the kernel does not look for";
+        return Err(Failure::new(Code::DiskUnfit, cause).with_remedy("set it up with losetup --partscan"));
     }
     let size = (&*file).seek(SeekFrom::End(0)).or_fail(Code::DiskIo, measuring)?;
     let now = inventory::disk_of_device(found.rdev()).map(|now| {

@@ -7,3 +7,4 @@ pub mod command;
 pub mod file;
 pub mod http;
 pub mod retry;
+mod terminal;

@@ -110,7 +110,7 @@ pub fn run(command: Command) -> ExitCode {
         .and_then(|runtime| runtime.block_on(install(&args)));
     match result {
         Ok(summary) if args.json => print_json(&serde_json::json!({ "summary": summary })),
-        Ok(summary) => crate::cli::say!(
+        Ok(summary) => host::say!(
             "{} paths: {} fetched ({} MiB of NAR), {} already there",
             summary.paths_total,
             summary.paths_fetched,

@@ -104,7 +104,7 @@ pub fn run(command: &Command) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if common.json {
-                crate::cli::say!("{}", json!({ "error": failure }));
+                host::say!("{}", json!({ "error": failure }));
             }
             print_failure(&failure);
             ExitCode::FAILURE
@@ -126,7 +126,7 @@ fn make(common: &Common) -> Result<()> {
         return Ok(());
     }
     let keys = common.ready(&plan)?;
-    let progress = |line: &str| crate::cli::tell!("{line}");
+    let progress = |line: &str| host::tell!("{line}");
     apply::apply(&plan, &keys, &common.root, &progress)?.close()?;
     common.print(&plan, Some("made"));
     Ok(())
@@ -178,7 +178,7 @@ impl Common {
     fn plan(&self) -> Result<Plan> {
         let wanted = self.wanted()?;
         let plan = self.plan_of(&wanted, false)?;
-        health::examine(&plan, wanted.health)?.iter().for_each(|note| crate::cli::tell!("{note}"));
+        health::examine(&plan, wanted.health)?.iter().for_each(|note| host::tell!("{note}"));
         Ok(plan)
     }
 
@@ -233,11 +233,11 @@ impl Common {
         if self.json {
             let mut json = plan.json();
             json["result"] = json!(done);
-            crate::cli::say!("{json:#}");
+            host::say!("{json:#}");
             return;
         }
-        plan.lines().iter().for_each(|line| crate::cli::say!("{line}"));
-        done.into_iter().for_each(|done| crate::cli::say!("{done}"));
+        plan.lines().iter().for_each(|line| host::say!("{line}"));
+        done.into_iter().for_each(|done| host::say!("{done}"));
     }
 }
 

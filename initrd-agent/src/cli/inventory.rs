@@ -20,7 +20,7 @@ pub fn run(args: &Args) -> ExitCode {
     let roots = args.sysfs.clone().map_or_else(Roots::live, Roots::captured);
     match json(&roots) {
         Ok(json) => {
-            crate::cli::say!("{json}");
+            host::say!("{json}");
             ExitCode::SUCCESS
         }
         Err(failure) => {

@@ -1,23 +1,5 @@
 //! The command line. Each subcommand's arguments stand beside its code.
 
-/// A line on standard output. A reader that has gone, as `head` does, is no failure of what was done.
-macro_rules! say {
-    ($($part:tt)*) => {{
-        use std::io::Write as _;
-        drop(writeln!(std::io::stdout(), $($part)*));
-    }};
-}
-
-/// The same on standard error.
-macro_rules! tell {
-    ($($part:tt)*) => {{
-        use std::io::Write as _;
-        drop(writeln!(std::io::stderr(), $($part)*));
-    }};
-}
-
-pub(crate) use {say, tell};
-
 mod closure;
 mod disk;
 mod inventory;
@@ -101,5 +83,5 @@ fn refused(error: &clap::Error) -> ExitCode {
 
 /// Prints a failure the way every command does: code and cause, then the remedy.
 pub fn print_failure(failure: &protocol::Failure) {
-    tell!("{failure}\n  remedy: {}", failure.remedy);
+    host::tell!("{failure}\n  remedy: {}", failure.remedy);
 }

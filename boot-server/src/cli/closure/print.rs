@@ -12,8 +12,8 @@ use serde::Serialize;
 /// Prints a result for people or programs.
 pub fn result<T: Serialize>(format: Format, result: &T, text: impl Fn(&T) -> String) -> Result<()> {
     match format {
-        Format::Text => print!("{}", text(result)),
-        Format::Json => print!("{}", json(result)?),
+        Format::Text => host::show!("{}", text(result)),
+        Format::Json => host::show!("{}", json(result)?),
     }
     Ok(())
 }

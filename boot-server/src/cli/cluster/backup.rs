@@ -26,8 +26,8 @@ pub struct Backup {
 /// Takes a backup.
 pub async fn backup(args: Backup) -> Result<()> {
     let parts = take::Parts { clusters: !args.server_only };
-    let folder = take::take(&args.dir, &args.out, parts, |part| println!("{part}")).await?;
-    println!("{}", folder.display());
+    let folder = take::take(&args.dir, &args.out, parts, |part| host::say!("{part}")).await?;
+    host::say!("{}", folder.display());
     Ok(())
 }
 
@@ -74,13 +74,13 @@ pub async fn restore(args: &Restore) -> Result<()> {
 fn restore_server(args: &Restore) -> Result<()> {
     let restored = restore::restore(&args.from, &args.dir, args.force)?;
     let dir = args.dir.display();
-    println!("Restored {dir}. Start it: boot-server serve --config {dir}/config.toml");
+    host::say!("Restored {dir}. Start it: boot-server serve --config {dir}/config.toml");
     if let Some(aside) = restored.aside {
-        println!("What was there before is in {}.", aside.display());
+        host::say!("What was there before is in {}.", aside.display());
     }
-    println!("Images and the binary cache are not in a backup: image-builder deploy, and push the systems again.");
+    host::say!("Images and the binary cache are not in a backup: image-builder deploy, and push the systems again.");
     for cluster in restored.etcd {
-        println!(
+        host::say!(
             "Where all members of etcd of {cluster} are lost as well, and only then: \
              boot-server cluster restore --cluster {cluster} --from {} --dir {dir} --yes",
             args.from.display()
@@ -100,12 +100,12 @@ async fn restore_cluster(args: &Restore, name: &str) -> Result<()> {
     }
     let Restore { from, dir, force, .. } = args;
     let wanted = cluster::Wanted { from, dir, cluster: name, services: &services, force: *force };
-    let Some(who) = cluster::restore(&wanted, |part| println!("{part}")).await? else { return Ok(()) };
-    println!("\nInstall the founders anew, together; then the others, which join them:");
+    let Some(who) = cluster::restore(&wanted, |part| host::say!("{part}")).await? else { return Ok(()) };
+    host::say!("\nInstall the founders anew, together; then the others, which join them:");
     for node in who.founders.iter().chain(&who.others) {
-        println!("  boot-server reinstall {node} --yes");
+        host::say!("  boot-server reinstall {node} --yes");
     }
-    println!(
+    host::say!(
         "and have them boot from the network. For another machine: boot-server cluster replace NODE --yes --force"
     );
     Ok(())

@@ -30,6 +30,6 @@ pub async fn run(args: Args) -> Result<()> {
     }
     let request = ForgetRequest { force: args.force };
     let forgotten = args.target.client()?.call::<calls::ForgetCluster>(&[cluster], &request).await?;
-    println!("cluster {} is forgotten ({} services): its founders are fixed anew", args.cluster, forgotten.services);
+    host::say!("cluster {} is forgotten ({} services): its founders are fixed anew", args.cluster, forgotten.services);
     Ok(())
 }

@@ -23,8 +23,8 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<()> {
     let clusters = args.target.client()?.call::<calls::Clusters>(&[], &Nothing {}).await?;
     match args.output {
-        Format::Json => print!("{}", output::json(&clusters)?),
-        Format::Table => print!("{}", table(&clusters)),
+        Format::Json => host::show!("{}", output::json(&clusters)?),
+        Format::Table => host::show!("{}", table(&clusters)),
     }
     Ok(())
 }

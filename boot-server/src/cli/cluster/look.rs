@@ -55,8 +55,8 @@ async fn asked(args: &Args) -> Result<ClusterMembers> {
 pub async fn members(args: Args) -> Result<()> {
     let found = asked(&args).await?;
     match args.output {
-        Format::Json => print!("{}", output::json(&found)?),
-        Format::Table => print!("{}", members_table(&found)),
+        Format::Json => host::show!("{}", output::json(&found)?),
+        Format::Table => host::show!("{}", members_table(&found)),
     }
     match found.services.into_iter().find_map(|service| service.failure) {
         Some(failure) => Err(failure),
@@ -86,13 +86,13 @@ fn members_table(found: &ClusterMembers) -> String {
 pub async fn health(args: Args) -> Result<()> {
     let found = asked(&args).await?;
     if matches!(args.output, Format::Json) {
-        print!("{}", output::json(&found)?);
+        host::show!("{}", output::json(&found)?);
     }
     let mut unwell = Vec::new();
     for service in &found.services {
         let (line, whole) = health_line(service);
         if matches!(args.output, Format::Table) {
-            println!("{}", output::printable(&line));
+            host::say!("{}", output::printable(&line));
         }
         if !whole {
             unwell.push(service.service.to_string());
@@ -140,8 +140,8 @@ pub async fn verify(args: Args) -> Result<()> {
     let cluster = chosen(&client, args.cluster.as_deref()).await?;
     let done = client.call::<calls::VerifyCluster>(&[&cluster], &Nothing {}).await?;
     match args.output {
-        Format::Json => print!("{}", output::json(&done)?),
-        Format::Table => done.checks.iter().for_each(|check| println!("{}", output::printable(&check_line(check)))),
+        Format::Json => host::show!("{}", output::json(&done)?),
+        Format::Table => done.checks.iter().for_each(|check| host::say!("{}", output::printable(&check_line(check)))),
     }
     let failed = done.checks.iter().filter(|check| !check.passed).count();
     if failed == 0 {

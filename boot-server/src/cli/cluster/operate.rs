@@ -76,7 +76,7 @@ pub async fn remove(args: Remove) -> Result<()> {
     }
     let cluster = chosen(&client, args.cluster.as_deref()).await?;
     let request = ForeignRequest { member: member.clone(), force: *force };
-    let told = |step: &str| println!("{}", output::printable(step));
+    let told = |step: &str| host::say!("{}", output::printable(step));
     client.steps::<calls::RemoveForeign>(&[&cluster], &request, told).await.map(drop)
 }
 
@@ -114,6 +114,6 @@ async fn operate<C: Call<Request = OperateRequest>>(
     confirmed(&args, doing, lost)?;
     let node = checked(&args.node)?;
     let request = OperateRequest { force: args.force, keep_disks };
-    let told = |step: &str| println!("{}", output::printable(step));
+    let told = |step: &str| host::say!("{}", output::printable(step));
     args.target.client()?.steps::<C>(&[node.as_str()], &request, told).await.map(drop)
 }

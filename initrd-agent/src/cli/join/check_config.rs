@@ -20,7 +20,7 @@ pub struct CheckConfigArgs {
 pub fn check_config(args: &CheckConfigArgs) -> ExitCode {
     match checked(args) {
         Ok(line) => {
-            crate::cli::say!("{line}");
+            host::say!("{line}");
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -42,7 +42,7 @@ fn checked(args: &CheckConfigArgs) -> Result<String> {
         configuration::own_founder(&config)?;
     }
     for remark in configuration::remarks(&config) {
-        eprintln!("note: {remark}");
+        host::tell!("note: {remark}");
     }
     let way = match decide(Service::Etcd, &config) {
         Way::Bootstrap => "founds",

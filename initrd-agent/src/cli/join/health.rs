@@ -26,11 +26,11 @@ pub fn health_check(args: &HealthArgs) -> ExitCode {
     let checked = args.common.config.read().and_then(|config| block_on(checked(args, config)));
     match checked {
         Ok(health) => {
-            crate::cli::say!("{}", serde_json::to_string(&health).unwrap_or_default());
+            host::say!("{}", serde_json::to_string(&health).unwrap_or_default());
             ExitCode::from(u8::from(!health.healthy))
         }
         Err(failure) => {
-            crate::cli::say!("{}", serde_json::json!({"healthy": false, "failure": failure}));
+            host::say!("{}", serde_json::json!({"healthy": false, "failure": failure}));
             ExitCode::FAILURE
         }
     }
@@ -60,7 +60,7 @@ async fn checked(args: &HealthArgs, config: ClusterConfig) -> Result<Health> {
     match args.common.link() {
         Ok(Some(link)) => health.report(&link).await,
         Ok(None) => {}
-        Err(failure) => crate::cli::tell!("reporting the health: {failure}"),
+        Err(failure) => host::tell!("reporting the health: {failure}"),
     }
     Ok(health)
 }

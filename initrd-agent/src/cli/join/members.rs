@@ -41,7 +41,7 @@ pub fn members(args: &MembersArgs) -> ExitCode {
             match args.output {
                 Output::Table => print!("{}", table(&members)),
                 Output::Json => {
-                    crate::cli::say!("{}", serde_json::json!({"service": args.service, "members": members}));
+                    host::say!("{}", serde_json::json!({"service": args.service, "members": members}));
                 }
             }
             ExitCode::SUCCESS
