@@ -1,6 +1,6 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
-use crate::netboot::site::Site;
+use crate::{base::span::Span, netboot::site::Site};
 use host::file;
 use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
@@ -32,6 +32,9 @@ pub struct Config {
     /// Who may become a node.
     #[serde(default)]
     pub enrol: Enrol,
+    /// Certificates of nodes.
+    #[serde(default)]
+    pub certificates: Certificates,
     /// Kernels and initrds.
     #[serde(default)]
     pub images: Images,
@@ -74,6 +77,22 @@ pub struct Https {
 pub struct Enrol {
     /// How a machine may become a node where its spec does not say.
     pub admission: Admission,
+}
+
+/// `[certificates]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Certificates {
+    /// Life of a node's certificate, which the node renews when two thirds of it are over.
+    pub node_life: Span,
+    /// So long after the end of its certificate a node that was off comes back by its key; later an admin types its code.
+    pub return_within: Span,
+}
+
+impl Default for Certificates {
+    fn default() -> Self {
+        Self { node_life: Span(time::Duration::days(7)), return_within: Span(time::Duration::days(30)) }
+    }
 }
 
 /// `[images]`
@@ -273,6 +292,12 @@ impl Config {
             return Err(Failure::new(Code::Config, cause)
                 .with_remedy("name the one by which machines on the boot network reach it"));
         }
+        // Shorter, and nodes would do little else; longer, and a lost key would be good for too long.
+        let life = config.certificates.node_life.0;
+        if !(time::Duration::MINUTE..=time::Duration::days(398)).contains(&life) {
+            let cause = format!("reading {what} at certificates.node_life: it is to be between 1m and 398d");
+            return Err(Failure::new(Code::Config, cause).with_remedy("the usual one is 7d"));
+        }
         Ok(config)
     }
 
@@ -324,6 +349,11 @@ mod tests {
     fn a_wrong_type_is_refused_with_its_path() {
         let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[menu]\ntimeout_seconds = 'x'").unwrap_err();
         assert!(failure.cause.contains("menu.timeout_seconds"), "{failure}");
+        for life in ["59s", "399d", "a week"] {
+            let text = format!("address = '10.77.0.1'\n[certificates]\nnode_life = '{life}'");
+            let failure = Config::parse("config.toml", &text).unwrap_err();
+            assert!(failure.cause.contains("certificates.node_life"), "{failure}");
+        }
         for address in ["10.77.0.300", "0.0.0.0", "255.255.255.255", "224.0.0.1"] {
             let failure = Config::parse("config.toml", &format!("address = '{address}'")).unwrap_err();
             assert!(failure.cause.contains("address"), "{failure}");

@@ -10,11 +10,12 @@ use crate::{
         operations::{Hooks, Operations},
     },
     config::Config,
+    domain::enrolment::Policy,
     fleet::{
         boots::Boots, closures::Closures, installs::Installs, intake::Intake, specs::Specs, view::View, vitals::Vitals,
     },
     state::{self, State},
-    trust::{admission::Admission, ca::Ca, manifest::ManifestKey, sessions::AdminSessions},
+    trust::{admission::Admission, ca::Ca, certificates::Certificates, manifest::ManifestKey, sessions::AdminSessions},
 };
 use protocol::failure::Result;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Services {
     pub stop: Stop,
     /// Admins who are logged in to the page.
     pub admins: AdminSessions,
+    /// Certificates of nodes.
+    pub certificates: Certificates,
     /// Admits machines.
     pub admission: Arc<Admission>,
     /// Takes in what operators apply.
@@ -71,8 +74,11 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let state = State::open(&state::path_in(&dir), health.clone()).await?;
     let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(ManifestKey::load(&dir)?));
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
-    let default = config.enrol.admission;
-    let admission = Arc::new(Admission::new(state.clone(), ca.clone(), signer.clone(), default, stop.clone()));
+    let certificates = Certificates::new(state.clone(), ca.clone(), config.certificates.node_life.0);
+    let policy = Policy { admission: config.enrol.admission, return_within: config.certificates.return_within.0 };
+    let admission =
+        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, stop.clone());
+    let admission = Arc::new(admission);
     let vitals = Arc::new(Vitals::new(state.clone(), config.cluster.silent_after(), stop.clone()));
     let hooks = Hooks {
         power: config.power.clone(),
@@ -92,6 +98,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         members: Members::new(state.clone(), ca.clone()),
         operations: Arc::new(Operations::new(state.clone(), ca.clone(), admission.clone(), hooks)),
         admins: AdminSessions::default(),
+        certificates,
         admission,
         vitals,
         config,

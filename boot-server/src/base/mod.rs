@@ -8,3 +8,4 @@ pub mod health;
 pub mod pace;
 pub mod places;
 pub mod random;
+pub mod span;

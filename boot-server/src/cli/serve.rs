@@ -3,7 +3,7 @@
 use crate::{
     base::health::Health,
     config::Config,
-    fleet::upkeep,
+    fleet::{expiry, upkeep},
     netboot::{context::Context, dhcp, http, site::Site, tftp},
     server::{self, Services},
     web::https,
@@ -70,6 +70,8 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     let watch_nodes = tokio::spawn(services.vitals.clone().watch_nodes());
     let (state, strangers, stop) = (services.state.clone(), config.journal.strangers(), services.stop.clone());
     let upkeep = tokio::spawn(upkeep::run(state, strangers, stop));
+    let (state, life, stop) = (services.state.clone(), config.certificates.node_life.0, services.stop.clone());
+    let expiry = tokio::spawn(expiry::run(state, life, stop));
     let mut https = tokio::spawn(https::serve(services.clone(), https_listener));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),
@@ -81,6 +83,7 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     legs.shutdown().await;
     watch_nodes.await.or_fail(Code::Internal, || "watching nodes")?;
     upkeep.await.or_fail(Code::Internal, || "forgetting what is old")?;
+    expiry.await.or_fail(Code::Internal, || "looking at certificates")?;
     https.await.or_fail(Code::Internal, || "serving HTTPS")??;
     ended
 }

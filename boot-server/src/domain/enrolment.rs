@@ -10,6 +10,7 @@ use protocol::{
     spec::{Admission, Match},
 };
 use std::net::Ipv4Addr;
+use time::Duration;
 
 /// What the directory knows of one node.
 #[derive(Debug, Clone)]
@@ -22,6 +23,10 @@ pub struct Entry {
     pub claims: Option<Claims>,
     /// The key of that machine.
     pub key: Option<Sha256>,
+    /// The key that it changes to.
+    pub next_key: Option<Sha256>,
+    /// When the last certificate of its key ends.
+    pub certificate_ends: Option<Timestamp>,
     /// Until then one machine with its claims needs no approval: it takes the node's place.
     pub window: Option<Timestamp>,
     /// The address that is fixed for its cards.
@@ -34,6 +39,15 @@ pub struct Entry {
     pub profile: NodeName,
     /// Where it stands.
     pub record: Record,
+}
+
+/// What the operator has set for all nodes.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How a machine may become a node where its spec does not say.
+    pub admission: Admission,
+    /// So long after the end of its certificate a node comes back by its key alone.
+    pub return_within: Duration,
 }
 
 /// Which node a machine's claims point at.
@@ -113,14 +127,21 @@ pub fn decide(
     key: &Sha256,
     claims: &Claims,
     code: &str,
-    default: Admission,
+    policy: Policy,
     now: Timestamp,
 ) -> Decision {
-    // The key was admitted before: the machine carries on where a power cut stopped it.
-    if let Some(own) = entries.iter().find(|entry| entry.key == Some(*key)) {
-        return Decision::Approve(own.name.clone());
-    }
+    let default = policy.admission;
     let type_the_code = Missing::new(Need::Code, format!("an admin to type the code: boot-server approve {code}"));
+    // The key was admitted before: the machine carries on where a power cut stopped it, or was off for a while.
+    if let Some(own) = entries.iter().find(|entry| [entry.key, entry.next_key].contains(&Some(*key))) {
+        return match own.certificate_ends.filter(|ends| now - *ends > policy.return_within) {
+            None => Decision::Approve(own.name.clone()),
+            Some(ends) => {
+                let text = format!("{}: its certificate ended {}, too long ago", type_the_code.text, ends.date());
+                Decision::Wait { node: Some(own.name.clone()), missing: vec![Missing::new(Need::Code, text)] }
+            }
+        };
+    }
     let wait = |node: Option<NodeName>, spec: String, admission: Admission| {
         let mut missing = vec![Missing::new(Need::NodeSpec, spec)];
         if admission == Admission::Approval {
@@ -192,6 +213,8 @@ mod tests {
             address: None,
             founds: None,
             key: None,
+            next_key: None,
+            certificate_ends: None,
             admission: None,
             profile: "vm".parse().unwrap(),
             record: Record { generation: 1, ..Record::default() },
@@ -199,7 +222,28 @@ mod tests {
     }
 
     fn decided(entries: &[Entry], key_of: u8, claims_of: u8, default: Admission) -> Decision {
-        decide(entries, &key(key_of), &claims(claims_of), "AAAA-BBBB", default, Timestamp::UNIX_EPOCH)
+        let policy = Policy { admission: default, return_within: Duration::days(30) };
+        decide(entries, &key(key_of), &claims(claims_of), "AAAA-BBBB", policy, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_node_that_was_off_comes_back_by_its_key_within_the_window_and_by_an_admin_after_it() {
+        let ended = |days| Some(Timestamp::UNIX_EPOCH - Duration::days(days));
+        let record = Record { used: true, generation: 1, state: NodeState::Ready, ..Record::default() };
+        let away = |days| {
+            [Entry { key: Some(key(1)), certificate_ends: ended(days), record: record.clone(), ..entry("a", 1) }]
+        };
+        for days in [-7, 0, 29, 30] {
+            assert_eq!(
+                decided(&away(days), 1, 1, Admission::Approval),
+                Decision::Approve("a".parse().unwrap()),
+                "{days}"
+            );
+        }
+        let Decision::Wait { node: Some(_), missing } = decided(&away(31), 1, 1, Admission::OpenLab) else { panic!() };
+        assert!(missing[0].need == Need::Code && missing[0].text.contains("approve AAAA-BBBB"), "{missing:?}");
+        let changing = [Entry { next_key: Some(key(2)), key: Some(key(1)), record, ..entry("a", 1) }];
+        assert_eq!(decided(&changing, 2, 1, Admission::Approval), Decision::Approve("a".parse().unwrap()));
     }
 
     #[test]

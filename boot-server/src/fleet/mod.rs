@@ -2,6 +2,7 @@
 
 pub mod boots;
 pub mod closures;
+pub mod expiry;
 pub mod installs;
 pub mod intake;
 pub mod spec_check;

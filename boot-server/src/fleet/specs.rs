@@ -182,7 +182,7 @@ async fn apply_one(
         let mut node = known.unwrap_or_else(|| Node::new(name.clone()));
         if result == "reopened" {
             unit.forget_installation(&mut node).await?;
-            (node.key, node.enrolment) = (None, None);
+            (node.key, node.next_key, node.certificate_ends, node.enrolment) = (None, None, None, None);
             node.record = node.record.after(&Input::Reopened).map_err(|refusal| refusal.failure(&name))?;
         }
         node.spec = Some(spec);

@@ -16,7 +16,7 @@ use crate::{
         nodes::Node,
         runs::Run,
     },
-    trust::admission::Admission,
+    trust::{admission::Admission, certificates::shown},
 };
 use protocol::{
     Code, Failure, Timestamp,
@@ -57,14 +57,13 @@ impl View {
     pub async fn summaries(&self) -> Result<Vec<NodeSummary>> {
         let runs: HashMap<String, Run> = self.state.last_runs().await?.into_iter().collect();
         let mut summaries = Vec::new();
-        let ends = self.state.certificate_ends().await?;
         for subject in self.subjects().await? {
             let run = match &subject {
                 Subject::Node(node, None) => runs.get(node.name.as_str()).cloned(),
                 Subject::Node(_, Some(enrolment)) => self.state.run(&enrolment.run).await?,
                 Subject::Machine(enrolment) => self.state.run(&enrolment.run).await?,
             };
-            summaries.push(self.summary(&subject, run, &ends));
+            summaries.push(self.summary(&subject, run));
         }
         Ok(summaries)
     }
@@ -108,11 +107,10 @@ impl View {
             (None, None) => Vec::new(),
         };
         let installed = node.and_then(|node| node.installed.as_ref());
-        let ends = self.state.certificate_ends().await?;
         Ok(NodeDetail {
             agent_peak_rss: self.peak_rss(installed, run.as_ref()),
             boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
-            summary: self.summary(&subject, run, &ends),
+            summary: self.summary(&subject, run),
             spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
             claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
             inventory: match &enrolment {
@@ -188,7 +186,7 @@ impl View {
         node.key.is_none() && enrolment.standing == Standing::Pending && wanted().as_ref() == Some(&node.name)
     }
 
-    fn summary(&self, subject: &Subject, run: Option<Run>, ends: &HashMap<String, Timestamp>) -> NodeSummary {
+    fn summary(&self, subject: &Subject, run: Option<Run>) -> NodeSummary {
         let word = run.as_ref().and_then(|run| self.state.memory.presence.of(&run.id));
         let waiting = match subject {
             Subject::Node(_, waiting) => waiting.as_deref(),
@@ -233,7 +231,7 @@ impl View {
                 .missing(subject, waiting)
                 .into_iter()
                 .chain(other_system(subject, running.as_ref()))
-                .chain(new_certificate(subject, ends, now()))
+                .chain(new_certificate(subject, now()))
                 .chain(turn.map(|turn| Missing::new(Need::Turn, turn.reason)))
                 .collect(),
             generation: record.map_or(0, |record| record.generation),
@@ -245,6 +243,10 @@ impl View {
                 .or_else(|| waiting.map(|waiting| waiting.address.clone())),
             health,
             running,
+            certificate_ends: match subject {
+                Subject::Node(node, _) => node.certificate_ends,
+                Subject::Machine(_) => None,
+            },
         }
     }
 
@@ -313,15 +315,17 @@ fn last_heard(run: Option<&Run>, waiting: Option<&Enrolment>, word: Option<&Word
 }
 
 /// An installed node whose certificate has ended cannot say so itself: nobody takes its word any more.
-fn new_certificate(subject: &Subject, ends: &HashMap<String, Timestamp>, now: Timestamp) -> Option<Missing> {
+fn new_certificate(subject: &Subject, now: Timestamp) -> Option<Missing> {
     let Subject::Node(node, _) = subject else { return None };
-    let ends = ends.get(&node.key?.hex()).filter(|_| node.record.used)?;
-    has_ended(*ends, now).map(|text| Missing::new(Need::Certificate, text))
+    let ends = node.certificate_ends.filter(|_| node.record.used)?;
+    has_ended(ends, now).map(|text| Missing::new(Need::Certificate, text))
 }
 
 fn has_ended(ends: Timestamp, now: Timestamp) -> Option<String> {
-    let shown = ends.replace_nanosecond(0).unwrap_or(ends);
-    (ends <= now).then(|| format!("a new certificate, for its own ended {shown}: reinstall or replace the node"))
+    (ends <= now).then(|| {
+        let shown = shown(ends);
+        format!("a new certificate, for its own ended {shown}: it fetches one when it runs; on it: initrd-agent renew")
+    })
 }
 
 /// What the node said last of the system that it runs.

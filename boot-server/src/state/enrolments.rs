@@ -9,7 +9,6 @@ use protocol::{
     inventory::Inventory,
     names::{NodeName, RunId},
 };
-use std::collections::HashMap;
 
 const READING: &str = "reading enrolments";
 
@@ -301,6 +300,16 @@ impl Unit {
         Ok(())
     }
 
+    /// When the last certificate of a key ends.
+    pub async fn certificate_end(&mut self, key: &Sha256) -> Result<Option<Timestamp>> {
+        let ends: Option<i64> = sqlx::query_scalar("SELECT max(not_after) FROM certificates WHERE key_sha256 = ?")
+            .bind(key.hex())
+            .fetch_one(&mut *self.connection)
+            .await
+            .doing("reading certificates")?;
+        Ok(ends.map(time_of))
+    }
+
     /// Sets aside every other enrolment that was admitted as the node.
     pub async fn supersede_others(&mut self, node: &NodeName, keep: i64) -> Result<()> {
         self.after.changed = true;
@@ -331,17 +340,5 @@ impl Unit {
             .await
             .doing(READING)?;
         Ok(state.is_some_and(|state| state == "pending" || state == "conflict"))
-    }
-}
-
-impl State {
-    /// When the last certificate of each key ends, by the key's SPKI hash in hex.
-    pub async fn certificate_ends(&self) -> Result<HashMap<String, Timestamp>> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT key_sha256, MAX(not_after) FROM certificates GROUP BY key_sha256")
-                .fetch_all(&self.readers)
-                .await
-                .doing(READING)?;
-        Ok(rows.into_iter().map(|(key, ends)| (key, time_of(ends))).collect())
     }
 }

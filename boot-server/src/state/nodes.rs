@@ -1,6 +1,6 @@
 //! Nodes: what operators applied, and where each stands.
 
-use super::{Doing, State, Unit, column, millis, to_column};
+use super::{Doing, State, Unit, column, millis, time_of, to_column};
 use crate::domain::{enrolment::Entry, lifecycle::Record, plan::HeldPlan};
 use protocol::{
     Code, Failure, Timestamp,
@@ -27,6 +27,10 @@ pub struct Node {
     pub record: Record,
     /// SPKI hash of the machine that is the node.
     pub key: Option<Sha256>,
+    /// The key that it changes to: its own once it has used it.
+    pub next_key: Option<Sha256>,
+    /// When the last certificate of its key ends.
+    pub certificate_ends: Option<Timestamp>,
     /// The enrolment that made the machine the node.
     pub enrolment: Option<i64>,
     /// The last plan.
@@ -45,6 +49,8 @@ impl Node {
             spec: None,
             record: Record::default(),
             key: None,
+            next_key: None,
+            certificate_ends: None,
             enrolment: None,
             plan: None,
             installed: None,
@@ -102,6 +108,8 @@ impl Node {
             claims,
             window,
             key: self.key,
+            next_key: self.next_key,
+            certificate_ends: self.certificate_ends,
             record: self.record,
         }
     }
@@ -113,6 +121,8 @@ struct Row {
     spec: Option<String>,
     record: String,
     key_sha256: Option<String>,
+    next_key_sha256: Option<String>,
+    certificate_ends: Option<i64>,
     enrolment: Option<i64>,
     plan: Option<String>,
     installed: Option<String>,
@@ -127,6 +137,8 @@ impl Row {
             spec: self.spec.map(|text| column("a spec", &text)).transpose()?,
             record: column("a record", &self.record)?,
             key: self.key_sha256.map(|text| text.parse()).transpose().map_err(|error| bad(&error))?,
+            next_key: self.next_key_sha256.map(|text| text.parse()).transpose().map_err(|error| bad(&error))?,
+            certificate_ends: self.certificate_ends.map(time_of),
             enrolment: self.enrolment,
             plan: self.plan.map(|text| column("a plan", &text)).transpose()?,
             installed: self.installed.map(|text| column("a report", &text)).transpose()?,
@@ -135,10 +147,20 @@ impl Row {
     }
 }
 
-const ONE: &str = "SELECT name, spec, record, key_sha256, enrolment, plan, installed, ready FROM nodes WHERE name = ?";
-const BY_KEY: &str =
-    "SELECT name, spec, record, key_sha256, enrolment, plan, installed, ready FROM nodes WHERE key_sha256 = ?";
-const ALL: &str = "SELECT name, spec, record, key_sha256, enrolment, plan, installed, ready FROM nodes ORDER BY name";
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT name, spec, record, key_sha256, next_key_sha256, certificate_ends, enrolment, plan, installed, ready ",
+            "FROM nodes ",
+            $rest
+        )
+    };
+}
+
+const ONE: &str = select!("WHERE name = ?");
+const BY_KEY: &str = select!("WHERE key_sha256 = ?");
+const BY_NEXT_KEY: &str = select!("WHERE next_key_sha256 = ?");
+const ALL: &str = select!("ORDER BY name");
 
 fn none(name: &NodeName) -> Failure {
     Failure::new(Code::NotFound, format!("looking for node {name}: there is none"))
@@ -189,6 +211,22 @@ impl Unit {
         row.map(Row::node).transpose()
     }
 
+    /// The node that changes to this key.
+    pub async fn node_changing_to(&mut self, key: &Sha256) -> Result<Option<Node>> {
+        let row: Option<Row> =
+            sqlx::query_as(BY_NEXT_KEY).bind(key.hex()).fetch_optional(&mut *self.connection).await.doing(READING)?;
+        row.map(Row::node).transpose()
+    }
+
+    /// Whether some node has this key.
+    pub async fn is_some_node_s(&mut self, key: &Sha256) -> Result<bool> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM nodes WHERE key_sha256 = ?)")
+            .bind(key.hex())
+            .fetch_one(&mut *self.connection)
+            .await
+            .doing(READING)
+    }
+
     /// What the last installation reported says nothing of the next.
     pub async fn forget_installation(&mut self, node: &mut Node) -> Result<()> {
         (node.plan, node.installed, node.ready) = (None, None, None);
@@ -200,10 +238,11 @@ impl Unit {
     pub async fn save_node(&mut self, node: &Node) -> Result<()> {
         self.touch(&node.name);
         sqlx::query(
-            "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+            "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created, \
+             next_key_sha256, certificate_ends) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
              ON CONFLICT (name) DO UPDATE SET spec = ?2, record = ?3, key_sha256 = ?4, enrolment = ?5, plan = ?6, \
-             installed = ?7, ready = ?8",
+             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11",
         )
         .bind(node.name.as_str())
         .bind(node.spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
@@ -214,6 +253,8 @@ impl Unit {
         .bind(node.installed.as_ref().map(|report| to_column("a report", report)).transpose()?)
         .bind(node.ready.as_ref().map(|report| to_column("a report", report)).transpose()?)
         .bind(millis(self.now))
+        .bind(node.next_key.map(|key| key.hex()))
+        .bind(node.certificate_ends.map(millis))
         .execute(&mut *self.connection)
         .await
         .doing("writing a node")?;

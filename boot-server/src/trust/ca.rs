@@ -15,8 +15,6 @@ use std::path::Path;
 use time::Duration;
 use x509_parser::prelude::FromDer;
 
-/// Life of a node's certificate.
-pub const NODE_LIFE: Duration = Duration::days(7);
 /// Life of the server's own leaf, which is made anew at every start and every day.
 const SERVER_LIFE: Duration = Duration::days(30);
 /// Life of a leaf for a member outside.
@@ -276,7 +274,7 @@ mod tests {
             params.subject_alt_names = vec![rcgen::SanType::DnsName("evil.example".try_into().unwrap())];
         });
         let key = csr_key(&greedy).unwrap();
-        let issued = ca().issue("n1", &["n1".into(), "10.0.0.1".into()], &key.spki, now(), NODE_LIFE).unwrap();
+        let issued = ca().issue("n1", &["n1".into(), "10.0.0.1".into()], &key.spki, now(), Duration::days(7)).unwrap();
         let (_, leaf) = X509Certificate::from_der(&issued.der).unwrap();
         assert!(!leaf.is_ca());
         assert_eq!(leaf.subject().to_string(), "CN=n1");

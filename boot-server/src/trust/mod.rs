@@ -2,5 +2,6 @@
 
 pub mod admission;
 pub mod ca;
+pub mod certificates;
 pub mod manifest;
 pub mod sessions;

@@ -100,3 +100,10 @@ async fn a_database_of_migration_5_is_read_with_the_operation_that_is_under_way(
     assert!(said.contains("E-WRONG-STATE") && said.contains("it is being decommissioned"), "{said}");
     finds_everything(&lab);
 }
+
+#[tokio::test]
+async fn a_database_from_before_renewal_is_read_with_the_ends_of_its_certificates() {
+    let lab = opened(6).await;
+    assert!(lab.describe("member")["summary"]["certificate_ends"].is_string());
+    finds_everything(&lab);
+}

@@ -18,5 +18,6 @@ mod installing;
 mod lab;
 mod logs;
 mod machine;
+mod renewal;
 mod strangers;
 mod turns;

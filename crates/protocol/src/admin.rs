@@ -109,6 +109,9 @@ pub struct NodeSummary {
     /// The system that runs on it, as far as it has said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<StorePath>,
+    /// When the last certificate of its key ends.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub certificate_ends: Option<Timestamp>,
 }
 
 /// Something that a node or a machine waits for.

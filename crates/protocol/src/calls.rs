@@ -14,6 +14,7 @@ use crate::{
         ClusterMembers, ClusterSummary, ForeignRequest, ForgetRequest, Forgotten, OperateRequest, PowerRequest,
         ReinstallRequest, Verification,
     },
+    renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
 };
@@ -158,6 +159,8 @@ calls! {
     Wiped: Post "/v1/node/wiped", FormerNode, Json, WipedReport => Nothing;
     /// Reports that the node is a healthy member.
     Ready: Post "/v1/node/ready", Node, Json, ReadyReport => Nothing;
+    /// Renews the node's certificate, and its key where it asks with another one.
+    Renew: Post "/v1/node/renew", Node, Json, RenewRequest => Renewed;
     /// Reports how the services of the node are.
     Health: Post "/v1/node/health", Node, Json, HealthReport => Nothing;
     /// Asks whether the node founds its cluster, joins now, or waits.

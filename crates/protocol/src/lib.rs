@@ -26,6 +26,7 @@ pub mod names;
 pub mod operations;
 pub mod overlay;
 pub mod parse;
+pub mod renewal;
 pub mod report;
 pub mod selector;
 pub mod service;

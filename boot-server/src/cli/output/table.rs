@@ -1,6 +1,7 @@
 //! Aligned columns.
 
 use protocol::{
+    Timestamp,
     admin::{NodeHealth, NodeSummary},
     report::ServiceHealth,
     step::Step,
@@ -16,7 +17,8 @@ pub fn nodes(nodes: &[NodeSummary], wide: bool) -> String {
     let mut rows = vec![vec!["NAME", "STATE", "STEP", "PROGRESS", "CODE", "SILENT"]];
     let cells: Vec<Vec<String>> = nodes.iter().map(|node| row(node, wide)).collect();
     if wide {
-        rows[0].extend(["GEN", "ADDRESS", "HEALTH", "HEARD", "LEADER", "MEMBERS", "VERSIONS", "RUNNING", "NEEDS"]);
+        rows[0]
+            .extend(["GEN", "ADDRESS", "HEALTH", "HEARD", "LEADER", "MEMBERS", "VERSIONS", "RUNNING", "CERT", "NEEDS"]);
     }
     rows.extend(cells.iter().map(|row| row.iter().map(String::as_str).collect()));
     align(&rows)
@@ -42,6 +44,7 @@ fn row(node: &NodeSummary, wide: bool) -> Vec<String> {
         cells.extend([node.generation.to_string(), or_dash(node.address.clone())]);
         cells.extend(health(node.health.as_ref()).map(or_dash));
         cells.push(or_dash(node.running.as_ref().map(|system| system.base().to_owned())));
+        cells.push(or_dash(node.certificate_ends.map(|ends| left(ends, Timestamp::now_utc()))));
         cells.push(or_dash(needs));
     }
     cells
@@ -67,6 +70,14 @@ fn health(health: Option<&NodeHealth>) -> [Option<String>; 5] {
         each(|service| Some(service.members.len().to_string()).filter(|_| !service.members.is_empty())),
         Some(versions.join(",")),
     ]
+}
+
+/// How long a certificate lasts still.
+pub fn left(ends: Timestamp, now: Timestamp) -> String {
+    match u64::try_from((ends - now).whole_seconds()) {
+        Ok(seconds @ 1..) => duration(seconds),
+        _ => "ended".to_owned(),
+    }
 }
 
 fn first_line(text: &str) -> String {

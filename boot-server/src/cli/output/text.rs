@@ -1,7 +1,7 @@
 //! One node, and the journal, for people.
 
-use super::table::{align, bytes, duration, progress};
-use crate::domain::plan::short;
+use super::table::{align, bytes, duration, left, progress};
+use crate::{domain::plan::short, trust::certificates::shown};
 use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
@@ -80,6 +80,13 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
     }
 }
 
+fn certificate(ends: Timestamp) -> String {
+    match left(ends, Timestamp::now_utc()).as_str() {
+        "ended" => format!("ended {}", shown(ends)),
+        left => format!("ends {}, {left} left", shown(ends)),
+    }
+}
+
 fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     let summary = &detail.summary;
     let mut facts = vec![("Name:", summary.name.clone()), ("State:", summary.state.to_string())];
@@ -94,6 +101,7 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     fact("Generation:", Some(summary.generation.to_string()));
     fact("Silent for:", summary.silent_seconds.map(duration));
     fact("Address:", summary.address.clone());
+    fact("Certificate:", summary.certificate_ends.map(certificate));
     fact("Run:", detail.run.as_ref().map(ToString::to_string));
     if let Some(spec) = &detail.spec {
         fact("Profile:", Some(spec.profile.to_string()));

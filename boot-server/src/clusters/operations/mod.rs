@@ -91,7 +91,8 @@ async fn keep(unit: &mut Unit, name: &NodeName, seen: &mut Seen, operation: &Ope
 /// The machine is the node no more, and its key is refused everywhere from the commit on.
 async fn take_key(unit: &mut Unit, node: &mut Node) -> Result<Option<Sha256>> {
     let key = node.key.take();
-    if let Some(key) = &key {
+    node.certificate_ends = None;
+    for key in key.iter().chain(&node.next_key.take()) {
         unit.revoke(key, &node.name).await?;
         unit.note("server", Some(&node.name), format!("revoked the key {}", &key.hex()[..12])).await?;
     }

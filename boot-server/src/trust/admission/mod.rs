@@ -5,24 +5,24 @@ mod greeting;
 pub use greeting::Session;
 
 use super::{
-    ca::{Ca, NODE_LIFE},
-    manifest::{self, ManifestKey},
+    ca::Ca,
+    certificates::Certificates,
+    manifest::ManifestKey,
     sessions::{Hellos, WrongCodes},
 };
 use crate::{
     base::{bell::Stop, clock::now},
     domain::{
-        enrolment::{self, Decision, constant_time_equal},
+        enrolment::{self, Decision, Policy, constant_time_equal},
         lifecycle::Input,
         operation::Kind,
     },
     state::{
         State, Unit,
         enrolments::{Enrolment, Standing},
-        nodes::Node,
     },
 };
-use protocol::{Code, Failure, failure::Result, names::NodeName, spec};
+use protocol::{Code, Failure, failure::Result, names::NodeName};
 use std::sync::Arc;
 use time::Duration;
 
@@ -32,8 +32,8 @@ pub struct Admission {
     state: State,
     ca: Arc<Ca>,
     signer: Arc<ManifestKey>,
-    /// How a machine may become a node where its spec does not say.
-    default: spec::Admission,
+    certificates: Certificates,
+    policy: Policy,
     /// Enrolments that have said hello and no more.
     hellos: Hellos,
     wrong_codes: WrongCodes,
@@ -41,9 +41,17 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Of the parts it uses; `default` says how a machine may become a node where its spec does not.
-    pub fn new(state: State, ca: Arc<Ca>, signer: Arc<ManifestKey>, default: spec::Admission, stop: Stop) -> Self {
-        Self { state, ca, signer, default, hellos: Hellos::default(), wrong_codes: WrongCodes::default(), stop }
+    /// Of the parts it uses.
+    pub fn new(
+        state: State,
+        ca: Arc<Ca>,
+        certificates: Certificates,
+        signer: Arc<ManifestKey>,
+        policy: Policy,
+        stop: Stop,
+    ) -> Self {
+        let (hellos, wrong_codes) = (Hellos::default(), WrongCodes::default());
+        Self { state, ca, signer, certificates, policy, hellos, wrong_codes, stop }
     }
 
     /// Decides about every machine that waits: a spec has been applied. One that cannot be admitted keeps no other
@@ -163,41 +171,33 @@ impl Admission {
             return Err(Failure::new(Code::WrongState, format!("approving a machine as {name}: it no longer waits")));
         }
         let mut node = unit.node(name).await?;
-        if node.key != Some(enrolment.key) {
+        if ![node.key, node.next_key].contains(&Some(enrolment.key)) {
             node.record = node.record.after(&Input::Approved).map_err(|refusal| refusal.failure(name))?;
             let text = format!("admitted a machine from {}", enrolment.address);
             unit.note(actor, Some(name), text).await?;
         }
-        let certificate = self.certify(unit, &node, enrolment).await?;
+        let issued = self.certificates.issue(unit, &node, &enrolment.spki, enrolment.key).await?;
         if self.state.memory.revoked.holds(&enrolment.key) {
             let cause = format!("approving a machine as {name}: its key was revoked");
             return Err(Failure::new(Code::EnrolRejected, cause));
         }
-        node.key = Some(enrolment.key);
+        (node.key, node.next_key) = (Some(enrolment.key), None);
+        node.certificate_ends = Some(issued.not_after);
         node.enrolment = Some(enrolment.id);
         if unit.operation(name).await?.is_some_and(|operation| operation.kind == Kind::Replace) {
             // The window is for one machine: it has come.
             unit.end_operation(name).await?;
         }
         unit.save_node(&node).await?;
-        unit.set_enrolment(enrolment.id, Standing::Approved, Some(name), Some(&certificate)).await?;
+        unit.set_enrolment(enrolment.id, Standing::Approved, Some(name), Some(&issued.chain_pem)).await?;
         unit.supersede_others(name, enrolment.id).await?;
         unit.give_runs_to_node(&enrolment.session, name).await
-    }
-
-    async fn certify(&self, unit: &mut Unit, node: &Node, enrolment: &Enrolment) -> Result<String> {
-        let spec = node.spec.as_ref();
-        let spec = spec.ok_or_else(|| Failure::new(Code::NoSpec, format!("approving node {}: no spec", node.name)))?;
-        let names = manifest::certificate_names(spec);
-        let issued = self.ca.issue(node.name.as_str(), &names, &enrolment.spki, now(), NODE_LIFE)?;
-        unit.add_certificate(&issued.serial, &node.name, &enrolment.key, issued.not_after).await?;
-        Ok(issued.chain_pem)
     }
 
     /// What becomes of the enrolment as things stand.
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
         self.state.memory.directory.with(|entries| {
-            enrolment::decide(entries, &enrolment.key, &enrolment.claims, &enrolment.code, self.default, now())
+            enrolment::decide(entries, &enrolment.key, &enrolment.claims, &enrolment.code, self.policy, now())
         })
     }
 }

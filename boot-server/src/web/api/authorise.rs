@@ -59,7 +59,10 @@ fn shown(key: Option<Sha256>) -> Result<Sha256> {
 /// lost its node can do nothing more, however long its certificate lasts.
 async fn node(services: &Services, key: Sha256) -> Result<Identity> {
     let unknown = || Failure::new(Code::EnrolUnknown, "looking for the node of this certificate: it has none");
-    let node: Node = services.state.node_by_key(&key).await?.ok_or_else(unknown)?;
+    let node: Node = match services.state.node_by_key(&key).await? {
+        Some(node) => node,
+        None => services.certificates.confirm(&key).await?.ok_or_else(unknown)?,
+    };
     if matches!(node.record.state, NodeState::Revoked | NodeState::Retired | NodeState::Rejected) {
         let cause = format!("reading the request: node {} is {}", node.name, node.record.state);
         return Err(Failure::new(Code::Forbidden, cause));

@@ -23,6 +23,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Wiped, _>(wiped)
         .call::<calls::Ready, _>(ready)
         .call::<calls::Health, _>(health)
+        .call::<calls::Renew, _>(renew)
         .call::<calls::AskTurn, _>(turn)
         .call::<calls::Snapshot, _>(snapshot)
 }
@@ -83,6 +84,14 @@ async fn health(
 ) -> Answer<calls::Health> {
     services.vitals.heard(&node.name, &node.key, report).await?;
     Ok(Json(Nothing {}))
+}
+
+async fn renew(
+    State(services): State<Arc<Services>>,
+    node: Identity,
+    In(request): In<calls::Renew>,
+) -> Answer<calls::Renew> {
+    Ok(Json(services.certificates.renew(&node.name, &node.key, request).await?))
 }
 
 async fn turn(

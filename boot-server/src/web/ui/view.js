@@ -94,6 +94,12 @@ export function row(node, approve) {
     make("td", { class: "number soft" }, silent === null ? "–" : duration(silent)));
 }
 
+function certificate(ends) {
+  const left = Math.floor((Date.parse(ends) - Date.now()) / 1000);
+  const at = new Date(ends).toISOString().slice(0, 19).replace("T", " ");
+  return left > 0 ? `ends ${at} UTC, ${duration(left)} left` : `ended ${at} UTC`;
+}
+
 export function facts(detail) {
   const list = make("dl");
   const fact = (name, value) => { if (value) list.append(make("dt", {}, name), make("dd", {}, value)); };
@@ -103,6 +109,7 @@ export function facts(detail) {
   fact("Last heard", summary.silent_seconds === null ? "" : `${duration(summary.silent_seconds)} ago`);
   fact("Run", detail.run);
   fact("System", spec?.system.toplevel);
+  if (summary.certificate_ends) fact("Certificate", certificate(summary.certificate_ends));
   if (summary.running && summary.running !== spec?.system.toplevel) fact("Running", summary.running);
   fact("MACs", claims?.macs.join(", "));
   fact("Serial", claims?.serial);
