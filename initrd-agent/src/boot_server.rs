@@ -12,6 +12,7 @@ use protocol::{
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
     failure::Result,
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
+    renewal::{RenewRequest, Renewed},
     report::{InstalledReply, InstalledReport, PlanReply, PlanReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
     trust::TrustAnchors,
@@ -89,6 +90,16 @@ impl BootServer {
     /// Where the enrolment stands; answers when it changes, or after a while.
     pub async fn poll_enrolment(&self, session: &str) -> Result<EnrolReply> {
         self.api.call::<calls::PollEnrolment>(&[session], &Wait { wait: POLL_SECONDS }).await
+    }
+
+    /// A new certificate for this node.
+    pub async fn renew(&self, request: &RenewRequest) -> Result<Renewed> {
+        self.api.call::<calls::Renew>(&[], request).await
+    }
+
+    /// Tells that this node has stored the certificate that it shows.
+    pub async fn key_in_use(&self) -> Result<Nothing> {
+        self.api.call::<calls::KeyInUse>(&[], &Nothing {}).await
     }
 
     /// The signed manifest.

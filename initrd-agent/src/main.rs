@@ -13,6 +13,7 @@ mod console;
 mod init;
 mod kernel_log;
 mod overlay;
+mod renew;
 
 use std::process::ExitCode;
 

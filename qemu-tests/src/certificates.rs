@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
 
 use crate::cluster_peer::{self, Peer, Reply, Request, documented::Documented};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{fs, path::Path};
 use time::{Duration, OffsetDateTime};
@@ -68,10 +71,26 @@ impl Ca {
         }
     }
 
+    /// A certificate for the key of a CSR, between these times: leaf and CA, PEM.
+    pub fn certify(&self, csr: &[u8], from: OffsetDateTime, until: OffsetDateTime) -> String {
+        let wanted = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (from, until);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params.signed_by(&wanted.public_key, &self.issuer).unwrap().pem() + &self.pem
+    }
+
     /// Answers whoever has a certificate of this CA.
     pub fn peer(&self, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Peer {
         let leaf = self.leaf();
         let tls = cluster_peer::tls(self.der.clone(), vec![leaf.der, self.der.clone()], leaf.key).unwrap();
+        Peer::start(tls, handler).unwrap()
+    }
+
+    /// Answers whoever connects.
+    pub fn peer_of_anyone(&self, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Peer {
+        let leaf = self.leaf();
+        let tls = cluster_peer::tls_of_anyone(vec![leaf.der, self.der.clone()], leaf.key).unwrap();
         Peer::start(tls, handler).unwrap()
     }
 

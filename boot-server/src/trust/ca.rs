@@ -192,7 +192,8 @@ impl Ca {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(serial.clone());
-        (params.not_before, params.not_after) = (now - BACKDATE, now + life);
+        // What is meant to be short is not half over when it begins.
+        (params.not_before, params.not_after) = (now - BACKDATE.min(life / 2_i32), now + life);
         let leaf = params.signed_by(key, &self.issuer).map_err(|error| signing(&error))?;
         Ok(Issued {
             der: leaf.der().clone(),

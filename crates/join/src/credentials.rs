@@ -2,7 +2,7 @@
 
 use cluster::client::{PeerClient, Remedies};
 use host::http::{Identity, pem};
-use protocol::{Code, Failure, Timestamp, cluster::ClusterConfig, failure::Result};
+use protocol::{Code, Failure, Timestamp, cluster::ClusterConfig, encoding::Sha256, failure::Result};
 use rustls::{
     crypto::ring::default_provider,
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -123,14 +123,34 @@ pub fn judge(credentials: &Credentials, address: IpAddr, now: Timestamp) -> Resu
     Ok(warning)
 }
 
-fn judge_dates(leaf: &CertificateDer<'_>, now: Timestamp) -> Result<Option<String>> {
+/// From when until when a certificate is good.
+///
+/// # Errors
+/// `E-PREFLIGHT` where it cannot be read.
+pub fn validity(leaf: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp)> {
     let (_, leaf) = X509Certificate::from_der(leaf)
         .map_err(|error| refused(&format!("it cannot be read: {error}"), "install a valid certificate"))?;
-    let (from, until) = (leaf.validity().not_before.to_datetime(), leaf.validity().not_after.to_datetime());
+    Ok((leaf.validity().not_before.to_datetime(), leaf.validity().not_after.to_datetime()))
+}
+
+/// SHA-256 of a certificate's SubjectPublicKeyInfo.
+pub fn spki(certificate: &CertificateDer<'_>) -> Option<Sha256> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(Sha256::of(parsed.tbs_certificate.subject_pki.raw))
+}
+
+/// Whether the key is that of the certificate.
+pub fn is_pair(identity: &Identity) -> bool {
+    CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &default_provider()).is_ok()
+}
+
+fn judge_dates(leaf: &CertificateDer<'_>, now: Timestamp) -> Result<Option<String>> {
+    let (from, until) = validity(leaf)?;
     if now < from {
         return Err(refused(&format!("not valid before {from}, and it is {now}"), "set the clock of this node"));
     }
-    if now + LEAST_LEFT > until {
+    // Where certificates are meant to be short, a third of one must do.
+    if now + LEAST_LEFT.min(((until - from) / 3_i32).unsigned_abs()) > until {
         return Err(refused(
             &format!("valid until {until}, and it is {now}"),
             "renew the certificate (initrd-agent renew, or a new one from the boot-server), or set the clock",

@@ -17,6 +17,7 @@ pub mod leave;
 pub mod log;
 pub mod markers;
 pub mod preflight;
+pub mod renewal;
 pub mod report;
 pub mod services;
 mod system;

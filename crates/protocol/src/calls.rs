@@ -161,6 +161,8 @@ calls! {
     Ready: Post "/v1/node/ready", Node, Json, ReadyReport => Nothing;
     /// Renews the node's certificate, and its key where it asks with another one.
     Renew: Post "/v1/node/renew", Node, Json, RenewRequest => Renewed;
+    /// Tells that the node has stored the certificate that it shows: a new key is the node's from then on.
+    KeyInUse: Post "/v1/node/key-in-use", Node, Json, Nothing => Nothing;
     /// Reports how the services of the node are.
     Health: Post "/v1/node/health", Node, Json, HealthReport => Nothing;
     /// Asks whether the node founds its cluster, joins now, or waits.

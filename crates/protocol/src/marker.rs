@@ -4,6 +4,7 @@ use crate::{
     Timestamp,
     encoding::Sha256,
     names::{NodeName, RunId, StorePath},
+    trust::PublicKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct InstallMarker {
     pub server: String,
     /// The pins of the image that installed.
     pub ca_spki_sha256: Vec<Sha256>,
+    /// The manifest keys of that image: whose answer to hello is believed.
+    #[serde(default)]
+    pub manifest_keys: Vec<PublicKey>,
     /// Written then.
     #[serde(with = "time::serde::rfc3339")]
     pub written: Timestamp,

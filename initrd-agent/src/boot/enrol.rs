@@ -1,9 +1,6 @@
 //! enrol/1 as the node: hello, clock, request, code, certificate (docs/design.md section 4).
 
-use super::{
-    identity::{self, Identity},
-    runner::Run,
-};
+use super::identity::{self, Identity};
 use crate::boot_server::BootServer;
 use nix::{
     sys::time::TimeSpec,
@@ -16,8 +13,7 @@ use protocol::{
     enrol::{EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES, code, hello_statement},
     failure::Result,
     inventory::Inventory,
-    names::NodeName,
-    step::Step,
+    names::{NodeName, RunId},
     trust::TrustAnchors,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -99,26 +95,35 @@ pub struct Approved {
     pub certificate: String,
 }
 
-/// Sends the request and waits, for as long as it takes, until an admin or a policy has decided. `enrolled` is told when the
-/// server has the request: from then on it keeps what this machine tells.
+/// What the machine says of itself when it asks.
+pub struct Asking<'a> {
+    /// What it claims.
+    pub claims: Claims,
+    /// What it read.
+    pub inventory: &'a Inventory,
+    /// The run that asks.
+    pub run: RunId,
+}
+
+/// Sends the request and waits, for as long as it takes, until an admin or a policy has decided; `waits` is told for what.
+/// `enrolled` is told when the server has the request: from then on it keeps what this machine tells.
 ///
 /// # Errors
 /// `E-ENROL-REJECTED`, `E-ENROL-CONFLICT`; those of the calls.
 pub async fn enrol(
-    run: &Run,
     server: &BootServer,
     identity: &Identity,
     greeted: &Greeted,
-    claims: Claims,
-    inventory: &Inventory,
+    asking: Asking<'_>,
+    waits: impl Fn(&str),
     enrolled: impl FnOnce(),
 ) -> Result<Approved> {
     let request = EnrolRequest {
         session: greeted.session.clone(),
         csr: identity.csr.clone(),
-        claims,
-        inventory: inventory.clone(),
-        run: run.telemetry.run(),
+        claims: asking.claims,
+        inventory: asking.inventory.clone(),
+        run: asking.run,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let mut reply = server.enrol(&request).await?;
@@ -129,8 +134,7 @@ pub async fn enrol(
             Judged::Approved(approved) => return Ok(approved),
             Judged::Waiting(missing) => {
                 if shown.as_ref() != Some(&missing) {
-                    let text = format!("code {} -- waiting for: {}", greeted.code, missing.join("; "));
-                    run.note(Step::Enrol, &text);
+                    waits(&format!("code {} -- waiting for: {}", greeted.code, missing.join("; ")));
                     shown = Some(missing);
                 }
             }

@@ -32,8 +32,23 @@ impl Identity {
                 Err(error) => tracing::warn!("reading the key of {}: {error}", trace.marker.node),
             }
         }
-        let key = KeyPair::generate().or_fail(Code::Internal, || "making the node's key")?;
-        Self::with_key(key, None)
+        Self::make()
+    }
+
+    /// A new key.
+    ///
+    /// # Errors
+    /// `E-INTERNAL` where none can be made.
+    pub fn make() -> Result<Self> {
+        Self::with_key(KeyPair::generate().or_fail(Code::Internal, || "making the node's key")?, None)
+    }
+
+    /// The key that the installed system has, PEM.
+    ///
+    /// # Errors
+    /// `E-TLS` where it cannot be read.
+    pub fn from_pem(text: &str) -> Result<Self> {
+        Self::with_key(KeyPair::from_pem(text).or_fail(Code::Tls, || "reading the node's key")?, None)
     }
 
     fn with_key(key: KeyPair, found: Option<InstallMarker>) -> Result<Self> {

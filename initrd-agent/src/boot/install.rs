@@ -238,6 +238,7 @@ fn marker(run: &Run, machine: &Machine, manifest: &Verified, state: MarkerState)
         toplevel: manifest.system.toplevel.clone(),
         server: machine.server.url().to_owned(),
         ca_spki_sha256: machine.anchors.ca_spki_sha256.clone(),
+        manifest_keys: machine.anchors.manifest_keys.clone(),
         written: Timestamp::now_utc(),
     }
 }

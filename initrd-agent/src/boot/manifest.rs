@@ -107,6 +107,7 @@ mod tests {
             toplevel: TOPLEVEL.parse().unwrap(),
             server: "https://s".into(),
             ca_spki_sha256: vec![],
+            manifest_keys: vec![],
             written: NOW,
         }
     }

@@ -3,9 +3,9 @@
 mod closure_step;
 mod cmdline;
 mod dhcp;
-mod enrol;
+pub mod enrol;
 mod files;
-mod identity;
+pub mod identity;
 mod install;
 mod manifest;
 mod network;

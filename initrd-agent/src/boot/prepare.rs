@@ -3,7 +3,7 @@
 use super::{
     announce,
     cmdline::KernelParameters,
-    enrol,
+    enrol::{self, Asking},
     identity::Identity,
     network,
     runner::{
@@ -79,8 +79,9 @@ pub async fn prepare(
     let approved = run
         .step(Step::Enrol, UntilItWorks, async || {
             let enrolled = || announce(channel, &anonymous, Some(&greeted.session));
-            let approved =
-                enrol::enrol(run, &anonymous, &identity, &greeted, claims.clone(), &inventory, enrolled).await?;
+            let asking = Asking { claims: claims.clone(), inventory: &inventory, run: run.telemetry.run() };
+            let waits = |text: &str| run.note(Step::Enrol, text);
+            let approved = enrol::enrol(&anonymous, &identity, &greeted, asking, waits, enrolled).await?;
             let detail = format!("this is {} (code {})", approved.node, greeted.code);
             Ok((approved, detail))
         })

@@ -131,6 +131,7 @@ mod tests {
             toplevel: "/nix/store/00000000000000000000000000000000-x".parse().unwrap(),
             server: "https://s:8443".into(),
             ca_spki_sha256: Vec::new(),
+            manifest_keys: vec![],
             written: protocol::Timestamp::now_utc(),
         };
         leave(folder.path(), &marker, "a key").unwrap();

@@ -44,6 +44,8 @@ enum Command {
     Leave(join::LeaveArgs),
     /// List the members of a cluster
     Members(join::MembersArgs),
+    /// Renew this node's certificate where it is due (in the installed system)
+    Renew(join::RenewArgs),
     /// Check the cluster configuration, and contact nobody
     CheckConfig(join::CheckConfigArgs),
 }
@@ -63,6 +65,7 @@ pub fn run() -> ExitCode {
         Command::HealthCheck(args) => join::health_check(&args),
         Command::Leave(args) => join::leave(&args),
         Command::Members(args) => join::members(&args),
+        Command::Renew(args) => join::renew(&args),
         Command::CheckConfig(args) => join::check_config(&args),
     }
 }

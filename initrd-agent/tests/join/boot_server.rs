@@ -38,6 +38,7 @@ pub fn install_marker(ca: &Ca, node: &Node, port: u16) {
         toplevel: "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos".parse().unwrap(),
         server: format!("https://127.0.0.1:{port}"),
         ca_spki_sha256: vec![Sha256::of(&ca.spki)],
+        manifest_keys: vec![],
         written: protocol::Timestamp::UNIX_EPOCH,
     };
     fs::write(node.path("install.json"), serde_json::to_vec(&marker).unwrap()).unwrap();

@@ -16,4 +16,5 @@ mod in_the_way;
 mod lost_data;
 mod node;
 mod preflight;
+mod renewal;
 mod restoring;

@@ -121,6 +121,15 @@ impl Node {
         self.run(self.agent(&["health-check"], options))
     }
 
+    /// `initrd-agent renew`
+    pub fn renew(&self, options: &[&str]) -> Run {
+        fs::write(self.path("secrets/cluster-config.json"), self.config.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_initrd-agent"));
+        command.arg("renew").arg("--secrets-dir").arg(self.path("secrets"));
+        command.arg("--install-marker").arg(self.path("install.json")).args(options);
+        self.run(command)
+    }
+
     fn join_command(&self, service: &str, options: &[&str]) -> Command {
         let mut all = options.to_vec();
         let resolv_conf = self.path("no-name-servers").display().to_string();

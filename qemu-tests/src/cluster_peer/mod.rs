@@ -129,6 +129,16 @@ pub fn tls(
     Ok(Arc::new(config.with_client_cert_verifier(verifier).with_single_cert(chain, key)?))
 }
 
+/// The same for whoever connects, with a certificate or without.
+///
+/// # Errors
+/// Where the chain and the key cannot be used.
+pub fn tls_of_anyone(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<ServerConfig>> {
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(config.with_no_client_auth().with_single_cert(chain, key)?))
+}
+
 /// Answers whoever connects, each on a thread of its own, for ever. What goes wrong is said on standard error.
 pub fn serve(
     listener: &TcpListener,

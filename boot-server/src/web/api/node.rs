@@ -24,6 +24,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Ready, _>(ready)
         .call::<calls::Health, _>(health)
         .call::<calls::Renew, _>(renew)
+        .call::<calls::KeyInUse, _>(key_in_use)
         .call::<calls::AskTurn, _>(turn)
         .call::<calls::Snapshot, _>(snapshot)
 }
@@ -92,6 +93,11 @@ async fn renew(
     In(request): In<calls::Renew>,
 ) -> Answer<calls::Renew> {
     Ok(Json(services.certificates.renew(&node.name, &node.key, request).await?))
+}
+
+/// Whoever shows a new key has stored its certificate: it was made the node's before this was reached.
+async fn key_in_use(_: Identity, In(Nothing {}): In<calls::KeyInUse>) -> Answer<calls::KeyInUse> {
+    Ok(Json(Nothing {}))
 }
 
 async fn turn(

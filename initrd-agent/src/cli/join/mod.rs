@@ -1,14 +1,16 @@
-//! `initrd-agent join`, `health-check`, `leave`, `members`, `check-config`
+//! `initrd-agent join`, `health-check`, `leave`, `members`, `check-config`, `renew`
 
 mod check_config;
 mod enter;
 mod health;
 mod members;
+mod renew;
 
 pub use check_config::{CheckConfigArgs, check_config};
 pub use enter::{JoinArgs, join, usage_status};
 pub use health::{HealthArgs, health_check};
 pub use members::{LeaveArgs, MembersArgs, leave, members};
+pub use renew::{RenewArgs, renew};
 
 use ::join::{
     capacity::Capacity,

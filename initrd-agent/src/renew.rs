@@ -1,0 +1,220 @@
+//! Renewal of this node's certificate: by the one that it has, or by its key where that has ended
+//! (docs/design.md section 4, point 5).
+
+use crate::{
+    boot::{
+        enrol::{self, Asking},
+        identity::Identity,
+    },
+    boot_server::BootServer,
+};
+use hardware::inventory;
+use host::{
+    command::hook,
+    file,
+    http::{self, pem},
+};
+use join::{
+    credentials::{self, Paths, installed_pair},
+    renewal::{Due, Pair, due},
+};
+use protocol::{
+    Code, Failure, Timestamp, cluster::ClusterConfig, failure::Result, marker::InstallMarker, names::RunId, parse,
+    renewal::RenewRequest, trust::TrustAnchors,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long one answer is waited for; an admin may take longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the command line says.
+pub struct Settings {
+    /// What the installer left.
+    pub marker: PathBuf,
+    /// Where the node's pair is.
+    pub secrets_dir: PathBuf,
+    /// The cluster that the node is a member of, if any: it may have a copy of the pair.
+    pub cluster: Option<ClusterConfig>,
+    /// Also before it is due.
+    pub wanted: bool,
+    /// With a key that is made anew.
+    pub new_key: bool,
+    /// Program that has the services take the new certificate.
+    pub hook: Option<PathBuf>,
+    /// How long it may take.
+    pub hook_patience: Duration,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing yet.
+    NotDue {
+        /// When the certificate ends.
+        ends: Timestamp,
+        /// When it will be renewed.
+        from: Timestamp,
+    },
+    /// There is a new certificate.
+    Renewed {
+        /// When it ends.
+        ends: Timestamp,
+    },
+}
+
+/// A certificate that the server has given, and the key where that is new.
+struct Given {
+    identity: Identity,
+    chain: String,
+    key: Option<String>,
+}
+
+/// Renews where it is due. What an earlier run could not end is ended first: files that were changing places, a hook that
+/// failed.
+///
+/// # Errors
+/// `E-NOT-FOUND` where no boot-server installed this node; those of the calls; `E-TLS` for an answer that does not fit;
+/// `E-TOOL` where the hook failed, which is tried again the next time.
+pub async fn run(settings: &Settings) -> Result<Outcome> {
+    let marker = read_marker(&settings.marker)?;
+    let pairs = pairs(settings, &marker);
+    pairs.iter().try_for_each(Pair::finish)?;
+    let own = &pairs[0];
+    let shown = pem::identity(&own.certificate, &own.key)?;
+    let life = credentials::validity(&shown.chain[0])?;
+    let anchors = TrustAnchors {
+        ca_spki_sha256: marker.ca_spki_sha256.clone(),
+        manifest_keys: marker.manifest_keys.clone(),
+        build_time: None,
+    };
+    let given = match due(life, Timestamp::now_utc(), settings.wanted) {
+        Due::From(from) => {
+            run_hook(settings, &marker, false).await?;
+            return Ok(Outcome::NotDue { ends: life.1, from });
+        }
+        Due::Now => by_certificate(settings, &marker, &anchors, shown, own).await?,
+        Due::Over => by_key(&marker, &anchors, own).await?,
+    };
+    let ends = check(&given, &anchors)?;
+    file::write_atomically(&unfinished(settings), b"", 0o600)?;
+    for pair in &pairs {
+        pair.place(&given.chain, given.key.as_deref())?;
+    }
+    if given.key.is_some() {
+        let identity = given.identity.for_tls(&given.chain)?;
+        in_time(BootServer::new(&marker.server, &anchors, Some(identity))?.key_in_use()).await?;
+    }
+    run_hook(settings, &marker, true).await?;
+    Ok(Outcome::Renewed { ends })
+}
+
+fn read_marker(path: &Path) -> Result<InstallMarker> {
+    let bytes = fs::read(path).map_err(|error| {
+        let cause = format!("reading {}: {error}", path.display());
+        Failure::new(Code::NotFound, cause)
+            .with_remedy("a node that no boot-server has installed has its certificate from elsewhere: renew it there")
+    })?;
+    parse::json(&path.display().to_string(), &bytes)
+}
+
+/// The node's own pair, and the cluster's where that is a copy of it.
+fn pairs(settings: &Settings, marker: &InstallMarker) -> Vec<Pair> {
+    let real = |path: PathBuf| fs::canonicalize(&path).unwrap_or(path);
+    let pair = |certificate, key| Pair { certificate: real(certificate), key: real(key) };
+    let (certificate, key) = installed_pair(&settings.secrets_dir, marker.node.as_str());
+    let mut pairs = vec![pair(certificate, key)];
+    if let Some(config) = &settings.cluster {
+        let Paths { certificate, key, .. } = Paths::of(config, &settings.secrets_dir);
+        let other = pair(certificate, key);
+        let same_key = || fs::read(&other.key).is_ok_and(|key| fs::read(&pairs[0].key).is_ok_and(|own| own == key));
+        if other != pairs[0] && same_key() {
+            pairs.push(other);
+        } else if other != pairs[0] {
+            tracing::warn!("{} is not the node's own pair: who issued it renews it", other.certificate.display());
+        }
+    }
+    pairs
+}
+
+async fn by_certificate(
+    settings: &Settings,
+    marker: &InstallMarker,
+    anchors: &TrustAnchors,
+    shown: http::Identity,
+    own: &Pair,
+) -> Result<Given> {
+    let identity = if settings.new_key { Identity::make()? } else { Identity::from_pem(&file::read_text(&own.key)?)? };
+    let server = BootServer::new(&marker.server, anchors, Some(shown))?;
+    let renewed = in_time(server.renew(&RenewRequest { csr: identity.csr.clone() })).await?;
+    let key = settings.new_key.then(|| identity.key_pem());
+    Ok(Given { identity, chain: renewed.certificate, key })
+}
+
+/// As a machine whose key is known: the server takes it for a while, later an admin types the code.
+async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> Result<Given> {
+    tracing::info!("the certificate has ended: asking by the key of this node");
+    let identity = Identity::from_pem(&file::read_text(&own.key)?)?;
+    let server = BootServer::new(&marker.server, anchors, None)?;
+    let (greeted, _) = in_time(enrol::hello(&server, anchors, &identity)).await?;
+    let inventory = inventory::read();
+    let run: RunId = format!("renew-{}", uuid::Uuid::new_v4().simple()).parse().unwrap_or_else(|_| marker.run.clone());
+    let asking = Asking { claims: inventory::claims(&inventory, None), inventory: &inventory, run };
+    let waits = |text: &str| tracing::warn!("{text}");
+    let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, || ()).await?;
+    if approved.node != marker.node {
+        let cause = format!("asking by the key of {}: the server takes it for {}", marker.node, approved.node);
+        return Err(Failure::new(Code::EnrolConflict, cause));
+    }
+    Ok(Given { identity, chain: approved.certificate, key: None })
+}
+
+/// What was given is for this key, of the CA that is pinned, and good. When it ends.
+fn check(given: &Given, anchors: &TrustAnchors) -> Result<Timestamp> {
+    let refused = |why: &str| {
+        Failure::new(Code::Tls, format!("checking the new certificate: {why}"))
+            .with_remedy("the one before it stays; see what answers at the boot-server's address, and its log")
+    };
+    let identity = given.identity.for_tls(&given.chain)?;
+    if !credentials::is_pair(&identity) {
+        return Err(refused("it is for another key"));
+    }
+    let issuer = identity.chain.last().and_then(credentials::spki);
+    if identity.chain.len() < 2 || !issuer.is_some_and(|spki| anchors.ca_spki_sha256.contains(&spki)) {
+        return Err(refused("it does not come from the CA that this node trusts"));
+    }
+    let (_, ends) = credentials::validity(&identity.chain[0])?;
+    // It may end before the one that there is: the operator has made lives shorter.
+    if ends <= Timestamp::now_utc() {
+        return Err(refused("it has ended already"));
+    }
+    Ok(ends)
+}
+
+async fn in_time<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = || Failure::new(Code::ServerUnreachable, "asking the boot-server: no answer in time");
+    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// There while services may still have the old certificate.
+fn unfinished(settings: &Settings) -> PathBuf {
+    settings.marker.with_file_name("renewal-unfinished")
+}
+
+async fn run_hook(settings: &Settings, marker: &InstallMarker, is_new: bool) -> Result<()> {
+    let unfinished = unfinished(settings);
+    if !is_new && !unfinished.exists() {
+        return Ok(());
+    }
+    if let Some(program) = &settings.hook {
+        let node = [("CENTRA_NODE", marker.node.to_string())];
+        let said = hook::run(program, &[], &node, settings.hook_patience).await.map_err(|failure| {
+            failure.with_remedy("the certificate is new, and services may still have the old one; mend the hook: it is run again the next time")
+        })?;
+        said.lines().for_each(|line| tracing::info!("{line}"));
+    }
+    file::remove(&unfinished)
+}
