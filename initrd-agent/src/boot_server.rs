@@ -7,6 +7,7 @@ use host::{
 use hyper::{Response, Uri, body::Incoming};
 use protocol::{
     Failure,
+    arbiter::{RestartTurn, TurnRequest},
     calls::{self, Nothing, OfGeneration, Wait},
     encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
@@ -100,6 +101,16 @@ impl BootServer {
     /// Tells that this node has stored the certificate that it shows.
     pub async fn key_in_use(&self) -> Result<Nothing> {
         self.api.call::<calls::KeyInUse>(&[], &Nothing {}).await
+    }
+
+    /// Whether this node may restart a service now.
+    pub async fn ask_restart(&self, request: &TurnRequest) -> Result<RestartTurn> {
+        self.api.call::<calls::AskRestart>(&[], request).await
+    }
+
+    /// Gives the turn back.
+    pub async fn restarted(&self, request: &TurnRequest) -> Result<Nothing> {
+        self.api.call::<calls::Restarted>(&[], request).await
     }
 
     /// The signed manifest.

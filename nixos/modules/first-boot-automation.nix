@@ -110,6 +110,7 @@ in
     ./first-boot-automation/cluster-config.nix
     ./first-boot-automation/etcd.nix
     ./first-boot-automation/firewall.nix
+    ./first-boot-automation/renewal.nix
   ];
 
   options.services.first-boot-automation = {

@@ -25,7 +25,11 @@ let
   etcd = node "control-plane" { };
   full = centra "control-plane" { };
   units = full.systemd.services;
-  joins = lib.removeAttrs units [ "cluster-health-check" ];
+  joins = lib.removeAttrs units [
+    "cluster-health-check"
+    "initrd-agent-renew"
+  ];
+  renewal = config: execOf config "initrd-agent-renew";
 
   founder = {
     bootstrap = true;
@@ -43,6 +47,7 @@ in
       "cluster-health-check"
       "etcd"
       "etcd-cluster-join"
+      "initrd-agent-renew"
     ]
     && etcd.systemd.services.etcd.unitConfig.ConditionPathExists == "/var/lib/first-boot-automation/etcd.env"
     # As a member it is started on its data alone.
@@ -66,11 +71,23 @@ in
       "cluster-health-check"
       "flaredb-cluster-join"
       "iam-initial-setup"
+      "initrd-agent-renew"
     ]
     && failed full == [ ];
 
+  "a certificate is renewed, and what cannot read it again is restarted in turns" =
+    lib.hasInfix "reload " (renewal full)
+    && lib.hasSuffix "--restart chainfire --restart flaredb" (renewal full)
+    && !lib.hasInfix "--restart" (renewal etcd)
+    && lib.hasInfix "systemctl try-restart chainfire.service" (renewal full)
+    && lib.hasInfix "--new-key" (renewal (node "control-plane" { renewal.newKey = true; }))
+    && full.systemd.timers.initrd-agent-renew.timerConfig.OnUnitInactiveSec == 3600
+    && !(node "control-plane" { renewal.enable = false; }).systemd.services ? initrd-agent-renew;
+
   "the units are ordered as the contract has it" =
-    lib.mapAttrs (_: unit: { inherit (unit) after requires before; }) units == {
+    lib.mapAttrs (_: unit: { inherit (unit) after requires before; }) (
+      lib.removeAttrs units [ "initrd-agent-renew" ]
+    ) == {
       chainfire-cluster-join = {
         after = [
           "network-online.target"
@@ -209,21 +226,25 @@ in
     let
       config = centra "control-plane" { enableHealthCheck = false; };
     in
-    config.systemd.timers == { }
+    lib.attrNames config.systemd.timers == [ "initrd-agent-renew" ]
     && config.systemd.services.iam-initial-setup.before == [ ]
     && !(config.systemd.services ? cluster-health-check);
 
-  "every unit is confined, and IAM's alone may write into the secrets" =
+  "every unit is confined, and only IAM's and the renewal may write into the secrets" =
     lib.all (
       { serviceConfig, ... }: serviceConfig.ProtectSystem == "strict" && serviceConfig.NoNewPrivileges
     ) (lib.attrValues (units // etcd.systemd.services))
-    && lib.attrNames (lib.filterAttrs (_: unit: unit.serviceConfig ? ReadWritePaths) units) == [ "iam-initial-setup" ];
+    && lib.attrNames (lib.filterAttrs (_: unit: unit.serviceConfig ? ReadWritePaths) units) == [
+      "iam-initial-setup"
+      "initrd-agent-renew"
+    ];
 
   "a worker joins Chainfire where its module is there, and nothing elsewhere" =
-    unitsOf (node "worker" { }) == [ ]
+    unitsOf (node "worker" { }) == [ "initrd-agent-renew" ]
     && unitsOf (centra "worker" { }) == [
       "chainfire-cluster-join"
       "cluster-health-check"
+      "initrd-agent-renew"
     ];
 
   "an all-in-one node has what a control plane has" =

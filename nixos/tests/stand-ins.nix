@@ -40,6 +40,8 @@ let
       generate = name: value: "${name}:${builtins.toJSON value}";
     };
     writeText = name: text: "${name}:${text}";
+    # In a unit it is a path.
+    writeShellScript = name: text: if root == "/pkgs" then "${name}:${text}" else "${root}/${name}";
     ipxe = package "ipxe";
     etcd = package "etcd";
   };
@@ -74,7 +76,7 @@ let
           serviceConfig = anything;
         };
         systemd.timers = unit { timerConfig = anything; };
-        systemd.package = mkOption { default = "${root}/systemd"; };
+        systemd.package = mkOption { default = package "systemd"; };
         environment.systemPackages = list;
         networking = {
           hostName = mkOption { default = "nixos"; };

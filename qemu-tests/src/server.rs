@@ -87,6 +87,18 @@ dir = "{}"
         })
     }
 
+    /// Starts it again with more in its configuration.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn configure_more(&mut self, network: &Network, sections: &str) -> Result<()> {
+        let path = self.dir.join("config.toml");
+        let config = fs::read_to_string(&path).context("reading the boot-server's configuration")?;
+        fs::write(&path, format!("{config}\n{sections}")).context("writing the boot-server's configuration")?;
+        self.kill();
+        self.start(network)
+    }
+
     /// The end of its log, for an error.
     pub fn log_end(&self) -> String {
         wait::last_lines(&self.dir.join("server.log"), 30)

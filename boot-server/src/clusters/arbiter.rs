@@ -14,7 +14,7 @@ use cluster::address::{Names, client_host, client_port};
 use protocol::{
     Code, Failure,
     admin::{Condition, NodeHealth},
-    arbiter::{Turn, TurnRequest},
+    arbiter::{RestartTurn, Turn, TurnRequest},
     cluster::ClusterConfig,
     cluster_address::{HttpsUrl, Peer},
     encoding::Sha256,
@@ -25,6 +25,9 @@ use protocol::{
     service::Service,
 };
 use std::{collections::BTreeMap, sync::Arc};
+
+/// Asking again while another member is restarted, or is not well.
+const RETRY_RESTART: u64 = 5;
 
 /// Gives turns.
 #[derive(Debug)]
@@ -80,6 +83,71 @@ impl Arbiter {
                 lease_seconds: arbiter::LEASE.whole_seconds().unsigned_abs(),
             },
         })
+    }
+
+    /// Whether the node may restart a service now: the others of the cluster are well, and none of them is restarted or enters.
+    ///
+    /// # Errors
+    /// As [`Arbiter::turn`].
+    pub async fn restart(&self, name: &NodeName, key: &Sha256, request: TurnRequest) -> Result<RestartTurn> {
+        let TurnRequest { service, generation } = request;
+        let unwell = self.unwell_member(name, key, service).await?;
+        let mut unit = self.state.begin().await?;
+        let node = unit.node_of(name, key).await?;
+        node.record.admitted_at(generation).map_err(|refusal| refusal.failure(name))?;
+        let cluster = node.cluster()?.cluster_name.clone();
+        let known = unit.cluster(&cluster, service).await?;
+        let (next, waits) = match unwell {
+            Some(other) => (known.restarted(name), Some(format!("{other} is not well"))),
+            None => known.restart(name, generation, now()),
+        };
+        if next != known {
+            unit.save_cluster(&cluster, service, &next).await?;
+        }
+        let begins = next.lease.is_some() && known.lease.as_ref().is_none_or(|lease| lease.node != *name);
+        if waits.is_none() && begins {
+            unit.note("server", Some(name), format!("has the turn to restart {service} of {cluster}")).await?;
+        }
+        unit.waits(name, waits.as_ref().map(|reason| format!("its turn to restart {service}: {reason}")));
+        unit.commit().await?;
+        Ok(match waits {
+            None => RestartTurn::Go { lease_seconds: arbiter::LEASE.whole_seconds().unsigned_abs() },
+            Some(reason) => RestartTurn::Wait { reason, retry_seconds: RETRY_RESTART },
+        })
+    }
+
+    /// The node gives its turn to restart back.
+    ///
+    /// # Errors
+    /// As [`Arbiter::turn`].
+    pub async fn restarted(&self, name: &NodeName, key: &Sha256, request: TurnRequest) -> Result<()> {
+        let mut unit = self.state.begin().await?;
+        let node = unit.node_of(name, key).await?;
+        let cluster = node.cluster()?.cluster_name.clone();
+        let known = unit.cluster(&cluster, request.service).await?;
+        let next = known.restarted(name);
+        if next != known {
+            unit.save_cluster(&cluster, request.service, &next).await?;
+        }
+        unit.waits(name, None);
+        unit.commit().await
+    }
+
+    /// Another member of the service that is unhealthy or silent.
+    async fn unwell_member(&self, name: &NodeName, key: &Sha256, service: Service) -> Result<Option<NodeName>> {
+        let node = self.state.known_node(name).await?;
+        node.has_key(key)?;
+        let cluster = node.cluster()?.cluster_name.clone();
+        let nodes = self.state.nodes().await?;
+        let unwell = |other: &NodeName| {
+            let health = self.vitals.of(other);
+            health.is_some_and(|health| matches!(health.condition, Condition::Unhealthy | Condition::Silent))
+        };
+        let is_member = |other: &NodeName| nodes.iter().any(|node| node.name == *other && node.is_in(&cluster));
+        let memberships = self.state.memberships().await?;
+        let others =
+            memberships.into_iter().filter(|(other, report)| other != name && report.service == service.name());
+        Ok(others.map(|(other, _)| other).find(|other| is_member(other) && unwell(other)))
     }
 
     /// The node is a healthy member of a service: it gives its turn back, and is ready where it enters no other.

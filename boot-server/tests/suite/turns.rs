@@ -5,7 +5,10 @@ use super::{
     machine::{Machine, Node},
 };
 use hyper::StatusCode;
-use protocol::{arbiter::Turn, service::Service};
+use protocol::{
+    arbiter::{RestartTurn, Turn, TurnRequest},
+    service::Service,
+};
 use serde_json::{Value, json};
 
 fn mac(n: u8) -> String {
@@ -78,7 +81,7 @@ async fn every_founder_gets_one_list_and_joiners_their_turn_one_by_one_over_kill
     lab.serve();
     let five = five.0.admitted(&lab).await;
     let Turn::Wait { reason, .. } = five.turn(Service::Etcd, 1).await else { panic!("two turns at once") };
-    assert_eq!(reason, "n4 joins etcd of c now");
+    assert_eq!(reason, "n4 has the turn of etcd of c now");
     let four = four.0.admitted(&lab).await;
     four.ready(1).await;
     assert!(!self::replaces(&five.turn(Service::Etcd, 1).await));
@@ -138,4 +141,33 @@ async fn a_cluster_that_was_founded_elsewhere_is_joined_and_one_without_a_cluste
     lab.apply_spec(&bare);
     let (status, failure) = node.caller.post("/v1/node/turn", &json!({"service": "etcd", "generation": 1})).await;
     assert_eq!((status, failure["code"].as_str()), (StatusCode::BAD_REQUEST, Some("E-NO-SPEC")), "{failure}");
+}
+
+#[tokio::test]
+async fn members_are_restarted_one_at_a_time_and_none_while_another_is_not_well() {
+    let lab = Lab::open();
+    let mut nodes = Vec::new();
+    for n in 1..=3 {
+        nodes.push(installed(&lab, n).await.1);
+        peers(nodes[usize::from(n) - 1].turn(Service::Etcd, 1).await);
+    }
+    for node in &nodes {
+        assert!(node.ready(1).await.0.is_success() && node.health(1, true).await.0.is_success());
+    }
+    let wanted = TurnRequest { service: Service::Etcd, generation: 1 };
+    let may = async |node: &Node| -> Result<(), String> {
+        match node.caller.done("/v1/node/restart", &wanted).await {
+            RestartTurn::Go { lease_seconds } => Ok(assert!(lease_seconds >= 30)),
+            RestartTurn::Wait { reason, .. } => Err(reason),
+        }
+    };
+    assert_eq!((may(&nodes[0]).await, may(&nodes[0]).await), (Ok(()), Ok(())), "it keeps its turn");
+    assert_eq!(may(&nodes[1]).await, Err("n1 has the turn now".to_owned()));
+    assert!(lab.says(&["get", "nodes", "-o", "wide"]).contains("its turn to restart etcd: n1 has the turn now"));
+    assert_eq!(nodes[0].caller.post("/v1/node/restarted", &wanted).await.0, StatusCode::OK);
+    assert_eq!(may(&nodes[1]).await, Ok(()));
+    assert!(nodes[2].health(1, false).await.0.is_success());
+    assert_eq!(may(&nodes[1]).await, Err("n3 is not well".to_owned()), "a turn ends where another member is lost");
+    assert_eq!(may(&nodes[2]).await, Ok(()), "the one that is not well may be restarted");
+    assert!(lab.describe("n1")["history"].to_string().contains("has the turn to restart etcd of c"));
 }

@@ -58,6 +58,25 @@ pub enum Turn {
     },
 }
 
+/// `POST /v1/node/restart`: whether the node may restart a service of its cluster now. Asked again within the lease it
+/// keeps the turn, which `POST /v1/node/restarted` gives back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "turn", rename_all = "kebab-case")]
+pub enum RestartTurn {
+    /// No other member is restarted, or enters, meanwhile.
+    Go {
+        /// The turn is over after so many seconds without another request.
+        lease_seconds: u64,
+    },
+    /// Ask again.
+    Wait {
+        /// One line for people.
+        reason: String,
+        /// Seconds until then.
+        retry_seconds: u64,
+    },
+}
+
 /// What a cluster held when it was backed up, as one file: of etcd, what `etcdctl snapshot save` writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {

@@ -6,7 +6,7 @@ use crate::{
         Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, AuditEntry, JournalEntry, NodeDetail,
         NodeSummary, Reinstalling,
     },
-    arbiter::{Turn, TurnRequest},
+    arbiter::{RestartTurn, Turn, TurnRequest},
     closures::{ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
@@ -167,6 +167,10 @@ calls! {
     Health: Post "/v1/node/health", Node, Json, HealthReport => Nothing;
     /// Asks whether the node founds its cluster, joins now, or waits.
     AskTurn: Post "/v1/node/turn", Node, Json, TurnRequest => Turn;
+    /// Asks whether the node may restart a service now.
+    AskRestart: Post "/v1/node/restart", Node, Json, TurnRequest => RestartTurn;
+    /// Gives the turn to restart back.
+    Restarted: Post "/v1/node/restarted", Node, Json, TurnRequest => Nothing;
     /// Fetches what a founder begins with, where the cluster is restored.
     Snapshot: Get "/v1/node/snapshot", Node, File, TurnRequest => Nothing;
 

@@ -72,7 +72,7 @@ fn for_a_week(ca: &Ca, csr: &[u8]) -> String {
 fn hook(node: &Node, status: u8) -> String {
     let path: PathBuf = node.path(&format!("hook-{status}"));
     let told = node.path("told").display().to_string();
-    fs::write(&path, format!("#!/bin/sh\necho $CENTRA_NODE >>{told}\nexit {status}\n")).unwrap();
+    fs::write(&path, format!("#!/bin/sh\necho $CENTRA_NODE $* >>{told}\nexit {status}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.display().to_string()
 }
@@ -160,6 +160,36 @@ fn a_hook_that_fails_is_run_again_the_next_time() {
     let again = node.renew(&["--hook", &hook(&node, 0)]);
     assert!(again.code == Some(0) && again.says("INFO", "nothing to do"), "{again:?}");
     assert_eq!((told(&node), node.renew(&["--hook", &hook(&node, 0)]).code, told(&node)), (2, Some(0), 2));
+}
+
+#[test]
+fn a_service_that_must_be_restarted_waits_for_its_turn_and_gives_it_back() {
+    let ca = Arc::new(Ca::new("centra"));
+    let (own, asked) = (ca.clone(), AtomicBool::new(false));
+    let server = ca.peer(move |request| match request.line.split(' ').nth(1) {
+        Some("/v1/node/renew") => renewed(&for_a_week(&own, &csr(request)), now() + 7 * DAY),
+        Some("/v1/node/restart") if !asked.swap(true, Ordering::SeqCst) => {
+            Reply::Json(200, json!({"turn": "wait", "reason": "n2 has the turn now", "retry_seconds": 1}))
+        }
+        Some("/v1/node/restart") => Reply::Json(200, json!({"turn": "go", "lease_seconds": 60})),
+        _ => Reply::Json(200, json!({})),
+    });
+    let node = node(&ca, DAY, server.port);
+    let run = node.renew(&["--hook", &hook(&node, 0), "--restart", "chainfire"]);
+    assert!(run.code == Some(0) && run.says("INFO", "n2 has the turn now"), "{run:?}");
+    assert_eq!(fs::read_to_string(node.path("told")).unwrap(), "n1 reload\nn1 restart chainfire\n");
+    let back = json!({"service": "chainfire", "generation": 7});
+    assert_eq!(server.bodies("POST /v1/node/restarted"), [back]);
+}
+
+#[test]
+fn where_the_certificate_ends_a_service_is_restarted_without_a_turn() {
+    let ca = Arc::new(Ca::new("centra"));
+    let server = server(&ca, for_a_week);
+    let node = node(&ca, Duration::minutes(5), server.port);
+    let run = node.renew(&["--hook", &hook(&node, 0), "--restart", "flaredb"]);
+    assert!(run.code == Some(0) && run.says("WARN", "without a turn"), "{run:?}");
+    assert!(fs::read_to_string(node.path("told")).unwrap().ends_with("n1 restart flaredb\n"));
 }
 
 #[test]

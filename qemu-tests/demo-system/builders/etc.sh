@@ -15,7 +15,8 @@ want() { # TARGET UNIT...
     esac
   done
 }
-for unit in etcd etcd-cluster-join chainfire-cluster-join flaredb-cluster-join iam-initial-setup cluster-health-check; do
+for unit in etcd etcd-cluster-join chainfire-cluster-join flaredb-cluster-join iam-initial-setup cluster-health-check \
+  initrd-agent-renew; do
   mkdir "$unit.service.d"
   ln -s ../sandbox.conf "$unit.service.d/"
 done
@@ -27,7 +28,7 @@ else
 fi
 want multi-user.target cluster-health-check.service console@ttyS0.service console@tty1.service \
   /usr/lib/systemd/system/systemd-networkd.service
-want timers.target cluster-health-check.timer
+want timers.target cluster-health-check.timer initrd-agent-renew.timer
 want network-online.target /usr/lib/systemd/system/systemd-networkd-wait-online.service
 ln -s /usr/lib/systemd/system/multi-user.target default.target
 

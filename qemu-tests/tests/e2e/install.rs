@@ -67,7 +67,8 @@ fn the_disk_boots_alone(lab: &mut Lab, etcd: &Etcd, machine: &mut Machine) -> Re
     member_is_healthy(lab, etcd)
 }
 
-fn member_is_healthy(lab: &Lab, etcd: &Etcd) -> Result<()> {
+/// Every member of the cluster is.
+pub fn member_is_healthy(lab: &Lab, etcd: &Etcd) -> Result<()> {
     let healthy = || Ok(etcd.ctl(&lab.network, &["endpoint", "health", "--cluster"]).ok());
     wait::until("all members of the cluster to be healthy", PATIENCE, healthy).map(drop)
 }

@@ -12,5 +12,6 @@ mod install;
 mod interrupted;
 mod misconfigured;
 mod refusals;
+mod renewal;
 mod restoring;
 mod stacked;

@@ -15,6 +15,8 @@ use time::Duration;
 
 /// A turn is over after so long without a word of its holder.
 pub const LEASE: Duration = Duration::seconds(60);
+/// A turn is over after so long in all: who has not used it by then goes behind the others.
+pub const LONGEST_TURN: Duration = Duration::minutes(10);
 /// Asking again while the cluster is not founded yet.
 const RETRY_FOUNDING: u64 = 3;
 /// Asking again while another node joins.
@@ -29,6 +31,9 @@ pub struct Cluster {
     pub seats: BTreeMap<NodeName, Seat>,
     /// Whose turn it is.
     pub lease: Option<Lease>,
+    /// Who has used up a turn, and has none again before that time.
+    #[serde(default)]
+    pub behind: Option<(NodeName, Timestamp)>,
     /// What the founders begin with.
     #[serde(default)]
     pub restored: Option<Restored>,
@@ -75,6 +80,14 @@ pub struct Lease {
     /// Free after.
     #[serde(with = "time::serde::rfc3339")]
     pub until: Timestamp,
+    /// When the turn began.
+    #[serde(default = "begun_long_ago", with = "time::serde::rfc3339")]
+    pub since: Timestamp,
+}
+
+/// A turn that an earlier release gave.
+fn begun_long_ago() -> Timestamp {
+    Timestamp::UNIX_EPOCH
 }
 
 /// A node that asks.
@@ -113,6 +126,18 @@ pub enum Decision {
         /// Seconds.
         retry: u64,
     },
+}
+
+/// What comes of wanting the turn.
+enum Claim {
+    /// It is another node's.
+    Held(NodeName),
+    /// It is the node's already.
+    Kept(Lease),
+    /// The node has it from now on.
+    New(Lease),
+    /// The node had it for too long; the memory after that.
+    UsedUp(Cluster),
 }
 
 /// Why no turn is given.
@@ -186,24 +211,66 @@ impl Cluster {
             return wait(reason, RETRY_FOUNDING);
         }
         let mut notes = Vec::new();
-        match &self.lease {
-            Some(lease) if lease.node != *ask.node && lease.until > now => {
-                return wait(format!("{} joins {} now", lease.node, named(ask)), RETRY_TURN);
+        let lease = match self.claim(ask.node, ask.generation, now) {
+            Claim::Held(by) => return wait(format!("{by} has the turn of {} now", named(ask)), RETRY_TURN),
+            Claim::UsedUp(next) => {
+                let reason =
+                    format!("its turn to join {} took longer than {LONGEST_TURN}: others go first", named(ask));
+                return (next, Decision::Wait { reason: reason.clone(), retry: RETRY_TURN }, vec![reason]);
             }
-            Some(lease) if lease.node == *ask.node && lease.generation == ask.generation && lease.until > now => {}
-            Some(lease) if lease.node != *ask.node => {
-                notes.push(format!("has the turn to join {}; {} did not use its own in time", named(ask), lease.node));
+            Claim::Kept(lease) => lease,
+            Claim::New(lease) => {
+                notes.push(match self.lease.as_ref().filter(|former| former.node != *ask.node) {
+                    Some(former) => {
+                        format!("has the turn to join {}; {} did not use its own in time", named(ask), former.node)
+                    }
+                    None => format!("has the turn to join {} (generation {})", named(ask), ask.generation),
+                });
+                lease
             }
-            _ => notes.push(format!("has the turn to join {} (generation {})", named(ask), ask.generation)),
-        }
+        };
         let replaces = seat.replaces || (seat.generation != 0 && seat.generation != ask.generation);
         seat.replaces = replaces && seat.ready != Some(ask.generation);
         (seat.generation, seat.removed) = (ask.generation, None);
         let decision = Decision::Join { replaces: seat.replaces };
         let mut next = self.clone();
         next.seats.insert(ask.node.clone(), seat);
-        next.lease = Some(Lease { node: ask.node.clone(), generation: ask.generation, until: now + LEASE });
+        next.lease = Some(lease);
         (next, decision, notes)
+    }
+
+    /// Whether a node has the turn, or may take it.
+    fn claim(&self, node: &NodeName, generation: u64, now: Timestamp) -> Claim {
+        let fresh = Lease { node: node.clone(), generation, until: now + LEASE, since: now };
+        match &self.lease {
+            Some(lease) if lease.until > now && lease.node != *node => Claim::Held(lease.node.clone()),
+            Some(lease) if lease.until > now && lease.generation == generation => {
+                if now - lease.since < LONGEST_TURN {
+                    return Claim::Kept(Lease { since: lease.since, ..fresh });
+                }
+                Claim::UsedUp(Self { lease: None, behind: Some((node.clone(), now + LEASE)), ..self.clone() })
+            }
+            _ => match &self.behind {
+                Some((last, until)) if last == node && *until > now => Claim::UsedUp(self.clone()),
+                _ => Claim::New(fresh),
+            },
+        }
+    }
+
+    /// Whether a member may be restarted now: one at a time, and none while another node enters. The memory after it, and why
+    /// it has to wait.
+    pub fn restart(&self, node: &NodeName, generation: u64, now: Timestamp) -> (Self, Option<String>) {
+        match self.claim(node, generation, now) {
+            Claim::Held(by) => (self.clone(), Some(format!("{by} has the turn now"))),
+            Claim::UsedUp(next) => (next, Some(format!("its turn took longer than {LONGEST_TURN}: others go first"))),
+            Claim::Kept(lease) | Claim::New(lease) => (Self { lease: Some(lease), ..self.clone() }, None),
+        }
+    }
+
+    /// The member has been restarted.
+    pub fn restarted(&self, node: &NodeName) -> Self {
+        let lease = self.lease.clone().filter(|lease| lease.node != *node);
+        Self { lease, ..self.clone() }
     }
 
     /// The node is a member; whether it gave a turn back. One that founded without having asked, for this server

@@ -254,3 +254,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_turn_that_is_never_given_back_ends_and_others_go_first() {
+    let (mut cluster, mut seconds) = (living(), 0);
+    assert!(matches!(asked(&cluster, 4, 1, 0).1, Decision::Join { .. }));
+    loop {
+        let (next, decision) = asked(&cluster, 4, 1, seconds);
+        cluster = next;
+        if !matches!(decision, Decision::Join { .. }) {
+            break;
+        }
+        assert!(matches!(asked(&cluster, 5, 1, seconds).1, Decision::Wait { .. }), "{seconds}");
+        seconds += 15;
+    }
+    assert_eq!(seconds, 600);
+    assert!(matches!(asked(&cluster, 4, 1, seconds + 15).1, Decision::Wait { .. }), "it goes behind the others");
+    let (cluster, other) = asked(&cluster, 5, 1, seconds + 20);
+    assert!(matches!(other, Decision::Join { .. }));
+    let (cluster, _) = cluster.ready(&name(5), 1, &[]);
+    assert!(matches!(asked(&cluster, 4, 1, seconds + 90).1, Decision::Join { .. }));
+}
+
+#[test]
+fn nobody_is_restarted_while_a_node_enters_and_nobody_enters_while_a_member_is_restarted() {
+    let cluster = asked(&living(), 4, 1, 0).0;
+    let (_, waits) = cluster.restart(&name(0), 1, at(1));
+    assert_eq!(waits.as_deref(), Some("n4 has the turn now"));
+    let (cluster, waits) = cluster.ready(&name(4), 1, &[]).0.restart(&name(0), 1, at(2));
+    assert_eq!(waits, None);
+    assert!(matches!(asked(&cluster, 5, 1, 3).1, Decision::Wait { .. }));
+    assert!(cluster.restart(&name(1), 1, at(4)).1.is_some());
+    assert_eq!(cluster.restarted(&name(1)), cluster, "only its own turn");
+    assert!(matches!(asked(&cluster.restarted(&name(0)), 5, 1, 5).1, Decision::Join { .. }));
+    assert!(matches!(asked(&cluster, 5, 1, 90).1, Decision::Join { .. }), "a turn that nobody keeps ends");
+}

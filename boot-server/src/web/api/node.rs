@@ -26,6 +26,8 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Renew, _>(renew)
         .call::<calls::KeyInUse, _>(key_in_use)
         .call::<calls::AskTurn, _>(turn)
+        .call::<calls::AskRestart, _>(restart)
+        .call::<calls::Restarted, _>(restarted)
         .call::<calls::Snapshot, _>(snapshot)
 }
 
@@ -106,6 +108,23 @@ async fn turn(
     In(request): In<calls::AskTurn>,
 ) -> Answer<calls::AskTurn> {
     Ok(Json(services.arbiter.turn(&node.name, &node.key, request).await?))
+}
+
+async fn restart(
+    State(services): State<Arc<Services>>,
+    node: Identity,
+    In(request): In<calls::AskRestart>,
+) -> Answer<calls::AskRestart> {
+    Ok(Json(services.arbiter.restart(&node.name, &node.key, request).await?))
+}
+
+async fn restarted(
+    State(services): State<Arc<Services>>,
+    node: Identity,
+    In(request): In<calls::Restarted>,
+) -> Answer<calls::Restarted> {
+    services.arbiter.restarted(&node.name, &node.key, request).await?;
+    Ok(Json(Nothing {}))
 }
 
 async fn snapshot(

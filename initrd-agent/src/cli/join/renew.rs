@@ -1,7 +1,7 @@
 //! `initrd-agent renew`
 
-use super::{ConfigArgs, block_on, exit_code, log_failure};
-use crate::renew::{self, Outcome, Settings};
+use super::{ConfigArgs, block_on, exit_code, log_failure, service};
+use crate::renew::{self, Handover, Outcome, Settings};
 use ::join::log::Log;
 use nix::fcntl::{Flock, FlockArg};
 use protocol::{Code, Failure, Timestamp, failure::Result, marker::MARKER_PATH};
@@ -30,10 +30,14 @@ pub struct RenewArgs {
     /// Make a new key; the old one is revoked when the new one is stored
     #[arg(long)]
     new_key: bool,
-    /// Program that has the services take the new certificate; where it fails it is run again the next time
+    /// Program that has the services take the new certificate: PROGRAM reload, PROGRAM restart SERVICE. Where it fails it is
+    /// run again the next time
     #[arg(long, value_name = "PROGRAM")]
     hook: Option<PathBuf>,
-    /// How long it may take
+    /// A service that has to be restarted: when the boot-server gives this node the turn, one member after another
+    #[arg(long, value_name = "SERVICE", requires = "hook")]
+    restart: Vec<String>,
+    /// How long each call may take
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     hook_timeout: u64,
 }
@@ -70,8 +74,11 @@ fn renewed(args: &RenewArgs) -> Result<Outcome> {
         cluster,
         wanted: args.force,
         new_key: args.new_key,
-        hook: args.hook.clone(),
-        hook_patience: Duration::from_secs(args.hook_timeout),
+        handover: Handover {
+            hook: args.hook.clone(),
+            patience: Duration::from_secs(args.hook_timeout),
+            restart: args.restart.iter().map(|name| service(name)).collect::<Result<_>>()?,
+        },
     };
     let _alone = alone(&args.install_marker)?;
     block_on(renew::run(&settings))

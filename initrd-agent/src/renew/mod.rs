@@ -1,6 +1,10 @@
 //! Renewal of this node's certificate: by the one that it has, or by its key where that has ended
 //! (docs/design.md section 4, point 5).
 
+mod handover;
+
+pub use handover::Handover;
+
 use crate::{
     boot::{
         enrol::{self, Asking},
@@ -10,7 +14,6 @@ use crate::{
 };
 use hardware::inventory;
 use host::{
-    command::hook,
     file,
     http::{self, pem},
 };
@@ -43,10 +46,8 @@ pub struct Settings {
     pub wanted: bool,
     /// With a key that is made anew.
     pub new_key: bool,
-    /// Program that has the services take the new certificate.
-    pub hook: Option<PathBuf>,
-    /// How long it may take.
-    pub hook_patience: Duration,
+    /// What has the services take the new certificate.
+    pub handover: Handover,
 }
 
 /// What was done.
@@ -93,14 +94,16 @@ pub async fn run(settings: &Settings) -> Result<Outcome> {
     };
     let given = match due(life, Timestamp::now_utc(), settings.wanted) {
         Due::From(from) => {
-            run_hook(settings, &marker, false).await?;
+            if let Some(ends) = handover::unfinished(&settings.marker) {
+                settings.handover.run(&settings.marker, &marker, &anchors, own, ends).await?;
+            }
             return Ok(Outcome::NotDue { ends: life.1, from });
         }
         Due::Now => by_certificate(settings, &marker, &anchors, shown, own).await?,
         Due::Over => by_key(&marker, &anchors, own).await?,
     };
     let ends = check(&given, &anchors)?;
-    file::write_atomically(&unfinished(settings), b"", 0o600)?;
+    handover::begin(&settings.marker, life.1)?;
     for pair in &pairs {
         pair.place(&given.chain, given.key.as_deref())?;
     }
@@ -108,7 +111,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome> {
         let identity = given.identity.for_tls(&given.chain)?;
         in_time(BootServer::new(&marker.server, &anchors, Some(identity))?.key_in_use()).await?;
     }
-    run_hook(settings, &marker, true).await?;
+    settings.handover.run(&settings.marker, &marker, &anchors, own, life.1).await?;
     Ok(Outcome::Renewed { ends })
 }
 
@@ -197,24 +200,4 @@ fn check(given: &Given, anchors: &TrustAnchors) -> Result<Timestamp> {
 async fn in_time<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
     let late = || Failure::new(Code::ServerUnreachable, "asking the boot-server: no answer in time");
     tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(late()))
-}
-
-/// There while services may still have the old certificate.
-fn unfinished(settings: &Settings) -> PathBuf {
-    settings.marker.with_file_name("renewal-unfinished")
-}
-
-async fn run_hook(settings: &Settings, marker: &InstallMarker, is_new: bool) -> Result<()> {
-    let unfinished = unfinished(settings);
-    if !is_new && !unfinished.exists() {
-        return Ok(());
-    }
-    if let Some(program) = &settings.hook {
-        let node = [("CENTRA_NODE", marker.node.to_string())];
-        let said = hook::run(program, &[], &node, settings.hook_patience).await.map_err(|failure| {
-            failure.with_remedy("the certificate is new, and services may still have the old one; mend the hook: it is run again the next time")
-        })?;
-        said.lines().for_each(|line| tracing::info!("{line}"));
-    }
-    file::remove(&unfinished)
 }
