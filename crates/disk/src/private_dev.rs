@@ -97,6 +97,11 @@ impl PrivateDev {
         &self.root
     }
 
+    /// The kernel's names of the plan's disks.
+    pub fn disks(&self) -> Vec<&str> {
+        self.disks.iter().map(|disk| disk.name.as_str()).collect()
+    }
+
     /// Looks for devices on the plan's disks.
     pub fn nodes(&self) -> &Nodes {
         &self.nodes

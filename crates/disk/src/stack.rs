@@ -214,6 +214,13 @@ impl Stack {
         }
         true
     }
+
+    /// Every disk that is none of these, and what stands on one, if only in part.
+    pub fn of_others(&self, disks: &[&str]) -> Vec<&Node> {
+        let all: Vec<&str> =
+            self.nodes.values().filter(|node| node.kind == Kind::Disk).map(|node| node.name.as_str()).collect();
+        self.top_down(&all).into_iter().filter(|node| !self.stands_on_only(&node.name, disks)).collect()
+    }
 }
 
 /// The kernel has a block device of this number.
@@ -332,6 +339,8 @@ pub mod tests {
         assert!(stack.stands_on_only("dm-1", &["sda", "sdb"]) && stack.stands_on_only("sda2", &["sda"]));
         assert!(!stack.stands_on_only("dm-1", &["sda"]) && !stack.stands_on_only("nowhere", &["sda"]));
         assert_eq!(stack.get("dm-1").unwrap().label(), "LVM volume vg-root");
+        assert_eq!(names(&stack.of_others(&["sda"])), ["dm-1", "dm-0", "md0", "sdb"]);
+        assert!(stack.of_others(&["sda", "sdb"]).is_empty());
     }
 
     #[test]

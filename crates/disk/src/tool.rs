@@ -1,9 +1,10 @@
 //! The tools of the overlays and the operator's hooks: each sees the plan's disks alone, and no udev.
 
 use super::{
-    confine,
+    confine::{self, fence::Fence},
     plan::Plan,
     private_dev::{PRIVATE, PrivateDev, private_folder, working_folder},
+    stack::Stack,
 };
 use host::command;
 use protocol::{Code, Failure, failure::OrFail, failure::Result};
@@ -35,14 +36,25 @@ pub fn check_shell(plan: &Plan) -> Result<()> {
 /// `E-TOOL`.
 pub fn run_hook(at: &str, text: &str, variables: &[(&str, String)], dev: &PrivateDev) -> Result<()> {
     let arguments = ["-euc".to_owned(), text.to_owned()];
+    let fence = fence(dev);
     dev.show_disks()
         .and_then(|()| tool(SHELL, &arguments, dev))
         .and_then(|mut hook| {
             hook.envs(variables.iter().map(|(name, value)| (name, value)));
+            fence.iter().for_each(|fence| fence.enclose(&mut hook));
             command::run_command(hook, None)
         })
         .map(drop)
         .map_err(|failure| failure.context(format!("running the hook {at}")))
+}
+
+/// Around a hook: it could make nodes of its own.
+fn fence(dev: &PrivateDev) -> Option<Fence> {
+    let stack = Stack::read();
+    let others: Vec<(u32, u32)> = stack.of_others(&dev.disks()).into_iter().map(|node| node.number).collect();
+    let fence = Fence::against(&others, &dev.root().with_extension("fence"));
+    let no_fence = |error: &_| tracing::warn!("fencing hooks off from other disks: {error}; they see none of them");
+    fence.inspect_err(no_fence).ok()
 }
 
 /// A tool that sees nothing but the devices of `dev`. Nobody else makes nodes there: tools do it by themselves.

@@ -1,6 +1,8 @@
 //! A tool's view of the machine: device nodes are in its own /dev and nowhere else, and it sees no process but those
 //! that it started. So no word that it is given leads to a disk which is not shown there.
 
+pub mod fence;
+
 use nix::{
     libc,
     mount::{MsFlags, mount},

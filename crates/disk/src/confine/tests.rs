@@ -36,11 +36,14 @@ impl Stage {
 fn stage() -> Option<Stage> {
     let stage = Stage::new();
     if stage.is_none() {
-        let note = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.ci/skipped");
-        let what = ["note", "confined tools", "device nodes cannot be made and opened here"];
-        drop(Command::new(note).args(what).status());
+        skipped("confined tools", "device nodes cannot be made and opened here");
     }
     stage
+}
+
+fn skipped(what: &str, why: &str) {
+    let note = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.ci/skipped");
+    drop(Command::new(note).args(["note", what, why]).status());
 }
 
 #[test]
@@ -62,6 +65,27 @@ fn a_tool_opens_the_disk_that_is_shown_and_no_other_by_whatever_name() {
         let (opened, said) = stage.run(&format!("exec 3<{path}"));
         assert!(!opened, "{path} was opened: {said}");
     }
+}
+
+#[test]
+fn a_hook_opens_no_disk_of_others_by_a_node_of_its_own() {
+    let Some(stage) = stage() else { return };
+    let place = stage.foreign.path().join("groups");
+    let fence = match fence::Fence::against(&[(7, 1)], &place) {
+        Ok(fence) => fence,
+        Err(error) => return skipped("control groups of devices", &error.to_string()),
+    };
+    let opened = |fence: Option<&fence::Fence>, number: u32| {
+        let mut hook = Command::new("sh");
+        let node = format!("rm -f /dev/own; mknod /dev/own b 7 {number} && exec 3</dev/own");
+        hook.args(["-c", &node]);
+        enter(&mut hook, stage.dev.path(), Path::new("/proc")).unwrap();
+        fence.iter().for_each(|fence| fence.enclose(&mut hook));
+        hook.output().unwrap().status.success()
+    };
+    assert!(opened(None, 1) && opened(Some(&fence), 0) && !opened(Some(&fence), 1));
+    drop(fence);
+    assert!(!place.exists());
 }
 
 #[test]
