@@ -6,7 +6,8 @@
 #   peer     the program that plays Chainfire, FlareDB and IAM; the node is then one of these, and not of etcd
 #   stacked  whether stage 1 can open RAID, LUKS, LVM and btrfs; its kernel is then linux-stacked of the inputs
 #   mounts   what stage 1 mounts, as it is written in boot/stage-1.sh
-{ inputs, agent, peer ? "", stacked ? false, mounts ? [ ] }:
+#   efiGrub  whether UEFI machines start GRUB, as NixOS installs it by default, and not systemd-boot
+{ inputs, agent, peer ? "", stacked ? false, mounts ? [ ], efiGrub ? false }:
 let
   busybox = builtins.path { path = inputs + "/busybox"; name = "busybox"; };
 
@@ -60,6 +61,7 @@ run "nixos-system-demo-23.11.centra" ./builders/toplevel.sh {
   inherit busybox linux initrd etc;
   sw = systemPath;
   grub = package.grub2-common;
+  efiGrub = if efiGrub then package.grub-efi-amd64-bin else "";
   systemdBoot = package.systemd-boot-efi;
   init = ./boot/init.sh;
   activate = ./boot/activate.sh;

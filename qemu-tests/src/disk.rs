@@ -51,13 +51,27 @@ impl Disk {
     /// # Errors
     /// There is no such partition, or the script fails.
     pub fn edit(&self, partition: &str, script: &str) -> Result<()> {
-        let start = self.partition(partition)?.with_context(|| format!("there is no partition {partition}"))?;
+        let start = self.start_of(partition)?;
         let folder = tempfile::tempdir()?;
         let options = format!("loop,offset={start}");
         // In a mount namespace of its own: nothing stays mounted, however it ends.
         let mounted = "mount -o \"$1\" \"$2\" \"$3\" && cd \"$3\" && sh -euc \"$4\" && cd / && umount \"$3\"";
         let mut edit = command("unshare", ["-m", "sh", "-c", mounted, "edit", &options]);
         run(edit.arg(&self.path).arg(folder.path()).arg(script))
+    }
+
+    /// The files below `EFI` of an EFI system partition, by its GPT name.
+    ///
+    /// # Errors
+    /// There is no such partition, or it has no such folder.
+    pub fn efi_files(&self, partition: &str) -> Result<Vec<String>> {
+        let image = format!("{}@@{}", self.path.display(), self.start_of(partition)?);
+        let listed = output(&mut command("mdir", ["-i", &image, "-b", "-s", "::/EFI"]))?;
+        Ok(listed.lines().filter(|line| !line.ends_with('/')).map(|line| line.replace("::/EFI/", "")).collect())
+    }
+
+    fn start_of(&self, partition: &str) -> Result<u64> {
+        self.partition(partition)?.with_context(|| format!("there is no partition {partition}"))
     }
 
     /// What wipefs finds on it: nothing on an empty disk.

@@ -15,7 +15,7 @@ generations() { # newest first: NUMBER TOPLEVEL
 }
 
 store_name() { # FILE: the name of a store file on the ESP
-  echo "$1" | sed -e 's|^/nix/store/||' -e 's|/|-|g' -e 's|$|.efi|'
+  echo "$1" | sed -e 's|^/nix/store/||' -e 's|/|-|g'
 }
 
 copy() { # FROM TO: whole or not at all
@@ -25,8 +25,12 @@ copy() { # FROM TO: whole or not at all
   mv "$2.tmp" "$2"
 }
 
-systemd_boot() {
+esp_is_mounted() {
   grep -q '^[^ ]* /boot vfat ' /proc/mounts || { echo "/boot is not a mounted EFI system partition" >&2 && exit 1; }
+}
+
+systemd_boot() {
+  esp_is_mounted
   mkdir -p /boot/EFI/systemd /boot/EFI/BOOT /boot/EFI/nixos /boot/loader/entries
   if [ "${NIXOS_INSTALL_BOOTLOADER:-}" = 1 ] || [ ! -e /boot/EFI/systemd/systemd-bootx64.efi ]; then
     rm -f /boot/EFI/systemd/systemd-bootx64.efi /boot/EFI/BOOT/BOOTX64.EFI
@@ -49,15 +53,15 @@ systemd_boot() {
   while read -r number system; do
     kernel=$(readlink -f "$system/kernel")
     initrd=$(readlink -f "$system/initrd")
-    copy "$kernel" "/boot/EFI/nixos/$(store_name "$kernel")"
-    copy "$initrd" "/boot/EFI/nixos/$(store_name "$initrd")"
+    copy "$kernel" "/boot/EFI/nixos/$(store_name "$kernel").efi"
+    copy "$initrd" "/boot/EFI/nixos/$(store_name "$initrd").efi"
     entry=/boot/loader/entries/nixos-generation-$number.conf
     cat >"$entry.tmp" <<END
 title NixOS-shaped demo
 sort-key nixos
 version Generation $number @label@
-linux /EFI/nixos/$(store_name "$kernel")
-initrd /EFI/nixos/$(store_name "$initrd")${secrets:+
+linux /EFI/nixos/$(store_name "$kernel").efi
+initrd /EFI/nixos/$(store_name "$initrd").efi${secrets:+
 initrd $secrets}
 options init=$system/init $(cat "$system/kernel-params")
 machine-id $(cat /etc/machine-id)
@@ -77,7 +81,26 @@ root_disk() { # the whole disk of the file system at /
   echo "/dev/$(basename "$(dirname "$(readlink -f "/sys/class/block/$partition")")")"
 }
 
-grub() {
+grub_menu() { # SEEN LINE...: SEEN FILE says where GRUB sees a file of the store
+  seen=$1
+  shift
+  {
+    for line; do echo "$line"; done
+    echo 'set timeout=0'
+    echo 'set default=0'
+    generations | while read -r number system; do
+      kernel=$("$seen" "$(readlink -f "$system/kernel")")
+      initrd=$("$seen" "$(readlink -f "$system/initrd")")
+      echo "menuentry \"NixOS-shaped demo, generation $number\" {"
+      echo "  linux $kernel init=$system/init $(cat "$system/kernel-params")"
+      echo "  initrd $initrd"
+      echo '}'
+    done
+  } >/boot/grub/grub.cfg.tmp
+  mv /boot/grub/grub.cfg.tmp /boot/grub/grub.cfg
+}
+
+bios_grub() {
   # As boot.loader.grub.devices has it: the layout's own name for the disk, whichever the spec selected.
   disk=/dev/disk/by-id/chosen-by-the-spec
   [ "$(readlink -f "$disk")" = "$(root_disk)" ] || { echo "cannot find a GRUB drive for $disk" >&2 && exit 1; }
@@ -87,22 +110,34 @@ grub() {
       --install-modules="normal linux part_gpt ext2 serial terminal echo minicmd configfile" \
       --modules="part_gpt ext2" "$disk"
   fi
-  {
-    echo 'serial --unit=0 --speed=115200'
-    echo 'terminal_input console serial'
-    echo 'terminal_output console serial'
-    echo 'set timeout=0'
-    echo 'set default=0'
-    generations | while read -r number system; do
-      echo "menuentry \"NixOS-shaped demo, generation $number\" {"
-      echo "  linux $(readlink -f "$system/kernel") init=$system/init $(cat "$system/kernel-params")"
-      echo "  initrd $(readlink -f "$system/initrd")"
-      echo '}'
-    done
-  } >/boot/grub/grub.cfg.tmp
-  mv /boot/grub/grub.cfg.tmp /boot/grub/grub.cfg
+  grub_menu echo 'serial --unit=0 --speed=115200' 'terminal_input console serial' 'terminal_output console serial'
 }
 
-if [ -d /sys/firmware/efi ]; then systemd_boot; else grub; fi
+on_the_esp() { # FILE: copied there, for / is another file system
+  copy "$1" "/boot/kernels/$(store_name "$1")"
+  echo "/kernels/$(store_name "$1")"
+}
+
+efi_grub() {
+  esp_is_mounted
+  mkdir -p /boot/grub /boot/kernels
+  # NixOS's defaults, device = "nodev": a folder of its own, no EFI/BOOT, and no word to the firmware.
+  if grep -qs '^left out' /etc/nixos/grub; then
+    echo "no loader, as it was asked for"
+  elif [ "${NIXOS_INSTALL_BOOTLOADER:-}" = 1 ] || [ ! -e /boot/EFI/NixOS-boot/grubx64.efi ]; then
+    @grub@/usr/sbin/grub-install --target=x86_64-efi --directory=@efiGrub@/usr/lib/grub/x86_64-efi --recheck \
+      --boot-directory=/boot --efi-directory=/boot --bootloader-id=NixOS-boot --no-nvram \
+      --locales= --themes= --fonts= --install-modules="normal linux part_gpt fat terminal echo minicmd configfile"
+  fi
+  grub_menu on_the_esp 'echo GRUB of NixOS-boot'
+}
+
+if [ ! -d /sys/firmware/efi ]; then
+  bios_grub
+elif [ -n "@efiGrub@" ]; then
+  efi_grub
+else
+  systemd_boot
+fi
 sync -f /nix/store
 [ ! -d /sys/firmware/efi ] || sync -f /boot

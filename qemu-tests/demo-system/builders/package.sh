@@ -17,7 +17,7 @@ for d in bin sbin lib lib64; do
 done
 cd "$out"
 rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bash-completion \
-  usr/share/zsh usr/share/bug usr/share/menu usr/share/polkit-1 usr/share/i18n usr/share/grub usr/share/gdb \
+  usr/share/zsh usr/share/bug usr/share/menu usr/share/polkit-1 usr/share/i18n usr/share/grub usr/lib/grub/*/monolithic usr/share/gdb \
   usr/lib/x86_64-linux-gnu/gconv usr/lib/systemd/catalog usr/lib/udev/hwdb.d usr/share/mime usr/lib/systemd/boot/efi/*ia32* \
   usr/lib/systemd/boot/efi/*.stub var etc/init.d etc/default etc/cron* etc/logrotate.d
 find . -depth -type d -exec rmdir {} + 2>/dev/null || true

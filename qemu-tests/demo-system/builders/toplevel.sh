@@ -12,7 +12,8 @@ printf %s x86_64-linux >"$out/system"
 printf 'systemd 3' >"$out/init-interface-version"
 substitute() {
   sed -e "s|@toplevel@|$out|g" -e "s|@busybox@|$busybox|g" -e "s|@sw@|$sw|g" -e "s|@label@|$label|g" \
-    -e "s|@systemdBoot@|$systemdBoot|g" -e "s|@grub@|$grub|g" "$1" >"$2"
+    -e "s|@systemdBoot@|$systemdBoot|g" -e "s|@grub@|$grub|g" \
+    -e "s|@efiGrub@|$efiGrub|g" "$1" >"$2"
   chmod 0555 "$2"
 }
 substitute "$init" "$out/init"

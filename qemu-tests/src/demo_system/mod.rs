@@ -55,6 +55,9 @@ const WANTED: &[&str] = &[
 /// The packages of the tools that open a stack in stage 1.
 const STAGE_1: &[&str] = &["btrfs-progs", "cryptsetup-bin", "libgcc-s1", "lvm2", "mdadm"];
 
+/// What a variant alone is made of.
+const VARIANTS: &[&str] = &["grub-efi-amd64-bin"];
+
 /// What kind of node the system is for.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind<'a> {
@@ -63,6 +66,8 @@ pub enum Kind<'a> {
     /// The same with file systems on stacks of RAID, LUKS, LVM and btrfs: `MOUNTPOINT:DEVICE:OPTIONS`, as
     /// `boot/stage-1.sh` has it.
     Stacked(&'a [&'a str]),
+    /// As plain, with the GRUB of NixOS's defaults where the firmware is UEFI, and not systemd-boot.
+    EfiGrub,
     /// Chainfire, FlareDB and IAM on one node, played by this program.
     AllInOne(&'a Path),
 }
@@ -87,6 +92,7 @@ pub fn build(agent: &Path, kind: Kind) -> Result<DemoSystem> {
             let mounts: String = mounts.iter().map(|mount| format!("{mount:?} ")).collect();
             ("demo-system-stacked", vec![("stacked", "true".to_owned()), ("mounts", format!("[ {mounts}]"))])
         }
+        Kind::EfiGrub => ("demo-system-efi-grub", vec![("efiGrub", "true".to_owned())]),
         Kind::AllInOne(peer) => ("demo-system-all-in-one", vec![("peer", peer.display().to_string())]),
     };
 
@@ -107,7 +113,7 @@ pub fn build(agent: &Path, kind: Kind) -> Result<DemoSystem> {
 pub fn busybox() -> Result<PathBuf> {
     let inputs = paths::cache()?.join("inputs");
     fs::create_dir_all(&inputs).with_context(|| format!("creating {}", inputs.display()))?;
-    packages::gather(WANTED, STAGE_1, &inputs)?;
+    packages::gather(WANTED, STAGE_1, VARIANTS, &inputs)?;
     unpack_busybox(&inputs)?;
     Ok(inputs.join("busybox/bin/busybox"))
 }

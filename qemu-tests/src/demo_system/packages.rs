@@ -58,17 +58,17 @@ struct Control {
     provides: Vec<String>,
 }
 
-/// Downloads the packages of the system and of its stage 1 with all they depend on to `inputs/debs`, and writes
-/// `inputs/packages.json`.
-pub fn gather(system: &[&str], stage1: &[&str], inputs: &Path) -> Result<()> {
+/// Downloads the packages of the system, of its stage 1 and of its variants with all they depend on to `inputs/debs`, and
+/// writes `inputs/packages.json`.
+pub fn gather(system: &[&str], stage1: &[&str], variants: &[&str], inputs: &Path) -> Result<()> {
     let list = inputs.join("packages.json");
     let stamp = inputs.join("packages.wanted");
-    let asked = format!("{}\n{}\nwithout {}\n", system.join(" "), stage1.join(" "), NOT_NEEDED.join(" "));
+    let wanted = [system, stage1, variants].concat();
+    let asked = format!("{}\n{}\nwithout {}\n", wanted.join(" "), stage1.join(" "), NOT_NEEDED.join(" "));
     if list.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == asked) {
         return Ok(());
     }
     let debs = inputs.join("debs");
-    let wanted = [system, stage1].concat();
     if download(&wanted, &debs).is_err() {
         // apt's lists may be older than what the mirror still has.
         sh(&["apt-get", "-qq", "update"])?;

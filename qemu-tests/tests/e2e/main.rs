@@ -7,6 +7,7 @@ mod approval;
 mod cluster;
 mod cuts;
 mod disks;
+mod grub;
 mod harness;
 mod install;
 mod interrupted;
