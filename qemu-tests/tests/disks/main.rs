@@ -3,6 +3,7 @@
 //! Needs root, `qemu-tests/setup.sh` and a release build of the workspace.
 
 mod faults;
+mod foreign_disks;
 mod harness;
 mod layouts;
 mod transcript;
