@@ -51,7 +51,9 @@ pub fn member(name: &str, machine: &Machine, system: &DemoSystem, founders: &[&s
     let peers: Vec<String> = founders.iter().map(|founder| format!("{founder}:2380")).collect();
     let hosts: String = founders.iter().map(|founder| format!("{} {founder}\n", address(founder))).collect();
     if let Some(files) = spec["files"].as_array_mut() {
-        files.push(json!({ "path": "/etc/hosts", "mode": "0644", "content": format!("127.0.0.1 localhost\n{hosts}") }));
+        // NixOS has these lines before networking.hosts: a node's own name leads to itself alone.
+        let own = format!("127.0.0.1 localhost\n::1 localhost\n127.0.0.2 {name}\n::1 {name}\n");
+        files.push(json!({ "path": "/etc/hosts", "mode": "0644", "content": format!("{own}{hosts}") }));
     }
     spec["cluster"] = json!({
         "node_id": name,
