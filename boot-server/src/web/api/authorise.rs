@@ -57,7 +57,7 @@ fn shown(key: Option<Sha256>) -> Result<Sha256> {
 
 /// The node that has this key and has not been sent away: looked up in the state at every request, so that a key that has
 /// lost its node can do nothing more, however long its certificate lasts.
-async fn node(services: &Services, key: Sha256) -> Result<Identity> {
+pub async fn node(services: &Services, key: Sha256) -> Result<Identity> {
     let unknown = || Failure::new(Code::EnrolUnknown, "looking for the node of this certificate: it has none");
     let node: Node = match services.state.node_by_key(&key).await? {
         Some(node) => node,

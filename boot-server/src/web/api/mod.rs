@@ -48,3 +48,6 @@ async fn health(
 ) -> axum::Json<crate::base::health::Report> {
     axum::Json(services.health.report())
 }
+
+#[cfg(test)]
+mod tests;

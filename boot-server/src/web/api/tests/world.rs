@@ -1,0 +1,437 @@
+//! One node, two machines that claim to be it, and what may be done with them: the services as `serve` puts them
+//! together, without sockets.
+
+use super::super::authorise;
+use crate::{
+    base::{clock::now, health::Health},
+    clusters::operations::Teller,
+    config::Config,
+    netboot::policy::Policy,
+    server::{self, Services},
+    state::{State, path_in, runs::Owner},
+    trust::{ca::Ca, manifest::ManifestKey},
+};
+use proptest::prelude::*;
+use protocol::{
+    Code, Failure,
+    admin::ApplyRequest,
+    arbiter::TurnRequest,
+    claims::Claims,
+    encoding::Sha256,
+    enrol::{EnrolRequest, HelloRequest},
+    failure::Result,
+    inventory::Inventory,
+    manifest::{Manifest, ManifestRequest},
+    names::{NodeName, RunId},
+    report::{InstalledReport, JoinOutcome, PlanReport, ReadyReport, Versions, WipedReport},
+    service::Service,
+    spec::NodeSpec,
+    step::Step,
+    telemetry::{Event, EventKind, Telemetry},
+};
+use rcgen::{CertificateParams, KeyPair, PublicKeyData};
+use serde_json::json;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+const ADMIN: &str = "admin";
+
+/// What may be done. Machines are 0 and 1; each has a run of its own, and another after a restart.
+#[derive(Debug, Clone)]
+pub enum Verb {
+    Apply { other: bool, reopen: bool, hold: bool },
+    Approve(usize),
+    ApprovePlan,
+    Reinstall,
+    Remove,
+    Replace,
+    Decommission { keep_disks: bool },
+    Forget,
+    AsksForScript,
+    Enrols(usize),
+    Begins(usize, u8),
+    Plans(usize, u8),
+    TakesSecrets(usize),
+    Fails(usize, u8),
+    Installed(usize, u8),
+    Turn(usize),
+    Ready(usize),
+    Wiped(usize, u8),
+}
+
+/// Any verb.
+pub fn verb() -> impl Strategy<Value = Verb> {
+    let machine = || 0..2usize;
+    let run = || 0..2u8;
+    prop_oneof![
+        any::<(bool, bool, bool)>().prop_map(|(other, reopen, hold)| Verb::Apply { other, reopen, hold }),
+        machine().prop_map(Verb::Approve),
+        Just(Verb::ApprovePlan),
+        Just(Verb::Reinstall),
+        Just(Verb::Remove),
+        Just(Verb::Replace),
+        any::<bool>().prop_map(|keep_disks| Verb::Decommission { keep_disks }),
+        Just(Verb::Forget),
+        Just(Verb::AsksForScript),
+        machine().prop_map(Verb::Enrols),
+        (machine(), run()).prop_map(|(machine, run)| Verb::Begins(machine, run)),
+        (machine(), run()).prop_map(|(machine, run)| Verb::Plans(machine, run)),
+        machine().prop_map(Verb::TakesSecrets),
+        (machine(), run()).prop_map(|(machine, run)| Verb::Fails(machine, run)),
+        (machine(), run()).prop_map(|(machine, run)| Verb::Installed(machine, run)),
+        machine().prop_map(Verb::Turn),
+        machine().prop_map(Verb::Ready),
+        (machine(), run()).prop_map(|(machine, run)| Verb::Wiped(machine, run)),
+    ]
+}
+
+/// Two verbs; mostly the first of them waits between what it reads and what it writes.
+pub fn pair() -> impl Strategy<Value = [Verb; 2]> {
+    let keeps = any::<bool>().prop_map(|keep_disks| Verb::Decommission { keep_disks });
+    let waits = prop_oneof![Just(Verb::Reinstall), Just(Verb::Remove), Just(Verb::Replace), keeps, approval()];
+    (prop_oneof![3 => waits, 1 => verb()], verb()).prop_map(<[Verb; 2]>::from)
+}
+
+fn approval() -> impl Strategy<Value = Verb> {
+    prop_oneof![(0..2usize).prop_map(Verb::Enrols), (0..2usize).prop_map(Verb::Approve)]
+}
+
+/// Some of the usual way of a node, and whatever comes after it.
+pub fn life() -> impl Strategy<Value = Vec<Verb>> {
+    let way = |hold| {
+        let apply = Verb::Apply { other: false, reopen: false, hold };
+        let (enrols, begins, plans) = (Verb::Enrols(0), Verb::Begins(0, 0), Verb::Plans(0, 0));
+        vec![apply, enrols, Verb::Approve(0), begins, plans, Verb::Installed(0, 0), Verb::Turn(0), Verb::Ready(0)]
+    };
+    (any::<bool>(), 0..=8usize, proptest::collection::vec(verb(), 0..4))
+        .prop_map(move |(hold, length, more)| way(hold).into_iter().take(length).chain(more).collect())
+}
+
+/// What admins and machines knew when they began: codes on consoles, a plan on the page, the generation on a disk.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    codes: [String; 2],
+    plan: Sha256,
+    generation: u64,
+}
+
+/// What is seen of a node, without what differs from one try to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    node: Option<String>,
+    operation: Option<String>,
+    enrolments: Vec<String>,
+    revoked: Vec<String>,
+    memberships: usize,
+    clusters: Vec<String>,
+    history: Vec<String>,
+}
+
+impl Seen {
+    /// Without what the stages of an operation leave behind before it has come to its end.
+    pub fn without_stages(&self) -> Self {
+        let is_stage =
+            |entry: &String| ["admin: drain hook", "admin: removed from cluster c"].contains(&entry.as_str());
+        let mut seen = self.clone();
+        seen.history.retain(|entry| !is_stage(entry));
+        seen
+    }
+}
+
+struct Machine {
+    csr: Vec<u8>,
+    key: Sha256,
+}
+
+/// The server with its node and the two machines.
+pub struct World {
+    folder: tempfile::TempDir,
+    services: Arc<Services>,
+    machines: Arc<[Machine; 2]>,
+    /// Sessions of enrolments, and which machine's.
+    sessions: Mutex<Vec<(usize, String)>>,
+}
+
+fn name() -> NodeName {
+    "n1".parse().unwrap()
+}
+
+fn spec(other: bool, hold: bool) -> NodeSpec {
+    let toplevel = if other { "nixos-other" } else { "nixos" };
+    let spec = json!({
+        "name": "n1", "match": {"macs": ["52:54:00:00:00:01"]},
+        "system": {"toplevel": format!("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-{toplevel}"),
+            "substituters": ["http://127.0.0.1/cache"],
+            "trusted_public_keys": ["k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]},
+        "disks": {"devices": {"disk": {"main": {"type": "disk", "device": "/dev/vda"}}}, "hold": hold},
+        "cluster": {"node_id": "n1", "node_role": "control-plane", "bootstrap": true, "cluster_name": "c",
+            "initial_peers": ["127.0.78.1:2380"], "leader_url": "https://127.0.78.1:2379",
+            "raft_addr": "127.0.78.1:2380", "node_ip": "127.0.78.1"}
+    });
+    protocol::parse::json("spec", spec.to_string().as_bytes()).unwrap()
+}
+
+fn run_of(machine: usize, run: u8) -> RunId {
+    format!("run-{machine}-{run}").parse().unwrap()
+}
+
+/// In memory where there is such a place: no power is cut here.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+async fn opened(folder: &Path) -> Arc<Services> {
+    server::open(Config::load(&folder.join("config.toml")).unwrap()).await.unwrap()
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let folder = folder();
+        let file = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
+        let (certificate, key) = Ca::create("CA", now()).unwrap();
+        file("ca.crt", certificate.as_bytes());
+        file("ca.key", key.as_bytes());
+        file("manifest.key", data_encoding::BASE64.encode(&ManifestKey::create().unwrap()).as_bytes());
+        file("config.toml", b"address = '127.0.0.1'\n[cluster]\ndrain = '/bin/true'\n");
+        State::create(&path_in(folder.path()), Health::default()).await.unwrap().close().await;
+        let machine = || {
+            let key = KeyPair::generate().unwrap();
+            let csr = CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
+            Machine { csr, key: Sha256::of(&key.subject_public_key_info()) }
+        };
+        let services = opened(folder.path()).await;
+        Self { folder, services, machines: Arc::new([machine(), machine()]), sessions: Mutex::default() }
+    }
+
+    /// The same once more, to go another way from here.
+    pub async fn copied(&self) -> Self {
+        let folder = folder();
+        for name in ["ca.crt", "ca.key", "manifest.key", "config.toml"] {
+            std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
+        }
+        self.services.state.copy_to(&path_in(folder.path())).await.unwrap();
+        let services = opened(folder.path()).await;
+        let sessions = Mutex::new(self.sessions.lock().unwrap().clone());
+        Self { folder, services, machines: self.machines.clone(), sessions }
+    }
+
+    pub async fn look(&self) -> Looked {
+        let state = &self.services.state;
+        let open = state.open_enrolments().await.unwrap();
+        let code = |machine: usize| {
+            let own = open.iter().find(|enrolment| enrolment.key == self.machines[machine].key);
+            own.map_or_else(|| "AAAA-AAAA".to_owned(), |enrolment| enrolment.code.clone())
+        };
+        let node = state.node("n1").await.unwrap();
+        let plan = node.as_ref().and_then(|node| node.plan.as_ref()).map(|plan| plan.id());
+        Looked {
+            codes: [code(0), code(1)],
+            plan: plan.unwrap_or(Sha256::of(b"none")),
+            generation: node.map_or(1, |node| node.record.generation),
+        }
+    }
+
+    /// Runs a verb; what it answers.
+    pub async fn run(&self, verb: &Verb, looked: &Looked) -> Result<String, Code> {
+        let done = match *verb {
+            Verb::Apply { .. } | Verb::Approve(_) | Verb::ApprovePlan | Verb::Reinstall | Verb::Forget => {
+                self.asked_by_admin(verb, looked).await
+            }
+            Verb::Remove | Verb::Replace | Verb::Decommission { .. } => self.operated(verb).await,
+            Verb::AsksForScript => {
+                let boot = self.services.boots.boot(&claims()).await;
+                Ok(format!("{boot:?}"))
+            }
+            Verb::Enrols(machine) => self.enrols(machine).await,
+            Verb::Begins(machine, _)
+            | Verb::Plans(machine, _)
+            | Verb::TakesSecrets(machine)
+            | Verb::Fails(machine, _)
+            | Verb::Installed(machine, _)
+            | Verb::Turn(machine)
+            | Verb::Ready(machine) => self.told_by_node(verb, machine, looked.generation).await,
+            Verb::Wiped(machine, run) => {
+                let report = WipedReport { run: run_of(machine, run), generation: looked.generation };
+                let key = self.machines[machine].key;
+                self.services.operations.wiped(Some(key), report).await.map(said)
+            }
+        };
+        done.map_err(|failure| failure.code)
+    }
+
+    async fn asked_by_admin(&self, verb: &Verb, looked: &Looked) -> Result<String> {
+        let Services { specs, admission, installs, operations, arbiter, .. } = &*self.services;
+        match *verb {
+            Verb::Apply { other, reopen, hold } => {
+                let request = ApplyRequest { nodes: vec![spec(other, hold)], reopen };
+                specs.apply(request, ADMIN).await.map(said)
+            }
+            Verb::Approve(machine) => admission.approve(&looked.codes[machine], None, ADMIN).await.map(said),
+            Verb::ApprovePlan => installs.approve_plan(&name(), &looked.plan, ADMIN).await.map(said),
+            Verb::Reinstall => operations.reinstall(&name(), true, ADMIN).await.map(said),
+            _ => arbiter.forget("c", true, ADMIN).await.map(said),
+        }
+    }
+
+    async fn operated(&self, verb: &Verb) -> Result<String> {
+        let operations = &self.services.operations;
+        let (sender, _told) = tokio::sync::mpsc::unbounded_channel();
+        let teller = Teller(sender);
+        match *verb {
+            Verb::Remove => operations.remove(&name(), true, ADMIN, &teller).await,
+            Verb::Replace => operations.replace(&name(), true, ADMIN, &teller).await,
+            Verb::Decommission { keep_disks } => {
+                operations.decommission(&name(), keep_disks, true, ADMIN, &teller).await
+            }
+            _ => unreachable!("no operation: {verb:?}"),
+        }
+        .map(said)
+    }
+
+    async fn enrols(&self, machine: usize) -> Result<String> {
+        let csr = self.machines[machine].csr.clone();
+        let hello = HelloRequest { nonce: vec![7; 32], csr_sha256: Sha256::of(&csr) };
+        let session = self.services.admission.hello(hello)?.session;
+        self.sessions.lock().unwrap().push((machine, session.clone()));
+        let (claims, run) = (claims(), run_of(machine, 0));
+        let inventory = Inventory::default();
+        let request = EnrolRequest { session, csr, claims, inventory, run, agent_version: String::new() };
+        let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
+        Ok(format!("{:?} {:?}", reply.state, reply.node))
+    }
+
+    /// As [`authorise`] lets it through.
+    async fn told_by_node(&self, verb: &Verb, machine: usize, generation: u64) -> Result<String> {
+        let Services { installs, intake, arbiter, state, .. } = &*self.services;
+        let key = self.machines[machine].key;
+        if state.memory.revoked.holds(&key) {
+            return Err(Failure::new(Code::Forbidden, "revoked"));
+        }
+        let name = authorise::node(&self.services, key).await?.name;
+        match *verb {
+            Verb::Begins(_, run) => {
+                let request = ManifestRequest { nonce: vec![9; 32], run: run_of(machine, run) };
+                let signed = installs.manifest(&name, &key, request).await?;
+                let manifest: Manifest = serde_json::from_slice(&signed.payload).unwrap();
+                Ok(format!("{} {:?} {:?}", manifest.generation, manifest.purpose, manifest.system))
+            }
+            Verb::Plans(_, run) => {
+                let run = run_of(machine, run);
+                let lines = vec!["make vda anew".to_owned()];
+                let report = PlanReport { run, generation, lines, resumes: false, hold: false, disks: None };
+                installs.plan(&name, &key, report).await.map(said)
+            }
+            Verb::TakesSecrets(_) => {
+                installs.secrets(&name, &key, generation).await.map(|bundle| said(bundle.generation))
+            }
+            Verb::Fails(_, run) => {
+                let kind = EventKind::Failed { failure: Failure::new(Code::Network, "no link"), retry_in_ms: None };
+                let event = Event { seq: 1, time: now(), since_start_ms: 1, step: Step::Disk, kind };
+                let (run, events) = (run_of(machine, run), vec![event]);
+                let told = Telemetry { run, session: None, heartbeat: None, events, lines: vec![] };
+                intake.take_in(told, &Owner::Node(name), "10.0.0.9").await.map(said)
+            }
+            Verb::Installed(_, run) => {
+                let report = InstalledReport {
+                    run: run_of(machine, run),
+                    generation,
+                    boot_order: vec![],
+                    boot_order_before: vec![],
+                    paths_fetched: 1,
+                    paths_present: 0,
+                    nar_bytes: 1,
+                    agent_peak_rss: 1,
+                };
+                installs.installed(&name, &key, report).await.map(said)
+            }
+            Verb::Turn(_) => {
+                arbiter.turn(&name, &key, TurnRequest { service: Service::Etcd, generation }).await.map(said)
+            }
+            _ => arbiter.ready(&name, &key, ready(run_of(machine, 0), generation)).await.map(said),
+        }
+    }
+
+    /// What is seen of the node now.
+    pub async fn seen(&self) -> Seen {
+        let state = &self.services.state;
+        let node = state.node("n1").await.unwrap();
+        let machine = |key: Sha256| self.machines.iter().position(|machine| machine.key == key);
+        let node = node.map(|node| {
+            let plan = node.plan.map(|plan| (plan.generation, plan.held, plan.approved));
+            let (installed, ready) = (node.installed.map(|it| it.generation), node.ready.map(|it| it.generation));
+            let toplevel = node.spec.map(|spec| spec.system.toplevel);
+            format!("{:?} {:?} {plan:?} {installed:?} {ready:?} {toplevel:?}", node.record, node.key.map(machine))
+        });
+        let operation = state.operation(&name()).await.unwrap().map(|operation| {
+            format!(
+                "{:?} {:?} {} {}",
+                operation.kind,
+                operation.stage,
+                operation.window.is_some(),
+                operation.keep_disks
+            )
+        });
+        let mut enrolments = Vec::new();
+        for (machine, session) in self.sessions.lock().unwrap().clone() {
+            let known = state.enrolment_by_session(&Sha256::of(session.as_bytes())).await.unwrap();
+            let known = known.map(|it| (it.standing, it.node, it.certificate.is_some()));
+            enrolments.push(format!("{machine} {known:?}"));
+        }
+        enrolments.sort();
+        let mut revoked: Vec<String> =
+            state.revoked_keys().await.unwrap().into_iter().map(|key| said(machine(key))).collect();
+        revoked.sort();
+        let clusters = state.clusters().await.unwrap().into_iter();
+        let clusters = clusters.map(|(cluster, service, memory)| {
+            let lease = memory.lease.map(|lease| (lease.node, lease.generation));
+            format!("{cluster} {service:?} {:?} {:?} {lease:?}", memory.founders, memory.seats)
+        });
+        // Of stages of two verbs, one may come between two of the other.
+        let mut history: Vec<String> = Vec::new();
+        for node in [Some(&name()), None] {
+            let entries = state.audit(node).await.unwrap();
+            history.extend(entries.into_iter().map(|entry| format!("{}: {}", entry.actor, entry.text)));
+        }
+        history.sort();
+        let memberships = state.memberships().await.unwrap().len();
+        Seen { node, operation, enrolments, revoked, memberships, clusters: clusters.collect(), history }
+    }
+
+    /// Whether what is at hand is what the database says: what another server would recall from it.
+    pub async fn remembers_what_a_restart_would(&self) -> std::result::Result<(), String> {
+        let anew = opened(self.folder.path()).await;
+        let at_hand = |services: &Services| {
+            let memory = &services.state.memory;
+            let entries = memory.directory.with(|entries| format!("{entries:?}"));
+            (entries, self.machines.iter().map(|machine| memory.revoked.holds(&machine.key)).collect::<Vec<_>>())
+        };
+        let (own, recalled) = (at_hand(&self.services), at_hand(&anew));
+        if own == recalled { Ok(()) } else { Err(format!("{own:?} is not {recalled:?}")) }
+    }
+}
+
+fn said(answer: impl std::fmt::Debug) -> String {
+    format!("{answer:?}")
+}
+
+fn claims() -> Claims {
+    Claims { uuid: None, serial: None, macs: vec!["52:54:00:00:00:01".parse().unwrap()] }
+}
+
+fn ready(run: RunId, generation: u64) -> ReadyReport {
+    ReadyReport {
+        run,
+        generation,
+        service: "etcd".into(),
+        outcome: JoinOutcome::Joined,
+        join_ms: 5,
+        members: vec!["a".into()],
+        service_version: None,
+        boot_id: None,
+        awaits: vec![],
+        versions: Versions { agent: String::new(), kernel: String::new(), system: None },
+        boot_order: vec![],
+    }
+}
