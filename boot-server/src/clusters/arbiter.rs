@@ -6,6 +6,7 @@ use crate::{
     domain::{
         arbiter::{self, Ask, Cluster, Decision, Refusal, Restored},
         lifecycle::Input,
+        operation::{self, Stage},
     },
     fleet::vitals::Vitals,
     state::{State, Unit, nodes::Node},
@@ -52,6 +53,7 @@ impl Arbiter {
         let mut unit = self.state.begin().await?;
         let node = unit.node_of(name, key).await?;
         node.record.admitted_at(generation).map_err(|refusal| refusal.failure(name))?;
+        stays(&mut unit, name).await?;
         let config = node.cluster()?;
         let known = unit.cluster(&config.cluster_name, service).await?;
         let founded_here = self.knows_a_founder(&config.cluster_name);
@@ -153,11 +155,13 @@ impl Arbiter {
     /// The node is a healthy member of a service: it gives its turn back, and is ready where it enters no other.
     ///
     /// # Errors
-    /// `E-WRONG-STATE` for another generation than the node's; `E-INPUT` for a service that nobody knows.
+    /// `E-WRONG-STATE` for another generation than the node's, or one that is on its way out; `E-INPUT` for a service that
+    /// nobody knows.
     pub async fn ready(&self, name: &NodeName, key: &Sha256, report: ReadyReport) -> Result<()> {
         let service: Service = report.service.parse().or_fail(Code::Input, || "reading the report at service")?;
         let mut unit = self.state.begin().await?;
         let mut node = unit.node_of(name, key).await?;
+        stays(&mut unit, name).await?;
         let generation = report.generation;
         let last = report.awaits.is_empty();
         let input = if last { Input::Ready { generation } } else { Input::Member { generation } };
@@ -258,6 +262,14 @@ impl Arbiter {
         nodes.retain(|node| node.is_in(cluster));
         let healthy = |name: &NodeName| self.vitals.of(name).is_some_and(|it| it.condition == Condition::Healthy);
         Ok(nodes.into_iter().filter(|node| healthy(&node.name)).map(|node| node.name.into()).collect())
+    }
+}
+
+/// A node that an operation has taken out of its cluster enters nothing any more, however long its key is still good.
+async fn stays(unit: &mut Unit, name: &NodeName) -> Result<()> {
+    match unit.operation(name).await? {
+        Some(operation) if operation.stage >= Stage::Removed => Err(operation::under_way(name, operation.kind)),
+        _ => Ok(()),
     }
 }
 

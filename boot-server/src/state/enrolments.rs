@@ -280,6 +280,17 @@ impl Unit {
         Ok(())
     }
 
+    /// Sets aside what waits of a key.
+    pub(super) async fn set_aside(&mut self, key: &Sha256) -> Result<()> {
+        self.after.changed = true;
+        sqlx::query("UPDATE enrolments SET state = 'superseded' WHERE key_sha256 = ? AND state IN ('pending', 'conflict')")
+            .bind(key.hex())
+            .execute(&mut *self.connection)
+            .await
+            .doing("changing enrolments")?;
+        Ok(())
+    }
+
     /// Notes a certificate that was handed out.
     pub async fn add_certificate(
         &mut self,

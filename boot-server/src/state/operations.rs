@@ -42,7 +42,7 @@ impl Unit {
         Ok(())
     }
 
-    /// The key may do nothing any more.
+    /// The key may do nothing any more, and nothing of it waits.
     pub async fn revoke(&mut self, key: &Sha256, node: &NodeName) -> Result<()> {
         sqlx::query("INSERT OR IGNORE INTO revoked_keys (key_sha256, node, time) VALUES (?, ?, ?)")
             .bind(key.hex())
@@ -52,7 +52,7 @@ impl Unit {
             .await
             .doing("revoking a key")?;
         self.after.memory.revoked.push(*key);
-        Ok(())
+        self.set_aside(key).await
     }
 }
 

@@ -64,7 +64,7 @@ impl Admission {
                 if key.hash() != known.key {
                     return Err(other_csr());
                 }
-                self.refuse_revoked(&key)?;
+                self.refuse_revoked(&key.hash())?;
                 return self.enrolment_reply(&known);
             }
             None => self.new_key(&session, &request)?,
@@ -113,12 +113,12 @@ impl Admission {
             return Err(other_csr());
         }
         let key = ca::csr_key(&request.csr)?;
-        self.refuse_revoked(&key)?;
+        self.refuse_revoked(&key.hash())?;
         Ok(key)
     }
 
-    fn refuse_revoked(&self, key: &CsrKey) -> Result<()> {
-        if !self.state.memory.revoked.holds(&key.hash()) {
+    fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
+        if !self.state.memory.revoked.holds(key) {
             return Ok(());
         }
         Err(Failure::new(Code::EnrolRejected, "enrolling a machine: its key was revoked")
@@ -162,6 +162,8 @@ impl Admission {
             heard: now(),
         };
         let mut unit = self.state.begin().await?;
+        // It may have been revoked since the request came.
+        self.refuse_revoked(&enrolment.key)?;
         // Nobody else writes while the unit is open: of two requests with one session, the second sees the first.
         if let Some(known) = self.state.enrolment_by_session(&session).await? {
             unit.commit().await?;
@@ -204,7 +206,7 @@ impl Admission {
     fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
         let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None };
         Ok(match enrolment.standing {
-            Standing::Superseded => return Err(unknown_session()),
+            Standing::Superseded => return self.refuse_revoked(&enrolment.key).and(Err(unknown_session())),
             Standing::Conflict => {
                 reply(EnrolState::Conflict, vec!["an admin to decide which machine it is".to_owned()])
             }

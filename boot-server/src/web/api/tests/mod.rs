@@ -2,11 +2,13 @@
 //! comes of one after the other. A verb that waits between its stages (for hooks, for members) may find that the other has
 //! come between: it is refused then, and what the other did stands as if it had been alone.
 
+mod verbs;
 mod world;
 
 use proptest::prelude::*;
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
-use world::{Looked, Seen, Verb, World};
+use verbs::Verb;
+use world::{Looked, Seen, World};
 
 /// What two verbs came to: each one's answer, and what is seen afterwards.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +83,7 @@ proptest! {
 
     #[test]
     fn two_verbs_at_once_come_to_what_one_order_of_them_comes_to(
-        life in world::life(), verbs in world::pair(), waits in 0usize..40,
+        life in verbs::life(), verbs in verbs::pair(), waits in 0usize..40,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (outcome, allowed, remembered) = runtime.block_on(async {
