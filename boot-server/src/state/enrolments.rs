@@ -269,6 +269,7 @@ impl Unit {
         certificate: Option<&str>,
     ) -> Result<()> {
         self.after.changed = true;
+        self.after.memory.enrolments.push(id);
         sqlx::query("UPDATE enrolments SET state = ?, node = ?, certificate = ? WHERE id = ?")
             .bind(standing.name())
             .bind(node.map(NodeName::as_str))
@@ -282,12 +283,15 @@ impl Unit {
 
     /// Sets aside what waits of a key.
     pub(super) async fn set_aside(&mut self, key: &Sha256) -> Result<()> {
-        self.after.changed = true;
-        sqlx::query("UPDATE enrolments SET state = 'superseded' WHERE key_sha256 = ? AND state IN ('pending', 'conflict')")
+        const SET_ASIDE: &str = "UPDATE enrolments SET state = 'superseded' \
+             WHERE key_sha256 = ? AND state IN ('pending', 'conflict') RETURNING id";
+        let set_aside: Vec<i64> = sqlx::query_scalar(SET_ASIDE)
             .bind(key.hex())
-            .execute(&mut *self.connection)
+            .fetch_all(&mut *self.connection)
             .await
             .doing("changing enrolments")?;
+        self.after.changed = true;
+        self.after.memory.enrolments.extend(set_aside);
         Ok(())
     }
 

@@ -2,12 +2,14 @@
 //! right now) is no history.
 
 pub mod directory;
+pub mod news;
 pub mod presence;
 pub mod revoked;
 pub mod vitals;
 
 use crate::domain::{enrolment::Entry, vitals::Heard};
 use directory::Directory;
+use news::News;
 use presence::{Presence, Waits};
 use protocol::{Timestamp, encoding::Sha256, names::NodeName};
 use revoked::Revoked;
@@ -26,6 +28,8 @@ pub struct Memory {
     pub waits: Waits,
     /// What machines do right now.
     pub presence: Presence,
+    /// Who waits for what becomes of an enrolment.
+    pub news: News,
 }
 
 /// What a commit changes, beside the entries of nodes.
@@ -34,6 +38,8 @@ pub(super) struct Changes {
     pub revoked: Vec<Sha256>,
     pub vitals: Vec<(NodeName, Option<Heard>)>,
     pub waits: Vec<(NodeName, Option<String>, Timestamp)>,
+    /// Enrolments of which something has become.
+    pub enrolments: Vec<i64>,
 }
 
 impl Changes {
@@ -50,6 +56,7 @@ impl Memory {
         changes.revoked.into_iter().for_each(|key| self.revoked.add(key));
         self.directory.put(entries);
         changes.vitals.into_iter().for_each(|(node, heard)| self.vitals.set(node, heard));
+        changes.enrolments.into_iter().for_each(|enrolment| self.news.tell(enrolment));
         changes.waits.into_iter().fold(false, |news, (node, reason, now)| self.waits.told(&node, reason, now) || news)
     }
 }

@@ -80,7 +80,8 @@ impl Admission {
     /// `E-ENROL-UNKNOWN` for a session that is not known.
     pub async fn poll(&self, session: &str, wait: std::time::Duration) -> Result<EnrolReply> {
         let session = Sha256::of(session.as_bytes());
-        let mut bell = self.state.changed.listen();
+        let enrolment = self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session)?;
+        let news = self.state.memory.news.listen(enrolment.id);
         let mut stopping = self.stop.listen();
         let deadline = tokio::time::Instant::now() + wait;
         loop {
@@ -91,7 +92,7 @@ impl Admission {
                 return self.enrolment_reply(&enrolment);
             }
             tokio::select! {
-                _ = bell.changed() => {}
+                () = news.told() => {}
                 _ = stopping.changed() => {}
                 () = tokio::time::sleep_until(deadline) => {}
             }
