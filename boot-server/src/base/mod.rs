@@ -1,5 +1,6 @@
 //! The ground: what the machine underneath gives, and how the parts of one process speak to one another.
 
+pub mod allowance;
 pub mod bell;
 pub mod clock;
 pub mod files;
@@ -9,3 +10,4 @@ pub mod pace;
 pub mod places;
 pub mod random;
 pub mod span;
+pub mod shares;

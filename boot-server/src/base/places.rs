@@ -144,8 +144,8 @@ impl Drop for Place {
     }
 }
 
-/// A host of IPv6 has as many addresses of its /64 as it likes.
-fn source_of(address: IpAddr) -> IpAddr {
+/// Who is one source: a host of IPv6 has as many addresses of its /64 as it likes.
+pub fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -166,11 +166,13 @@ impl Arbiter {
         let last = report.awaits.is_empty();
         let input = if last { Input::Ready { generation } } else { Input::Member { generation } };
         let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
-        let text = match last {
-            true if after != node.record => format!("ready: {service} with {} members", report.members.len()),
-            _ => format!("member of {service} with {} members", report.members.len()),
-        };
-        unit.note(name.as_str(), Some(name), text).await?;
+        let members = report.members.len();
+        if last && after != node.record {
+            unit.note(name.as_str(), Some(name), format!("ready: {service} with {members} members")).await?;
+        } else if unit.member_since(name, service).await? != Some((generation, report.boot_id)) {
+            // Said again, it is no news.
+            unit.note(name.as_str(), Some(name), format!("member of {service} with {members} members")).await?;
+        }
         entered(&mut unit, &node, service, &report).await?;
         unit.add_membership(name, service, &report).await?;
         self.vitals.begin_to_watch(&mut unit, name).await?;

@@ -1,7 +1,7 @@
 //! Telemetry taken in: stored once, acknowledged once durable, and what it says about the node's life.
 
 use crate::{
-    base::clock::now,
+    base::{allowance::Allowances, clock::now},
     domain::lifecycle::{Input, Record},
     state::{State, Unit, nodes::Node, runs::Owner},
 };
@@ -9,33 +9,64 @@ use protocol::{
     Code, Failure,
     admin::NodeState,
     failure::Result,
-    names::RunId,
+    names::{NodeName, RunId},
     step::Step,
     telemetry::{Event, EventKind, LogLine, MAX_BATCH, Telemetry, TelemetryAck},
     text::cut,
 };
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// Events of one run that are kept: of what a run says, they matter most, and they have room of their own.
 const MOST_EVENTS: i64 = 2_000;
-/// Bytes of the lines of a machine that nobody has admitted: the newest.
+/// Bytes of what is kept of a machine that nobody has admitted: the newest, and events before lines.
 const MOST_OF_SESSION: u64 = 1 << 20;
-/// Bytes of the lines of all those machines.
+/// Bytes of what is kept of all those machines.
 const MOST_OF_STRANGERS: i64 = 256 << 20;
 /// A log line, and every text of an event, is cut there.
 const MOST_BYTES: usize = 4096;
+
+/// Bytes that one teller is heard with at once: the log of a machine that starts, some times over.
+const AT_ONCE: u64 = 8 << 20;
+/// Bytes a second that one teller is heard with after that.
+const A_SECOND: u64 = 256 << 10;
+
+/// Whose telling is bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Teller {
+    /// A node, over all of its connections.
+    Node(NodeName),
+    /// Every machine of this source that has no certificate.
+    Stranger(IpAddr),
+}
 
 /// Takes telemetry in.
 #[derive(Debug)]
 pub struct Intake {
     state: State,
-    /// Bytes of the lines that are kept of a node: the newest.
+    allowances: Allowances<Teller>,
+    /// Bytes of what is kept of a node: the newest, and events before lines.
     most_of_node: u64,
 }
 
 impl Intake {
     /// Of the parts it uses.
     pub fn new(state: State, most_of_node: u64) -> Self {
-        Self { state, most_of_node }
+        Self { state, allowances: Allowances::new(AT_ONCE, A_SECOND), most_of_node }
+    }
+
+    /// Whether the teller is heard with so many bytes now.
+    ///
+    /// # Errors
+    /// `E-SERVER-UNREACHABLE` where it has told too much, and after how long it is heard again.
+    pub fn hears(&self, teller: Teller, bytes: u64) -> std::result::Result<(), (Failure, Duration)> {
+        self.allowances.hears(teller, bytes, Instant::now()).map_err(|after| {
+            let cause = format!("taking in telemetry: more than {} KiB a second, and no room is left", A_SECOND >> 10);
+            let remedy = format!("nothing is lost: it is sent again, and taken after {} s", after.as_secs());
+            (Failure::new(Code::ServerUnreachable, cause).with_remedy(remedy), after)
+        })
     }
 
     /// Stores what is new in the delivery.
@@ -65,7 +96,7 @@ impl Intake {
         unit.claim_run(run, owner, Some(address)).await?;
         let fresh = store(&mut unit, run, owner, telemetry.events, telemetry.lines).await?;
         let most = if matches!(owner, Owner::Node(_)) { self.most_of_node } else { MOST_OF_SESSION };
-        unit.cut_lines(owner, most).await?;
+        unit.cut_journal(owner, most).await?;
         if let Some(heartbeat) = &telemetry.heartbeat {
             unit.used_memory(run, heartbeat.agent_peak_rss).await?;
         }
@@ -87,18 +118,22 @@ async fn store(
 ) -> Result<Vec<Event>> {
     let last_event = events.iter().map(|event| event.seq).max().unwrap_or(0);
     let last_line = lines.iter().map(|line| line.seq).max().unwrap_or(0);
-    let mut room = MOST_EVENTS - unit.event_count(run).await?;
-    let mut fresh = Vec::new();
+    let crowded = matches!(owner, Owner::Session(_)) && unit.bytes_of_strangers().await? > MOST_OF_STRANGERS;
+    let mut room = if crowded { -MOST_EVENTS } else { MOST_EVENTS - unit.event_count(run).await? };
+    let (mut fresh, mut bytes) = (Vec::new(), 0);
     for event in events.into_iter().map(bounded) {
         // A failure that ends the run is told, however much was told before it.
         let matters = matches!(event.kind, EventKind::Failed { retry_in_ms: None, .. });
-        if (room > 0 || matters && room > -MOST_EVENTS) && unit.add_event(run, &event).await? {
-            room -= 1;
+        if room > 0 || matters && room > -MOST_EVENTS {
+            let kept = unit.add_event(run, &event).await?;
+            if kept > 0 {
+                (room, bytes) = (room - 1, bytes + kept);
+                fresh.push(event);
+            }
+        } else if matters && crowded {
             fresh.push(event);
         }
     }
-    let crowded = matches!(owner, Owner::Session(_)) && unit.bytes_of_strangers().await? > MOST_OF_STRANGERS;
-    let mut bytes = 0;
     for mut line in lines.into_iter().filter(|_| !crowded) {
         line.message = cut(line.message, MOST_BYTES);
         line.level = cut(line.level, 16);
@@ -266,6 +301,58 @@ mod tests {
         let last = Event { seq: 2501, ..event(Step::Disk, failed(None)) };
         let ack = intake.take_in(delivery(&run, vec![last], vec![]), &owner, "a").await.unwrap();
         assert_eq!((ack.events_through, kept(&state, &run).await.0), (2501, 2001));
+        assert!(state.run(&run).await.unwrap().unwrap().failure.is_some());
+    }
+
+    fn long_failure(seq: u64) -> Event {
+        let failure = Failure::new(Code::Network, "c".repeat(MOST_BYTES)).with_remedy("r".repeat(MOST_BYTES));
+        Event { seq, ..event(Step::Network, EventKind::Failed { failure, retry_in_ms: None }) }
+    }
+
+    async fn bytes_kept(state: &State, run: &RunId) -> usize {
+        let (_, lines) = kept(state, run).await;
+        assert_eq!(lines, Vec::<u64>::new());
+        state.events_of_run(run).await.unwrap().iter().map(|event| serde_json::to_vec(event).unwrap().len()).sum()
+    }
+
+    #[tokio::test]
+    async fn of_what_a_stranger_or_a_node_tells_in_events_no_more_is_kept_than_of_lines() {
+        let (_dir, state) = opened().await;
+        let intake = Intake::new(state.clone(), 1 << 20);
+        let owners = [Owner::Session(protocol::encoding::Sha256::of(b"s")), Owner::Node("n1".parse().unwrap())];
+        for (number, owner) in owners.iter().enumerate() {
+            let run: RunId = format!("r{number}").parse().unwrap();
+            if let Owner::Node(name) = owner {
+                let mut unit = state.begin().await.unwrap();
+                unit.save_node(&Node::new(name.clone())).await.unwrap();
+                unit.commit().await.unwrap();
+            }
+            for batch in 0..4u64 {
+                let events = (1..=100).map(|n| long_failure(batch * 100 + n)).collect();
+                let lines = (1..=10).map(|n| line(batch * 10 + n, 100)).collect();
+                let ack = intake.take_in(delivery(&run, events, lines), owner, "a").await.unwrap();
+                assert_eq!(ack.events_through, (batch + 1) * 100);
+            }
+            let bytes = bytes_kept(&state, &run).await;
+            assert!((100_000..1_300_000).contains(&bytes), "{bytes} of 3.3 MB are kept of {owner:?}");
+            assert_eq!(state.events_of_run(&run).await.unwrap().last().unwrap().event.seq, 400, "the newest");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_strangers_have_told_too_much_together_only_what_ended_a_run_is_noted() {
+        let (_dir, state) = opened().await;
+        let intake = Intake::new(state.clone(), 1 << 20);
+        let session = |name: &[u8]| Owner::Session(protocol::encoding::Sha256::of(name));
+        let (full, run): (RunId, RunId) = ("full".parse().unwrap(), "r1".parse().unwrap());
+        let mut unit = state.begin().await.unwrap();
+        unit.claim_run(&full, &session(b"a"), None).await.unwrap();
+        unit.told(&full, 0, 0, MOST_OF_STRANGERS as usize + 1).await.unwrap();
+        unit.commit().await.unwrap();
+        let told = delivery(&run, vec![long_failure(1)], vec![line(1, 10)]);
+        let ack = intake.take_in(told, &session(b"b"), "a").await.unwrap();
+        assert_eq!((ack.events_through, ack.lines_through), (1, 1));
+        assert_eq!(kept(&state, &run).await, (0, vec![]));
         assert!(state.run(&run).await.unwrap().unwrap().failure.is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Doing, State, Unit, column, millis, plain, to_column};
 use crate::domain::arbiter::Cluster;
-use protocol::{failure::Result, names::NodeName, report::ReadyReport, service::Service};
+use protocol::{encoding::Sha256, failure::Result, names::NodeName, report::ReadyReport, service::Service};
 
 const READING: &str = "reading clusters";
 
@@ -53,6 +53,19 @@ impl Unit {
             .await
             .doing("forgetting a cluster")?;
         Ok(())
+    }
+
+    /// Which generation of the node, and which boot of it, reported last to be a member of the service.
+    pub async fn member_since(&mut self, node: &NodeName, service: Service) -> Result<Option<(u64, Option<Sha256>)>> {
+        let report: Option<String> =
+            sqlx::query_scalar("SELECT report FROM memberships WHERE node = ? AND service = ?")
+                .bind(node.as_str())
+                .bind(service.name())
+                .fetch_optional(&mut *self.connection)
+                .await
+                .doing("reading memberships")?;
+        let report: Option<ReadyReport> = report.map(|report| column("a report", &report)).transpose()?;
+        Ok(report.map(|report| (report.generation, report.boot_id)))
     }
 
     /// Keeps the report of a membership in the place of an earlier one.

@@ -235,31 +235,6 @@ impl Unit {
         Ok(())
     }
 
-    /// Forgets what is of no use any more: enrolments that newer ones have replaced since then, what machines told that were
-    /// never admitted and have been silent, certificates that ended; entries about no node beyond the newest.
-    pub async fn forget_old(&mut self, before: Timestamp) -> Result<()> {
-        const ENTRIES: i64 = 20_000;
-        let before = millis(before);
-        for (query, bound) in [
-            (
-                "DELETE FROM enrolments WHERE state = 'superseded' AND heard < ?1 \
-                 AND id NOT IN (SELECT enrolment FROM nodes WHERE enrolment IS NOT NULL)",
-                before,
-            ),
-            ("DELETE FROM journal WHERE run IN (SELECT id FROM runs WHERE node IS NULL AND heard < ?1)", before),
-            ("DELETE FROM runs WHERE node IS NULL AND heard < ?1", before),
-            ("DELETE FROM certificates WHERE not_after < ?1", before),
-            (
-                "DELETE FROM audit WHERE node IS NULL AND id NOT IN \
-                 (SELECT id FROM audit WHERE node IS NULL ORDER BY id DESC LIMIT ?1)",
-                ENTRIES,
-            ),
-        ] {
-            sqlx::query(query).bind(bound).execute(&mut *self.connection).await.doing("forgetting what is old")?;
-        }
-        Ok(())
-    }
-
     /// Changes where an enrolment stands, and gives it its certificate.
     pub async fn set_enrolment(
         &mut self,
@@ -270,7 +245,11 @@ impl Unit {
     ) -> Result<()> {
         self.after.changed = true;
         self.after.memory.enrolments.push(id);
-        sqlx::query("UPDATE enrolments SET state = ?, node = ?, certificate = ? WHERE id = ?")
+        // What was replaced is not looked at any more.
+        let kept = if standing == Standing::Superseded { "'{}'" } else { "inventory" };
+        let query =
+            format!("UPDATE enrolments SET state = ?, node = ?, certificate = ?, inventory = {kept} WHERE id = ?");
+        sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(standing.name())
             .bind(node.map(NodeName::as_str))
             .bind(certificate)
@@ -283,7 +262,7 @@ impl Unit {
 
     /// Sets aside what waits of a key.
     pub(super) async fn set_aside(&mut self, key: &Sha256) -> Result<()> {
-        const SET_ASIDE: &str = "UPDATE enrolments SET state = 'superseded' \
+        const SET_ASIDE: &str = "UPDATE enrolments SET state = 'superseded', inventory = '{}' \
              WHERE key_sha256 = ? AND state IN ('pending', 'conflict') RETURNING id";
         let set_aside: Vec<i64> = sqlx::query_scalar(SET_ASIDE)
             .bind(key.hex())

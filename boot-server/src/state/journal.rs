@@ -138,8 +138,8 @@ fn events_of(rows: Vec<Row>) -> Result<Vec<ServerEvent>> {
 
 const STORED: &str = "SELECT coalesce(max(events_through), 0), coalesce(max(lines_through), 0) FROM runs WHERE id = ?";
 
-/// Lines that are removed at a time, the oldest first.
-const CUT: i64 = 500;
+/// Entries that are removed at a time, the oldest first.
+const CUT: i64 = 100;
 
 fn ack(events: i64, lines: i64) -> TelemetryAck {
     let count = |n| u64::try_from(n).unwrap_or(0);
@@ -163,7 +163,7 @@ impl Unit {
             .doing(READING)
     }
 
-    /// Bytes of lines that are kept of all machines that nobody has admitted.
+    /// Bytes that are kept of all machines that nobody has admitted.
     pub async fn bytes_of_strangers(&mut self) -> Result<i64> {
         sqlx::query_scalar("SELECT coalesce(sum(line_bytes), 0) FROM runs WHERE node IS NULL")
             .fetch_one(&mut *self.connection)
@@ -171,18 +171,17 @@ impl Unit {
             .doing(READING)
     }
 
-    /// Adds an event; whether it is new.
-    pub async fn add_event(&mut self, run: &RunId, event: &Event) -> Result<bool> {
+    /// Adds an event; how many bytes are kept for it, none where it was there.
+    pub async fn add_event(&mut self, run: &RunId, event: &Event) -> Result<usize> {
         self.add(run, EVENT, event.seq, &to_column("an event", event)?).await
     }
 
     /// Adds a log line; how many bytes are kept for it, none where it was there.
     pub async fn add_line(&mut self, run: &RunId, line: &LogLine) -> Result<usize> {
-        let body = to_column("a log line", line)?;
-        Ok(if self.add(run, LINE, line.seq, &body).await? { body.len() } else { 0 })
+        self.add(run, LINE, line.seq, &to_column("a log line", line)?).await
     }
 
-    /// The run is told up to here, and so many bytes of its lines have come to those that are kept.
+    /// The run is told up to here, and so many bytes have come to those that are kept of it.
     pub async fn told(&mut self, run: &RunId, events: u64, lines: u64, bytes: usize) -> Result<()> {
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         sqlx::query(
@@ -199,44 +198,50 @@ impl Unit {
         Ok(())
     }
 
-    /// Removes the owner's oldest lines until no more than `most` bytes of them are kept. Events stay.
-    pub async fn cut_lines(&mut self, owner: &Owner, most: u64) -> Result<()> {
+    /// Removes the owner's oldest lines until no more than `most` bytes are kept; its oldest events where no line is left.
+    pub async fn cut_journal(&mut self, owner: &Owner, most: u64) -> Result<()> {
         let (of, name) = match owner {
             Owner::Session(session) => ("session", session.hex()),
             Owner::Node(node) => ("node", node.to_string()),
         };
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let runs = format!("SELECT id, line_bytes FROM runs WHERE {of} = ? AND line_bytes > 0 ORDER BY created");
-        let runs: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(runs))
+        let mut runs: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(runs))
             .bind(name)
             .fetch_all(&mut *self.connection)
             .await
             .doing(READING)?;
         let mut kept: i64 = runs.iter().map(|(_, bytes)| bytes).sum();
-        for (run, mut own) in runs {
-            while kept > most && own > 0 {
-                let bytes = self.cut_run(&run).await?.min(own);
-                // Of a run that says it has bytes and has no line, the number was wrong.
-                let bytes = if bytes == 0 { own } else { bytes };
-                (kept, own) = (kept - bytes, own - bytes);
-                sqlx::query("UPDATE runs SET line_bytes = ? WHERE id = ?")
-                    .bind(own)
-                    .bind(&run)
-                    .execute(&mut *self.connection)
-                    .await
-                    .doing("writing a run")?;
+        for kind in [LINE, EVENT] {
+            for (run, own) in &mut runs {
+                while kept > most && *own > 0 {
+                    let bytes = match self.cut_run(run, kind).await?.min(*own) {
+                        0 if kind == LINE => break,
+                        // Of a run that says it has bytes and has nothing, the number was wrong.
+                        0 => *own,
+                        bytes => bytes,
+                    };
+                    (kept, *own) = (kept - bytes, *own - bytes);
+                    sqlx::query("UPDATE runs SET line_bytes = ? WHERE id = ?")
+                        .bind(*own)
+                        .bind(&*run)
+                        .execute(&mut *self.connection)
+                        .await
+                        .doing("writing a run")?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Removes some of the run's oldest lines; how many bytes.
-    async fn cut_run(&mut self, run: &str) -> Result<i64> {
+    /// Removes some of the run's oldest entries of a kind; how many bytes.
+    async fn cut_run(&mut self, run: &str, kind: i64) -> Result<i64> {
         let removed: Vec<i64> = sqlx::query_scalar(
-            "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE run = ? AND kind = 1 ORDER BY id LIMIT ?) \
+            "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE run = ? AND kind = ? ORDER BY id LIMIT ?) \
              RETURNING length(body)",
         )
         .bind(run)
+        .bind(kind)
         .bind(CUT)
         .fetch_all(&mut *self.connection)
         .await
@@ -244,7 +249,7 @@ impl Unit {
         Ok(removed.iter().sum())
     }
 
-    async fn add(&mut self, run: &RunId, kind: i64, seq: u64, body: &str) -> Result<bool> {
+    async fn add(&mut self, run: &RunId, kind: i64, seq: u64, body: &str) -> Result<usize> {
         self.after.written = true;
         let done = sqlx::query("INSERT OR IGNORE INTO journal (run, kind, seq, received, body) VALUES (?, ?, ?, ?, ?)")
             .bind(run.as_str())
@@ -255,6 +260,6 @@ impl Unit {
             .execute(&mut *self.connection)
             .await
             .doing("adding to the journal")?;
-        Ok(done.rows_affected() == 1)
+        Ok(if done.rows_affected() == 1 { body.len() } else { 0 })
     }
 }

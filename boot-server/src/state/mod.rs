@@ -7,6 +7,7 @@
 mod audit;
 mod clusters;
 pub mod enrolments;
+pub mod forgetting;
 mod handed_out;
 mod health;
 pub mod journal;

@@ -33,7 +33,10 @@ const RENEWAL: Duration = Duration::from_secs(60);
 /// A full room is told so often.
 const TOLD: Duration = Duration::from_secs(60);
 /// A connection has so many requests at once.
-const STREAMS: u32 = 64;
+const STREAMS: u32 = 32;
+/// What a connection may have sent that nobody has asked for yet, and what it may leave unread of each answer.
+const WINDOW: u32 = 256 << 10;
+const UNREAD: usize = 64 << 10;
 /// A connection whose key was revoked is cut off then.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// Streams have been told to end; who has not by then is cut off.
@@ -153,6 +156,9 @@ async fn serve_connection(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .max_send_buf_size(UNREAD)
         .keep_alive_interval(Duration::from_secs(30));
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     tokio::select! {

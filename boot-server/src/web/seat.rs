@@ -1,7 +1,10 @@
 //! The places of HTTPS connections: strangers, peers that the server knows, and this host have their own; a connection that
 //! asks nothing loses its place.
 
-use crate::base::places::{Full, Place, Places};
+use crate::base::{
+    places::{Full, Place, Places},
+    shares::{Share, Shares},
+};
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
@@ -28,11 +31,19 @@ pub struct Rooms {
     strangers: Places,
     known: Places,
     local: Places,
+    bodies_of_strangers: Arc<Shares>,
+    bodies_of_known: Arc<Shares>,
 }
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { strangers: Places::new(2048, 64), known: Places::new(2048, 512), local: Places::new(512, 512) }
+        Self {
+            strangers: Places::new(2048, 64),
+            known: Places::new(2048, 512),
+            local: Places::new(512, 512),
+            bodies_of_strangers: Arc::new(Shares::new(256 << 20, 16 << 20)),
+            bodies_of_known: Arc::new(Shares::new(256 << 20, 64 << 20)),
+        }
     }
 }
 
@@ -95,6 +106,13 @@ impl Seat {
             place.is_busy(doing.under_way > 0);
             (doing.place, doing.standing) = (place, Standing::Known);
         }
+    }
+
+    /// Memory for so much of a body, as soon as there is some.
+    pub async fn share(&self, bytes: usize) -> Share {
+        let known = self.lock().standing == Standing::Known;
+        let bodies = if known { &self.rooms.bodies_of_known } else { &self.rooms.bodies_of_strangers };
+        bodies.take(self.address, bytes).await
     }
 
     /// A request has come; it is under way until the last byte of its answer is out.
@@ -206,7 +224,8 @@ mod tests {
     use super::*;
 
     fn rooms() -> Rooms {
-        Rooms { strangers: Places::new(8, 2), known: Places::new(1, 1), local: Places::new(1, 1) }
+        let (strangers, known, local) = (Places::new(8, 2), Places::new(1, 1), Places::new(1, 1));
+        Rooms { strangers, known, local, ..Rooms::default() }
     }
 
     fn address(text: &str) -> IpAddr {
@@ -252,5 +271,28 @@ mod tests {
         assert_eq!((rooms.strangers.taken(), rooms.known.taken()), (6, 1));
         held[2].is_known();
         assert_eq!(rooms.strangers.taken(), 6, "where the known have no room left, the place stays as it is");
+    }
+
+    #[tokio::test]
+    async fn strangers_have_64_connections_of_one_source_and_2048_in_all_and_a_node_s_source_512() {
+        let rooms = Rooms::default();
+        let of = |source: u32, count: usize| -> Vec<_> {
+            let address = IpAddr::from((0x0a00_0000 + source).to_be_bytes());
+            (0..count).map(|_| Seat::take(&rooms, address).map(|seat| seat.begin())).collect::<Result<_, _>>().unwrap()
+        };
+        let mut busy = of(1, 64);
+        assert_eq!(Seat::take(&rooms, address("10.0.0.1")).unwrap_err(), Full::Source);
+        busy.extend((2..=32).flat_map(|source| of(source, 64)));
+        assert_eq!(Seat::take(&rooms, address("10.0.0.99")).unwrap_err(), Full::All, "2048 that are busy");
+        let node = || {
+            let exchange = Seat::take(&rooms, address("10.0.0.1")).map(|seat| seat.begin());
+            exchange.map(|exchange| exchange.0.is_known())
+        };
+        busy.truncate(63);
+        for exchange in &busy {
+            exchange.0.is_known();
+        }
+        assert_eq!(rooms.known.taken(), 63);
+        assert!(node().is_ok(), "known ones do not count among strangers");
     }
 }

@@ -6,6 +6,7 @@
 
 mod connections;
 mod dhcp;
+mod floods;
 mod http;
 mod lab;
 mod tftp;

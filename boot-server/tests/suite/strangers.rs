@@ -101,3 +101,63 @@ async fn one_machine_is_one_node_and_a_retired_node_lets_go_of_its_machine() {
     assert!(told.contains("reopened"), "{told}");
     assert_eq!(lab.state_of("n1"), "expected");
 }
+
+/// Bytes of the database, the log that is written ahead included.
+fn state_bytes(lab: &Lab) -> u64 {
+    let size = |name: &str| std::fs::metadata(lab.dir().join(name)).map_or(0, |file| file.len());
+    size("state.db") + size("state.db-wal")
+}
+
+#[tokio::test]
+async fn a_hello_leaves_nothing_on_the_disk() {
+    let lab = Lab::strict();
+    let before = state_bytes(&lab);
+    for number in 0..50 {
+        let greeted = Machine::new(MAC, &format!("run-{number}")).greet(&lab).await;
+        let lines = (1..=10).map(|n| line(n, &"x".repeat(4000))).collect();
+        let said = telemetry(&"run".parse().unwrap(), Some(&greeted.session), vec![], lines);
+        assert!(lab.nobody().post("/v1/telemetry", &said).await.0.is_success());
+    }
+    assert_eq!(state_bytes(&lab), before);
+}
+
+#[tokio::test]
+async fn a_machine_that_asks_with_ever_new_keys_leaves_little_on_the_disk() {
+    let lab = Lab::strict();
+    let before = state_bytes(&lab);
+    for _ in 0..100 {
+        let machine = Machine::new(MAC, "run-1");
+        let greeted = machine.greet(&lab).await;
+        let mut request = serde_json::to_value(machine.request(&greeted.session)).unwrap();
+        request["inventory"]["kernel"] = json!("k".repeat(120 << 10));
+        assert!(lab.nobody().post("/v1/enrol", &request).await.0.is_success());
+    }
+    let list: Value = serde_json::from_str(&lab.says(&["get", "nodes", "-o", "json"])).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 1, "each took the place of the one before it");
+    let grown = state_bytes(&lab) - before;
+    // 12 MB of inventories; the log that is written ahead is used again from 4 MB on.
+    assert!(grown < 8 << 20, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn a_node_that_tells_too_much_is_told_when_it_is_heard_again_and_others_are_heard() {
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    lab.apply("n2", "52:54:00:00:00:02");
+    let loud = Machine::new(MAC, "run-1").admitted(&lab).await;
+    let quiet = Machine::new("52:54:00:00:00:02", "run-2").admitted(&lab).await;
+    let lines = (1..=500).map(|n| line(n, &"x".repeat(8000))).collect();
+    let body = serde_json::to_vec(&telemetry(&loud.run, None, vec![], lines)).unwrap();
+    let mut refused = None;
+    for _ in 0..4 {
+        let headers = [("content-type", "application/json")];
+        let answer = loud.caller.send(hyper::Method::POST, "/v1/telemetry", &headers, body.clone().into()).await;
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            refused = answer.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse::<u64>().ok());
+        }
+    }
+    assert!(refused.is_some_and(|after| after > 0), "16 MB were taken");
+    assert_eq!(quiet.tell(vec![], vec![line(1, "x")]).await.lines_through, 1);
+    let (status, _) = loud.caller.post("/v1/node/manifest", &loud.manifest_request()).await;
+    assert!(status.is_success(), "what it does beside its log goes on: {status}");
+}

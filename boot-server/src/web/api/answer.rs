@@ -2,10 +2,11 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use protocol::{Code, Failure, calls::Call};
+use std::time::Duration;
 
 /// What a call ends with.
 pub type Answer<C> = Result<Json<<C as Call>::Answer>, Refused>;
@@ -35,6 +36,13 @@ pub fn failed(failure: &Failure) -> Response {
         return (status, Json(shown)).into_response();
     }
     (status, Json(failure)).into_response()
+}
+
+/// A failure that passes by itself, and after how long.
+pub fn later(failure: &Failure, after: Duration) -> Response {
+    let mut response = failed(failure);
+    response.headers_mut().insert(header::RETRY_AFTER, after.as_secs().max(1).into());
+    response
 }
 
 /// The status of a code. Codes that only agents have count as ours to know.

@@ -2,7 +2,7 @@
 
 use super::{
     answer::Answer,
-    request::{In, Machine},
+    request::{Heard, In, Machine},
     routes::Routes,
 };
 use crate::{netboot::http, server::Services, state::runs::Owner, trust::admission::Session, web::peer::Peer};
@@ -60,6 +60,7 @@ async fn telemetry(
     State(services): State<Arc<Services>>,
     peer: Peer,
     Machine(node): Machine,
+    _: Heard,
     In(telemetry): In<calls::DeliverTelemetry>,
 ) -> Answer<calls::DeliverTelemetry> {
     let refused = |code, cause: &str| Failure::new(code, format!("taking in telemetry: {cause}"));

@@ -1,10 +1,14 @@
 //! Who asks, and what: identities and bodies of requests.
 
-use super::answer::Refused;
-use crate::{server::Services, web::peer::Peer};
+use super::{
+    MAX_BODY,
+    answer::{Refused, later},
+};
+use crate::{base::places::source_of, fleet::intake::Teller, server::Services, web::peer::Peer};
 use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, header, request::Parts},
+    response::{IntoResponse, Response},
 };
 use protocol::{
     Code, Failure,
@@ -32,8 +36,15 @@ impl<C: Call> FromRequest<Arc<Services>> for In<C> {
             let query = Query::try_from_uri(request.uri()).map_err(|rejection| wrong(&rejection.body_text()))?;
             return Ok(Self(query.0));
         }
-        let bytes = tokio::time::timeout(BODY_TIMEOUT, bytes::Bytes::from_request(request, services)).await;
-        let bytes = bytes.map_err(|_| wrong("its body did not arrive"))?;
+        let read = async {
+            let share = match request.extensions().get::<Peer>() {
+                Some(peer) => Some(peer.seat.share(length_of(request.headers())).await),
+                None => None,
+            };
+            (bytes::Bytes::from_request(request, services).await, share)
+        };
+        let (bytes, _share) =
+            tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| wrong("its body did not arrive"))?;
         let bytes = bytes.map_err(|rejection| wrong(&rejection.body_text()))?;
         Ok(Self(protocol::parse::json("the request", &bytes)?))
     }
@@ -80,6 +91,33 @@ pub struct Machine(pub Option<Identity>);
 /// An admin by name.
 #[derive(Debug, Clone)]
 pub struct Admin(pub String);
+
+/// A machine that may tell something now. Asked before what it tells is read, so that a flood costs no more than its heads.
+pub struct Heard;
+
+impl FromRequestParts<Arc<Services>> for Heard {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> std::result::Result<Self, Response> {
+        let machine = Machine::from_request_parts(parts, services).await.map_err(IntoResponse::into_response)?;
+        let peer = Peer::from_request_parts(parts, services).await.map_err(IntoResponse::into_response)?;
+        let teller = match machine.0 {
+            Some(node) => Teller::Node(node.name),
+            None => Teller::Stranger(source_of(peer.address.ip())),
+        };
+        services
+            .intake
+            .hears(teller, length_of(&parts.headers) as u64)
+            .map_err(|(failure, after)| later(&failure, after))?;
+        Ok(Self)
+    }
+}
+
+/// How long the body is at most.
+fn length_of(headers: &HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(MAX_BODY).min(MAX_BODY)
+}
 
 /// The name of a node in a path.
 pub fn node_name(text: &str) -> Result<NodeName> {
