@@ -69,9 +69,7 @@ impl Admission {
             }
             None => self.new_key(&session, &request)?,
         };
-        let enrolment = self.record_enrolment(session, key, request, address).await?;
-        let settled = self.settle(enrolment).await?;
-        self.enrolment_reply(&settled)
+        self.enrolment_reply(&self.record_enrolment(session, key, request, address).await?)
     }
 
     /// Waits for news of an enrolment, at most so long.
@@ -178,10 +176,12 @@ impl Admission {
         }
         enrolment.id = unit.add_enrolment(&enrolment, &inventory).await?;
         unit.forget_superseded(&enrolment.key).await?;
+        // In one unit: nobody comes between what is asked and what becomes of it.
+        self.settle_in(&mut unit, &enrolment).await?;
         unit.commit().await?;
         self.state.memory.presence.heard(&enrolment.run, None, now());
         self.hellos.remove(&session);
-        Ok(enrolment)
+        self.state.enrolment(enrolment.id).await?.ok_or_else(unknown_session)
     }
 
     /// The same machine has come back: by its key, or by its claims where the older one has fallen silent. An older

@@ -59,7 +59,7 @@ impl Admission {
     pub async fn settle_all(&self) -> Result<()> {
         for enrolment in self.state.open_enrolments().await? {
             let address = enrolment.address.clone();
-            if let Err(failure) = self.settle(enrolment).await {
+            if let Err(failure) = self.settle(&enrolment).await {
                 tracing::warn!(%failure, address, "settling an enrolment");
             }
         }
@@ -125,15 +125,14 @@ impl Admission {
                 .map_or(enrolment.heard, |word| word.heard.max(enrolment.heard))
     }
 
-    async fn settle(&self, enrolment: Enrolment) -> Result<Enrolment> {
+    async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
         // Most machines that wait are nobody's yet, and a rack of them is looked through at every apply.
-        if !matches!(self.decision(&enrolment), Decision::Wait { node: None, .. }) {
-            let mut unit = self.state.begin().await?;
-            self.settle_in(&mut unit, &enrolment).await?;
-            unit.commit().await?;
+        if matches!(self.decision(enrolment), Decision::Wait { node: None, .. }) {
+            return Ok(());
         }
-        let gone = || Failure::new(Code::Internal, "reading an enrolment that was just written: it is gone");
-        self.state.enrolment(enrolment.id).await?.ok_or_else(gone)
+        let mut unit = self.state.begin().await?;
+        self.settle_in(&mut unit, enrolment).await?;
+        unit.commit().await
     }
 
     /// The nodes do not change while the unit is open, so this decision is the one that is written.

@@ -33,6 +33,7 @@ use serde_json::json;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 const ADMIN: &str = "admin";
@@ -229,6 +230,22 @@ impl World {
         let request = EnrolRequest { session, csr, claims, inventory, run, agent_version: String::new() };
         let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
         Ok(format!("{:?} {:?}", reply.state, reply.node))
+    }
+
+    /// What machines that enrolled since then hear where they ask again, in the order of their asking.
+    pub async fn asked_again(&self, since: usize) -> Vec<Result<String, Code>> {
+        let mut answers = Vec::new();
+        let sessions = self.sessions.lock().unwrap()[since..].to_vec();
+        for (_, session) in sessions {
+            let reply = self.services.admission.poll(&session, Duration::ZERO).await;
+            answers.push(reply.map(|reply| format!("{:?} {:?}", reply.state, reply.node)).map_err(|it| it.code));
+        }
+        answers
+    }
+
+    /// How many enrolments were begun.
+    pub fn enrolments(&self) -> usize {
+        self.sessions.lock().unwrap().len()
     }
 
     /// As [`authorise`] lets it through.
