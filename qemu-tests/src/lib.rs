@@ -12,6 +12,7 @@ pub mod disk;
 pub mod disk_lab;
 pub mod drawn_closure;
 pub mod etcd;
+pub mod flood;
 pub mod lab;
 pub mod machine;
 pub mod netboot;

@@ -124,7 +124,7 @@ fn url(rest: &str) -> Option<&str> {
 ///
 /// # Errors
 /// No answer, or one that is not 200.
-pub(crate) fn get(path: &str) -> Result<Vec<u8>> {
+pub fn get(path: &str) -> Result<Vec<u8>> {
     let address: SocketAddr = format!("{HOST}:8080").parse().context("an address")?;
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;

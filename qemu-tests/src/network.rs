@@ -35,8 +35,29 @@ impl Network {
     /// # Errors
     /// Not root, or no `ip` command.
     pub fn create() -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         remove_leftovers();
+        let network = Self::empty()?;
+        network.ip(&["link", "add", BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0"])?;
+        network.ip(&["addr", "add", &format!("{HOST}/24"), "dev", BRIDGE])?;
+        network.ip(&["link", "set", BRIDGE, "up"])?;
+        Ok(network)
+    }
+
+    /// Another host on the bridge, which is 10.77.0.`number`: a namespace of its own.
+    ///
+    /// # Errors
+    /// As [`Network::create`].
+    pub fn neighbour(&self, number: u8) -> Result<Self> {
+        let (host, port) = (Self::empty()?, format!("host{number}"));
+        self.ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &host.name])?;
+        self.ip(&["link", "set", &port, "master", BRIDGE, "up"])?;
+        host.ip(&["addr", "add", &format!("10.77.0.{number}/24"), "dev", "eth0"])?;
+        host.ip(&["link", "set", "eth0", "up"])?;
+        Ok(host)
+    }
+
+    fn empty() -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         sh(&["ip", "netns", "add", &name]).context("making a network namespace (this needs root)")?;
         let path = format!("/run/netns/{name}");
@@ -49,9 +70,6 @@ impl Network {
         };
         let network = Network { name, namespace, taps: AtomicU32::new(0) };
         network.ip(&["link", "set", "lo", "up"])?;
-        network.ip(&["link", "add", BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0"])?;
-        network.ip(&["addr", "add", &format!("{HOST}/24"), "dev", BRIDGE])?;
-        network.ip(&["link", "set", BRIDGE, "up"])?;
         Ok(network)
     }
 

@@ -99,6 +99,11 @@ dir = "{}"
         self.start(network)
     }
 
+    /// The number of its process, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// The end of its log, for an error.
     pub fn log_end(&self) -> String {
         wait::last_lines(&self.dir.join("server.log"), 30)

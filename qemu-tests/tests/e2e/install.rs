@@ -1,5 +1,6 @@
 //! From an empty disk to a member of the cluster, and what the disk is worth alone.
 
+use crate::under_attack::under_attack;
 use anyhow::{Result, ensure};
 use qemu_tests::{
     etcd::Etcd,
@@ -29,10 +30,10 @@ fn an_empty_uefi_machine_becomes_a_member_of_the_cluster() {
 }
 
 #[test]
-fn an_empty_bios_machine_becomes_a_member_of_the_cluster() {
+fn an_empty_bios_machine_becomes_a_member_of_the_cluster_while_a_stranger_does_his_worst() {
     lab::test("bios-install", Admission::OpenLab, |lab| {
         let etcd = lab.etcd()?;
-        let mut machine = join_the_cluster(lab, &etcd, Firmware::Bios)?;
+        let mut machine = under_attack(lab, |lab| join_the_cluster(lab, &etcd, Firmware::Bios))?;
         network_boot_leads_to_the_disk(lab, &etcd, &mut machine)?;
         the_disk_boots_alone(lab, &etcd, &mut machine)
     });

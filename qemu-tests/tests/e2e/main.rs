@@ -16,3 +16,4 @@ mod refusals;
 mod renewal;
 mod restoring;
 mod stacked;
+mod under_attack;
