@@ -31,7 +31,7 @@ impl Operations {
         } else {
             teller.tell("its next generation is open already");
         }
-        // The new machine may have asked before the verb was run.
+        // It may have asked since, or before a verb that broke off.
         self.admission.settle_all().await?;
         let node = self.state.known_node(name).await?;
         self.powered(Power::NetworkBoot, &node, actor, teller).await?;
@@ -80,6 +80,8 @@ impl Operations {
         let text = format!("opened generation {generation} to another machine: replace");
         unit.note(&operation.actor, Some(name), text).await?;
         unit.save_node(&node).await?;
+        // The new machine may have asked before the verb was run: nobody closes the window before it is looked for.
+        self.admission.admit_waiting(&mut unit, &node).await?;
         unit.commit().await?;
         if let Some(key) = revoked {
             teller.tell(format!("revoked the key of its machine, {}", &key.hex()[..12]));

@@ -135,6 +135,24 @@ impl Admission {
         unit.commit().await
     }
 
+    /// Admits the machine that waits for the node, which the unit has opened to it.
+    pub async fn admit_waiting(&self, unit: &mut Unit, node: &Node) -> Result<()> {
+        if node.spec.is_none() {
+            return Ok(());
+        }
+        let is_it = |enrolment: &Enrolment| {
+            let found = self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims));
+            found == enrolment::Found::One(node.name.clone()) && !self.state.memory.revoked.holds(&enrolment.key)
+        };
+        for enrolment in self.state.open_enrolments().await?.iter().filter(|enrolment| is_it(enrolment)) {
+            // What waited of the key that the unit revokes waits no more.
+            if unit.enrolment_is_open(enrolment.id).await? {
+                return self.admit(unit, enrolment, &node.name, "server").await;
+            }
+        }
+        Ok(())
+    }
+
     /// The nodes do not change while the unit is open, so this decision is the one that is written.
     async fn settle_in(&self, unit: &mut Unit, enrolment: &Enrolment) -> Result<()> {
         if !unit.enrolment_is_open(enrolment.id).await? {
