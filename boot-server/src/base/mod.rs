@@ -9,5 +9,5 @@ pub mod health;
 pub mod pace;
 pub mod places;
 pub mod random;
-pub mod span;
 pub mod shares;
+pub mod span;
