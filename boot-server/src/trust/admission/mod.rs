@@ -20,6 +20,7 @@ use crate::{
     state::{
         State, Unit,
         enrolments::{Enrolment, Standing},
+        nodes::Node,
     },
 };
 use protocol::{Code, Failure, failure::Result, names::NodeName};
