@@ -39,7 +39,7 @@ impl Health {
             versions: system::versions(),
         };
         if let Err(failure) = link.health(&report).await {
-            eprintln!("reporting the health: {failure}");
+            host::tell!("reporting the health: {failure}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn members(args: &MembersArgs) -> ExitCode {
     match listed(args) {
         Ok(members) => {
             match args.output {
-                Output::Table => print!("{}", table(&members)),
+                Output::Table => host::show!("{}", table(&members)),
                 Output::Json => {
                     host::say!("{}", serde_json::json!({"service": args.service, "members": members}));
                 }
