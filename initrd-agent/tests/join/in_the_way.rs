@@ -93,7 +93,7 @@ fn an_older_release_than_the_clusters_is_not_added() {
     fs::create_dir(second.path("programs")).unwrap();
     script(&second, "programs/etcd", "echo etcd Version: 3.3.27");
     second.programs = Some(second.path("programs"));
-    let run = second.join("etcd", &["--start-command", "false"]);
+    let run = second.join("etcd", &[]);
     assert_eq!(run.code, Some(1));
     assert!(
         run.failure().starts_with("E-PREFLIGHT") && run.failure().contains("this node has 3.3.27"),

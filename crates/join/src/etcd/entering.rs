@@ -5,7 +5,7 @@ use super::{
     Etcd, env_file, has_log, look_failed,
     plan::{self, Data, Standing},
 };
-use crate::driver::Way;
+use crate::driver::{Settings, Way, default_start_command};
 use cluster::{
     client::call_failed,
     etcd::{self, Member},
@@ -14,7 +14,7 @@ use host::{
     command,
     retry::{Attempt, retry},
 };
-use protocol::{Code, Failure, cluster_address::HttpsUrl, failure::Result, report::JoinOutcome};
+use protocol::{Code, Failure, cluster_address::HttpsUrl, failure::Result, report::JoinOutcome, service::Service};
 use std::cell::Cell;
 
 impl Etcd<'_> {
@@ -27,7 +27,7 @@ impl Etcd<'_> {
             self.replace().await?;
         }
         let what = "announcing this node to the cluster";
-        let own = own_release();
+        let own = own_release(&self.node.settings);
         let hindered = Cell::new(false);
         let expected = retry(attempts, what, async || {
             hindered.set(false);
@@ -221,8 +221,11 @@ impl Etcd<'_> {
     }
 }
 
-/// The release of the etcd that is installed here, where that can be asked.
-fn own_release() -> Option<String> {
+/// The release of the etcd that will be started, where that can be asked: another command may start another etcd.
+fn own_release(settings: &Settings) -> Option<String> {
+    if settings.start_command != default_start_command(Service::Etcd) {
+        return None;
+    }
     let said = command::run("etcd", &["--version"]).ok()?.stdout;
     said.lines().find_map(|line| line.strip_prefix("etcd Version:")).map(|release| release.trim().to_owned())
 }

@@ -5,13 +5,19 @@ use proptest::prelude::*;
 /// What may be done. Machines are 0 and 1; each has a run of its own, and another after a restart.
 #[derive(Debug, Clone)]
 pub enum Verb {
-    Apply { other: bool, reopen: bool, hold: bool },
+    Apply {
+        other: bool,
+        reopen: bool,
+        hold: bool,
+    },
     Approve(usize),
     ApprovePlan,
     Reinstall,
     Remove,
     Replace,
-    Decommission { keep_disks: bool },
+    Decommission {
+        keep_disks: bool,
+    },
     Forget,
     AsksForScript,
     Enrols(usize),
@@ -23,6 +29,9 @@ pub enum Verb {
     Turn(usize),
     Ready(usize),
     Wiped(usize, u8),
+    /// With its own key, or with the other machine's, to which the node changes then.
+    Renews(usize, bool),
+    UsesKey(usize),
 }
 
 /// Any verb.
@@ -48,6 +57,8 @@ pub fn verb() -> impl Strategy<Value = Verb> {
         machine().prop_map(Verb::Turn),
         machine().prop_map(Verb::Ready),
         (machine(), run()).prop_map(|(machine, run)| Verb::Wiped(machine, run)),
+        (machine(), any::<bool>()).prop_map(|(machine, other)| Verb::Renews(machine, other)),
+        machine().prop_map(Verb::UsesKey),
     ]
 }
 

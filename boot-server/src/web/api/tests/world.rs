@@ -22,6 +22,7 @@ use protocol::{
     inventory::Inventory,
     manifest::{Manifest, ManifestRequest},
     names::{NodeName, RunId},
+    renewal::RenewRequest,
     report::{InstalledReport, JoinOutcome, PlanReport, ReadyReport, Versions, WipedReport},
     service::Service,
     spec::NodeSpec,
@@ -181,7 +182,9 @@ impl World {
             | Verb::Fails(machine, _)
             | Verb::Installed(machine, _)
             | Verb::Turn(machine)
-            | Verb::Ready(machine) => self.told_by_node(verb, machine, looked.generation).await,
+            | Verb::Ready(machine)
+            | Verb::Renews(machine, _)
+            | Verb::UsesKey(machine) => self.told_by_node(verb, machine, looked.generation).await,
             Verb::Wiped(machine, run) => {
                 let report = WipedReport { run: run_of(machine, run), generation: looked.generation };
                 let key = self.machines[machine].key;
@@ -255,6 +258,10 @@ impl World {
         if state.memory.revoked.holds(&key) {
             return Err(Failure::new(Code::Forbidden, "revoked"));
         }
+        // A new key is taken at the first request by it, which is a verb of its own here.
+        if state.node_by_key(&key).await?.is_none() && !matches!(verb, Verb::UsesKey(_)) {
+            return Err(Failure::new(Code::EnrolUnknown, "no node's"));
+        }
         let name = authorise::node(&self.services, key).await?.name;
         match *verb {
             Verb::Begins(_, run) => {
@@ -292,6 +299,11 @@ impl World {
                 };
                 installs.installed(&name, &key, report).await.map(said)
             }
+            Verb::UsesKey(_) => Ok(said(name)),
+            Verb::Renews(_, other) => {
+                let csr = self.machines[if other { 1 - machine } else { machine }].csr.clone();
+                self.services.certificates.renew(&name, &key, RenewRequest { csr }).await.map(|_| "renewed".to_owned())
+            }
             Verb::Turn(_) => {
                 arbiter.turn(&name, &key, TurnRequest { service: Service::Etcd, generation }).await.map(said)
             }
@@ -308,7 +320,9 @@ impl World {
             let plan = node.plan.map(|plan| (plan.generation, plan.held, plan.approved));
             let (installed, ready) = (node.installed.map(|it| it.generation), node.ready.map(|it| it.generation));
             let toplevel = node.spec.map(|spec| spec.system.toplevel);
-            format!("{:?} {:?} {plan:?} {installed:?} {ready:?} {toplevel:?}", node.record, node.key.map(machine))
+            let keys = [node.key, node.next_key].map(|key| key.map(machine));
+            let ends = node.certificate_ends.is_some();
+            format!("{:?} {keys:?} {ends} {plan:?} {installed:?} {ready:?} {toplevel:?}", node.record)
         });
         let operation = state.operation(&name()).await.unwrap().map(|operation| {
             format!(
@@ -341,7 +355,8 @@ impl World {
         let mut history: Vec<String> = Vec::new();
         for node in [Some(&name()), None] {
             let entries = state.audit(node).await.unwrap();
-            history.extend(entries.into_iter().map(|entry| format!("{}: {}", entry.actor, entry.text)));
+            let without_time = |text: &str| text.split(", until ").next().unwrap_or_default().to_owned();
+            history.extend(entries.into_iter().map(|entry| format!("{}: {}", entry.actor, without_time(&entry.text))));
         }
         history.sort();
         let memberships = state.memberships().await.unwrap().len();
