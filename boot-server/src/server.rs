@@ -15,7 +15,7 @@ use crate::{
         boots::Boots, closures::Closures, installs::Installs, intake::Intake, specs::Specs, view::View, vitals::Vitals,
     },
     state::{self, State},
-    trust::{admission::Admission, ca::Ca, certificates::Certificates, manifest::ManifestKey, sessions::AdminSessions},
+    trust::{admission::Admission, ca::Ca, certificates::Certificates, manifest::ManifestKey, tokens::Tokens},
 };
 use protocol::failure::Result;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub struct Services {
     pub health: Health,
     /// Tells everybody that the server stops.
     pub stop: Stop,
-    /// Admins who are logged in to the page.
-    pub admins: AdminSessions,
+    /// Who an admin is.
+    pub tokens: Tokens,
     /// Certificates of nodes.
     pub certificates: Certificates,
     /// Admits machines.
@@ -97,7 +97,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         founding: Founding::new(state.clone(), dir),
         members: Members::new(state.clone(), ca.clone()),
         operations: Arc::new(Operations::new(state.clone(), ca.clone(), admission.clone(), hooks)),
-        admins: AdminSessions::default(),
+        tokens: Tokens::new(state.clone()),
         certificates,
         admission,
         vitals,

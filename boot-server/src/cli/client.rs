@@ -29,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Target {
     /// Init folder of the server on this host: stands for the three options below
     #[arg(long, env = "CENTRA_DIR", help_heading = "Server")]
-    dir: Option<PathBuf>,
+    pub(super) dir: Option<PathBuf>,
     /// URL of the server, such as https://10.77.0.1:8443
     #[arg(long, env = "CENTRA_SERVER", value_name = "URL", help_heading = "Server")]
     server: Option<String>,

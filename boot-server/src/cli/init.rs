@@ -10,6 +10,7 @@ use host::file;
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
+    tokens::Scope,
     trust::TrustAnchors,
 };
 use std::{
@@ -67,7 +68,7 @@ pub async fn run(args: Args) -> Result<()> {
     let token = keys(dir)?;
     let state = State::create(&state::path_in(dir), Health::default()).await?;
     let mut unit = state.begin().await?;
-    unit.add_token("admin", &token).await?;
+    unit.add_token("admin", &token, Scope::Admin, None).await?;
     unit.commit().await?;
     state.close().await;
     let copied = copy_ipxe(&dir.join("ipxe"))?;

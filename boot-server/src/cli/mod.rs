@@ -11,6 +11,7 @@ mod output;
 mod power;
 mod serve;
 mod specs;
+mod token;
 
 use clap::{Parser, Subcommand};
 use protocol::{
@@ -53,6 +54,7 @@ enum Verb {
     Closure(closure::Args),
     Cluster(cluster::Args),
     Power(power::Args),
+    Token(token::Args),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
 }
@@ -77,6 +79,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Closure(args) => runtime.block_on(closure::run(args)),
         Verb::Cluster(args) => runtime.block_on(cluster::run(args)),
         Verb::Power(args) => runtime.block_on(power::run(args)),
+        Verb::Token(args) => runtime.block_on(token::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }
 }

@@ -16,7 +16,7 @@ pub mod nodes;
 mod operations;
 pub mod runs;
 pub mod seen;
-mod tokens;
+pub mod tokens;
 mod unit;
 
 use crate::base::{bell::Bell, clock, health::Health};

@@ -5,3 +5,4 @@ pub mod ca;
 pub mod certificates;
 pub mod manifest;
 pub mod sessions;
+pub mod tokens;

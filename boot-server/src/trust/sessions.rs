@@ -1,6 +1,5 @@
-//! Short-lived sessions in memory: machines between hello and enrol, admins on the page. Both are bounded.
+//! Short-lived sessions in memory, bounded: machines between hello and enrol.
 
-use crate::base::random;
 use protocol::{Code, Failure, Timestamp, encoding::Sha256, failure::Result};
 use std::{
     collections::HashMap,
@@ -10,8 +9,6 @@ use time::Duration;
 
 const MOST_HELLOS: usize = 20_000;
 const HELLO_LIFE: Duration = Duration::minutes(10);
-const MOST_ADMINS: usize = 100;
-const ADMIN_LIFE: Duration = Duration::hours(12);
 /// Wrong codes a minute before every code is refused for the rest of it.
 const WRONG_CODES: u32 = 10;
 
@@ -69,39 +66,6 @@ impl Hellos {
     }
 }
 
-/// Admins on the page, by the hash of their cookie.
-#[derive(Debug, Default)]
-pub struct AdminSessions(Mutex<HashMap<Sha256, Timestamp>>);
-
-impl AdminSessions {
-    /// A new session: the cookie's value.
-    ///
-    /// # Errors
-    /// Where the system has no random numbers.
-    pub fn begin(&self, now: Timestamp) -> Result<String> {
-        let name = random::name()?;
-        let mut admins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        admins.retain(|_, began| now - *began < ADMIN_LIFE);
-        if admins.len() >= MOST_ADMINS {
-            let oldest = admins.iter().min_by_key(|(_, began)| **began).map(|(session, _)| *session);
-            oldest.map(|session| admins.remove(&session));
-        }
-        admins.insert(Sha256::of(name.as_bytes()), now);
-        Ok(name)
-    }
-
-    /// Whether the cookie's value is a session.
-    pub fn holds(&self, cookie: &str, now: Timestamp) -> bool {
-        let admins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        admins.get(&Sha256::of(cookie.as_bytes())).is_some_and(|began| now - *began < ADMIN_LIFE)
-    }
-
-    /// Ends a session.
-    pub fn end(&self, cookie: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Sha256::of(cookie.as_bytes()));
-    }
-}
-
 /// The wrong codes of the last minute: which one, and how many.
 #[derive(Debug, Default)]
 pub struct WrongCodes(Mutex<(i64, u32)>);
@@ -149,16 +113,6 @@ mod tests {
         assert!(hellos.get(&key(0), at(1)).is_some());
         assert!(hellos.get(&key(0), at(601)).is_none());
         assert!(hellos.add(key(MOST_HELLOS), key(0), vec![], vec![], at(601)).is_ok());
-    }
-
-    #[test]
-    fn an_admin_s_session_ends() {
-        let admins = AdminSessions::default();
-        let cookie = admins.begin(at(0)).unwrap();
-        assert!(admins.holds(&cookie, at(60)) && !admins.holds("x", at(60)));
-        assert!(!admins.holds(&cookie, at(13 * 3600)));
-        admins.end(&cookie);
-        assert!(!admins.holds(&cookie, at(60)));
     }
 
     #[test]

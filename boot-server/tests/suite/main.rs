@@ -20,4 +20,5 @@ mod logs;
 mod machine;
 mod renewal;
 mod strangers;
+mod tokens;
 mod turns;

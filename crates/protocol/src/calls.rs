@@ -17,6 +17,7 @@ use crate::{
     renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
+    tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -44,8 +45,27 @@ pub enum Who {
     Node,
     /// Whoever shows a certificate that was a node's, revoked or not: the one report that revokes it may be repeated.
     FormerNode,
-    /// An admin: a token, or the page's cookie.
+    /// Somebody with a token, or the page's cookie, whose scope allows at least to look.
+    Viewer,
+    /// The same, whose scope allows to approve.
+    Approver,
+    /// The same, whose scope allows to operate.
+    Operator,
+    /// The same, whose scope allows everything.
     Admin,
+}
+
+impl Who {
+    /// The scope that is needed, where it is for people.
+    pub fn scope(self) -> Option<Scope> {
+        match self {
+            Who::Viewer => Some(Scope::View),
+            Who::Approver => Some(Scope::Approve),
+            Who::Operator => Some(Scope::Operate),
+            Who::Admin => Some(Scope::Admin),
+            Who::Anyone | Who::Machine | Who::Node | Who::FormerNode => None,
+        }
+    }
 }
 
 /// In what form the answer comes.
@@ -175,51 +195,57 @@ calls! {
     Snapshot: Get "/v1/node/snapshot", Node, File, TurnRequest => Nothing;
 
     /// Lists nodes and machines that wait.
-    Nodes: Get "/v1/nodes", Admin, Json, Nothing => Vec<NodeSummary>;
+    Nodes: Get "/v1/nodes", Viewer, Json, Nothing => Vec<NodeSummary>;
     /// Stores what the operator wants of some nodes.
-    Apply: Post "/v1/nodes", Admin, Json, ApplyRequest => Vec<Applied>;
+    Apply: Post "/v1/nodes", Operator, Json, ApplyRequest => Vec<Applied>;
     /// Shows one node with its history.
-    Node: Get "/v1/nodes/{name}", Admin, Json, Nothing => NodeDetail;
+    Node: Get "/v1/nodes/{name}", Viewer, Json, Nothing => NodeDetail;
     /// Reads a page of a node's journal.
-    Logs: Get "/v1/nodes/{name}/logs", Admin, Json, LogPage => Vec<JournalEntry>;
+    Logs: Get "/v1/nodes/{name}/logs", Viewer, Json, LogPage => Vec<JournalEntry>;
     /// Follows a node's journal.
-    FollowLogs: Get "/v1/nodes/{name}/stream", Admin, Events, After => JournalEntry;
+    FollowLogs: Get "/v1/nodes/{name}/stream", Viewer, Events, After => JournalEntry;
     /// Has a plan that is held carried out.
-    ApproveHeldPlan: Post "/v1/nodes/{name}/plan/approve", Admin, Json, ApprovePlan => Approved;
+    ApproveHeldPlan: Post "/v1/nodes/{name}/plan/approve", Approver, Json, ApprovePlan => Approved;
     /// Opens the node's next generation.
-    Reinstall: Post "/v1/nodes/{name}/reinstall", Admin, Json, ReinstallRequest => Reinstalling;
+    Reinstall: Post "/v1/nodes/{name}/reinstall", Operator, Json, ReinstallRequest => Reinstalling;
     /// Powers a machine by the operator's hook.
-    Power: Post "/v1/nodes/{name}/power", Admin, Lines, PowerRequest => ();
+    Power: Post "/v1/nodes/{name}/power", Operator, Lines, PowerRequest => ();
     /// Takes a node out of the services of its cluster.
-    RemoveMember: Post "/v1/nodes/{name}/remove", Admin, Lines, OperateRequest => ();
+    RemoveMember: Post "/v1/nodes/{name}/remove", Operator, Lines, OperateRequest => ();
     /// Lets another machine take the node's place.
-    Replace: Post "/v1/nodes/{name}/replace", Admin, Lines, OperateRequest => ();
+    Replace: Post "/v1/nodes/{name}/replace", Operator, Lines, OperateRequest => ();
     /// Has a node go for good.
-    Decommission: Post "/v1/nodes/{name}/decommission", Admin, Lines, OperateRequest => ();
+    Decommission: Post "/v1/nodes/{name}/decommission", Operator, Lines, OperateRequest => ();
     /// Admits a machine by its code.
-    Approve: Post "/v1/approve", Admin, Json, ApproveRequest => Approved;
+    Approve: Post "/v1/approve", Approver, Json, ApproveRequest => Approved;
     /// Lists what the binary cache holds.
-    Closures: Get "/v1/closures", Admin, Json, Nothing => ClosureList;
+    Closures: Get "/v1/closures", Viewer, Json, Nothing => ClosureList;
     /// Reads the binary cache whole and compares.
-    VerifyClosures: Post "/v1/closures/verify", Admin, Lines, VerifyRequest => VerifyReport;
+    VerifyClosures: Post "/v1/closures/verify", Operator, Lines, VerifyRequest => VerifyReport;
     /// Removes from the binary cache what no node needs.
-    CollectGarbage: Post "/v1/closures/gc", Admin, Lines, GcRequest => GcReport;
+    CollectGarbage: Post "/v1/closures/gc", Operator, Lines, GcRequest => GcReport;
     /// Lists clusters.
-    Clusters: Get "/v1/clusters", Admin, Json, Nothing => Vec<ClusterSummary>;
+    Clusters: Get "/v1/clusters", Viewer, Json, Nothing => Vec<ClusterSummary>;
     /// Asks the members of a cluster's services how they are.
-    Members: Get "/v1/clusters/{cluster}/members", Admin, Json, Nothing => ClusterMembers;
+    Members: Get "/v1/clusters/{cluster}/members", Viewer, Json, Nothing => ClusterMembers;
     /// Checks a cluster; a key is written and read.
-    VerifyCluster: Post "/v1/clusters/{cluster}/verify", Admin, Json, Nothing => Verification;
+    VerifyCluster: Post "/v1/clusters/{cluster}/verify", Operator, Json, Nothing => Verification;
     /// Has the founding set of a cluster fixed anew.
-    ForgetCluster: Post "/v1/clusters/{cluster}/forget", Admin, Json, ForgetRequest => Forgotten;
+    ForgetCluster: Post "/v1/clusters/{cluster}/forget", Operator, Json, ForgetRequest => Forgotten;
     /// Removes a member that is no node of this server.
-    RemoveForeign: Post "/v1/clusters/{cluster}/remove", Admin, Lines, ForeignRequest => ();
+    RemoveForeign: Post "/v1/clusters/{cluster}/remove", Operator, Lines, ForeignRequest => ();
     /// Lists what the server noticed on the boot network.
-    Events: Get "/v1/events", Admin, Json, Nothing => Vec<AuditEntry>;
+    Events: Get "/v1/events", Viewer, Json, Nothing => Vec<AuditEntry>;
+    /// Lists the tokens of admins.
+    Tokens: Get "/v1/tokens", Admin, Json, Nothing => Vec<TokenSummary>;
+    /// Makes a token.
+    MakeToken: Post "/v1/tokens", Admin, Json, TokenRequest => TokenMade;
+    /// Revokes a token: it, and sessions of the page that were begun with it, are good for nothing any more.
+    RevokeToken: Delete "/v1/tokens/{name}", Admin, Json, Nothing => Nothing;
     /// Begins a session of the page.
     LogIn: Post "/v1/login", Anyone, Json, Login => Nothing;
     /// Ends it.
-    LogOut: Delete "/v1/login", Admin, Json, Nothing => Nothing;
+    LogOut: Delete "/v1/login", Viewer, Json, Nothing => Nothing;
 }
 
 /// `{}`: nothing is asked or told. What a newer peer adds is passed over.
@@ -309,6 +335,14 @@ mod tests {
         assert_eq!(Members::path(&["prod.eu"]), "/v1/clusters/prod.eu/members");
         assert_eq!(Members::path(&["a/../b?c d"]), "/v1/clusters/a%2F..%2Fb%3Fc%20d/members");
         assert_eq!(Nodes::path(&[]), "/v1/nodes");
+    }
+
+    #[test]
+    fn only_who_may_do_everything_makes_tokens() {
+        let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
+        assert_eq!(of(Who::Admin), ["Tokens", "MakeToken", "RevokeToken"]);
+        assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve"]);
+        assert!(ALL.iter().filter(|call| call.who == Who::Viewer).all(|call| call.method != Method::Post));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod spec;
 pub mod step;
 pub mod telemetry;
 pub mod text;
+pub mod tokens;
 pub mod trust;
 
 pub use failure::{Code, Failure};

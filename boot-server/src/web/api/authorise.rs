@@ -4,16 +4,23 @@ use super::{
     answer::Refused,
     request::{Admin, Identity, Machine, bearer, cookie},
 };
-use crate::{base::clock, server::Services, state::nodes::Node, web::peer::Peer};
+use crate::{
+    server::Services,
+    state::{nodes::Node, tokens::Token},
+    web::peer::Peer,
+};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, header},
+    http::{Extensions, HeaderMap, Method, header},
     middleware::Next,
     response::Response,
 };
 use data_encoding::BASE64;
-use protocol::{Code, Failure, admin::NodeState, calls::Who, encoding::Sha256, failure::Result};
-use std::sync::Arc;
+use protocol::{Code, Failure, admin::NodeState, calls::Who, encoding::Sha256, failure::Result, tokens::Scope};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 /// Lets through who may, and puts beside the request who it is.
 pub async fn authorise(
@@ -35,8 +42,11 @@ pub async fn authorise(
             };
             request.extensions_mut().insert(Machine(node));
         }
-        Who::Admin => {
-            let admin = admin(&services, request.method(), request.headers()).await?;
+        Who::Viewer | Who::Approver | Who::Operator | Who::Admin => {
+            let from = address(request.extensions());
+            let token = admin(&services, request.method(), request.headers(), from).await?;
+            allows(&token, who.scope())?;
+            let admin = Admin(token.name);
             // An admin's connection is not among those of strangers from here on.
             if let Some(peer) = request.extensions().get::<Peer>() {
                 peer.seat.is_known();
@@ -70,37 +80,52 @@ pub async fn node(services: &Services, key: Sha256) -> Result<Identity> {
     Ok(Identity { name: node.name, key })
 }
 
+/// Where a request comes from.
+fn address(extensions: &Extensions) -> IpAddr {
+    extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip())
+}
+
+/// Whether the token's scope is enough.
+fn allows(token: &Token, needed: Option<Scope>) -> Result<()> {
+    match needed {
+        Some(needed) if token.scope >= needed => Ok(()),
+        _ => {
+            let needed = needed.map_or("another", Scope::name);
+            let cause =
+                format!("reading the request: token {} allows to {}, and this needs {needed}", token.name, token.scope);
+            Err(Failure::new(Code::Forbidden, cause)
+                .with_remedy("pass a token that allows it: boot-server token create NAME --scope SCOPE"))
+        }
+    }
+}
+
 /// A bearer token, or the page's cookie. A node's certificate is worth nothing here.
-async fn admin(services: &Services, method: &Method, headers: &HeaderMap) -> Result<Admin> {
-    if let Some(admin) = by_token(services, bearer(headers)).await? {
-        return Ok(admin);
+async fn admin(services: &Services, method: &Method, headers: &HeaderMap, from: IpAddr) -> Result<Token> {
+    if let Some(token) = bearer(headers) {
+        let found = services.tokens.by_token(token, from).await?;
+        return found.ok_or_else(|| {
+            Failure::new(Code::Forbidden, "reading the request: its token is none of this server's, or has ended")
+                .with_remedy("pass the token of this server: --token-file DIR/admin.token of the folder that it serves")
+        });
     }
     if let Some(cookie) = cookie(headers)
-        && services.admins.holds(cookie, clock::now())
         && (*method == Method::GET || from_our_page(headers))
+        && let Some(token) = services.tokens.by_session(cookie).await?
     {
-        return Ok(Admin("admin".to_owned()));
-    }
-    if bearer(headers).is_some() {
-        return Err(Failure::new(Code::Forbidden, "reading the request: its token is no admin's of this server")
-            .with_remedy("pass the token of this server: --token-file DIR/admin.token of the folder that it serves"));
+        return Ok(token);
     }
     Err(Failure::new(Code::Forbidden, "reading the request: it needs an admin's token")
         .with_remedy("pass --dir DIR of the init folder, or --token-file DIR/admin.token"))
 }
 
-async fn by_token(services: &Services, token: Option<&str>) -> Result<Option<Admin>> {
-    match token {
-        Some(token) => Ok(services.state.token_name(token).await?.map(Admin)),
-        None => Ok(None),
-    }
-}
-
-/// Who may put files into the binary cache: an admin by a token, which Nix sends as the password of HTTP Basic, whatever
+/// Who may put files into the binary cache: an operator by a token, which Nix sends as the password of HTTP Basic, whatever
 /// the login. Only there: a browser that knows such a password would send it along with a request of any page.
-pub async fn pusher(services: &Services, headers: &HeaderMap) -> Result<Option<Admin>> {
+pub async fn pusher(services: &Services, headers: &HeaderMap, extensions: &Extensions) -> Result<Option<Admin>> {
     let password = password(headers);
-    by_token(services, bearer(headers).or(password.as_deref())).await
+    let Some(token) = bearer(headers).or(password.as_deref()) else { return Ok(None) };
+    let Some(token) = services.tokens.by_token(token, address(extensions)).await? else { return Ok(None) };
+    allows(&token, Some(Scope::Operate))?;
+    Ok(Some(Admin(token.name)))
 }
 
 fn password(headers: &HeaderMap) -> Option<String> {

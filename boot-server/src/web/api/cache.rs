@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
     routing::get,
 };
@@ -34,10 +34,15 @@ async fn closure(State(services): State<Arc<Services>>, Path(hash): Path<String>
 async fn put(
     State(services): State<Arc<Services>>,
     Path(path): Path<String>,
+    extensions: Extensions,
     headers: HeaderMap,
     mut body: Body,
 ) -> Result<StatusCode, Response> {
-    let done = take(&services, &headers, &path, &mut body).await;
+    let done = match authorise::pusher(&services, &headers, &extensions).await {
+        Ok(Some(Admin(actor))) => take(&services, &actor, &path, &mut body).await,
+        Ok(None) => Err(unauthorised()),
+        Err(failure) => Err(failed(&failure)),
+    };
     // To curl an answer that comes before the end of the upload is a broken stream of HTTP/2.
     let _ = tokio::time::timeout(REST, discard(body)).await;
     done
@@ -53,9 +58,7 @@ async fn discard(mut body: Body) {
 }
 
 /// 201 where the file is new, 200 where it was here already.
-async fn take(services: &Services, headers: &HeaderMap, path: &str, body: &mut Body) -> Result<StatusCode, Response> {
-    let Admin(actor) =
-        authorise::pusher(services, headers).await.map_err(|failure| failed(&failure))?.ok_or_else(unauthorised)?;
+async fn take(services: &Services, actor: &str, path: &str, body: &mut Body) -> Result<StatusCode, Response> {
     let refused = |failure: Failure| {
         tracing::warn!(%failure, actor, "a push is refused");
         failed(&failure)

@@ -1,11 +1,14 @@
-//! POST and DELETE /v1/login: the page's cookie for the admin's token.
+//! POST and DELETE /v1/login: the page's cookie for a token.
 
 use crate::{
-    base::clock,
     server::Services,
-    web::api::{
-        answer::Refused,
-        request::{Admin, COOKIE, In, cookie},
+    trust::tokens::SESSION,
+    web::{
+        api::{
+            answer::Refused,
+            request::{Admin, COOKIE, In, cookie},
+        },
+        peer::Peer,
     },
 };
 use axum::{
@@ -18,22 +21,28 @@ use protocol::{Code, Failure, calls};
 use std::sync::Arc;
 
 /// Gives the cookie for a token.
-pub async fn begin(State(services): State<Arc<Services>>, In(login): In<calls::LogIn>) -> Result<Response, Refused> {
-    if services.state.token_name(login.token.trim()).await?.is_none() {
-        let failure = Failure::new(Code::Forbidden, "logging in: this is not an admin's token")
-            .with_remedy("the token is in admin.token of the init folder");
+pub async fn begin(
+    State(services): State<Arc<Services>>,
+    peer: Peer,
+    In(login): In<calls::LogIn>,
+) -> Result<Response, Refused> {
+    let token = services.tokens.by_token(login.token.trim(), peer.address.ip()).await?;
+    let Some(token) = token else {
+        let failure = Failure::new(Code::Forbidden, "logging in: this is no token of this server, or it has ended")
+            .with_remedy("the first one is in admin.token of the init folder; boot-server token create makes others");
         return Err(failure.into());
-    }
-    let session = services.admins.begin(clock::now())?;
-    let cookie = format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=43200");
+    };
+    let session = services.tokens.begin_session(&token).await?;
+    let age = SESSION.whole_seconds();
+    let cookie = format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}");
     Ok(([(header::SET_COOKIE, cookie)], Json(serde_json::json!({}))).into_response())
 }
 
 /// Ends the session.
-pub async fn end(State(services): State<Arc<Services>>, _: Admin, headers: HeaderMap) -> Response {
+pub async fn end(State(services): State<Arc<Services>>, _: Admin, headers: HeaderMap) -> Result<Response, Refused> {
     if let Some(session) = cookie(&headers) {
-        services.admins.end(session);
+        services.tokens.end_session(session).await?;
     }
     let gone = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-    ([(header::SET_COOKIE, gone)], Json(serde_json::json!({}))).into_response()
+    Ok(([(header::SET_COOKIE, gone)], Json(serde_json::json!({}))).into_response())
 }

@@ -1,4 +1,4 @@
-//! What an admin may: a bearer token, or the page's cookie.
+//! What admins may, each as far as the scope of the token goes: a bearer token, or the page's cookie.
 
 mod apply;
 mod approve;
@@ -9,6 +9,7 @@ mod login;
 mod logs;
 mod nodes;
 mod operate;
+mod tokens;
 
 use super::routes::Routes;
 use protocol::calls;
@@ -37,6 +38,9 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::RemoveForeign, _>(operate::remove_foreign)
         .call::<calls::ForgetCluster, _>(clusters::forget)
         .call::<calls::Events, _>(events::list)
+        .call::<calls::Tokens, _>(tokens::list)
+        .call::<calls::MakeToken, _>(tokens::make)
+        .call::<calls::RevokeToken, _>(tokens::revoke)
         .call::<calls::LogIn, _>(login::begin)
         .call::<calls::LogOut, _>(login::end)
 }

@@ -1,0 +1,223 @@
+//! Who an admin is: tokens with a scope, sessions of the page, and what becomes of who guesses.
+
+use crate::{
+    base::{clock::now, places::source_of, random},
+    state::{State, tokens::Token},
+};
+use protocol::{
+    Code, Failure, Timestamp,
+    failure::Result,
+    tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
+};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+};
+use time::Duration;
+
+/// A session of the page lasts so long.
+pub const SESSION: Duration = Duration::hours(12);
+/// Wrong tokens of one source a minute before more of them are answered slowly for the rest of it.
+const WRONG: u32 = 10;
+const SLOWLY: std::time::Duration = std::time::Duration::from_secs(1);
+/// Sources whose wrong tokens are counted at once.
+const MOST_SOURCES: usize = 1000;
+/// That a token is used is written down so often.
+const NOTED: Duration = Duration::minutes(10);
+
+/// The tokens of a server.
+#[derive(Debug)]
+pub struct Tokens {
+    state: State,
+    wrong: Mutex<Wrong>,
+}
+
+/// The wrong tokens of a minute, by source.
+#[derive(Debug, Default)]
+struct Wrong {
+    minute: i64,
+    count: HashMap<IpAddr, u32>,
+}
+
+impl Wrong {
+    /// How many the source has shown in this minute, with this one.
+    fn count(&mut self, source: IpAddr, now: Timestamp) -> u32 {
+        let minute = now.unix_timestamp() / 60;
+        if self.minute != minute {
+            *self = Self { minute, count: HashMap::new() };
+        }
+        if self.count.len() >= MOST_SOURCES && !self.count.contains_key(&source) {
+            return WRONG + 1;
+        }
+        let count = self.count.entry(source).or_default();
+        *count += 1;
+        *count
+    }
+}
+
+impl Tokens {
+    /// Of the parts it uses.
+    pub fn new(state: State) -> Self {
+        Self { state, wrong: Mutex::default() }
+    }
+
+    /// Who shows this token; none where it is no token of this server. Wrong ones are noted, and answered slowly where one
+    /// source shows many; a right one is taken all the same, so that nobody is shut out by his neighbour.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn by_token(&self, token: &str, from: IpAddr) -> Result<Option<Token>> {
+        let found = self.state.token(token, now()).await?;
+        match &found {
+            Some(token) => self.note_use(token).await,
+            None => self.note_wrong(source_of(from)).await,
+        }
+        Ok(found)
+    }
+
+    /// The first of a source in a minute is noted, and the one from which on they are answered slowly.
+    async fn note_wrong(&self, source: IpAddr) {
+        let count = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).count(source, now());
+        let text = match count {
+            1 => format!("a wrong admin token from {source}"),
+            WRONG => format!("{WRONG} wrong admin tokens from {source} within a minute: more are answered slowly"),
+            _ if count > WRONG => return tokio::time::sleep(SLOWLY).await,
+            _ => return,
+        };
+        tracing::warn!("{text}");
+        if let Err(failure) = self.state.note("server", None, text).await {
+            tracing::warn!(%failure, "noting a wrong token");
+        }
+    }
+
+    async fn note_use(&self, token: &Token) {
+        if token.used.is_some_and(|used| (now() - used).abs() < NOTED) {
+            return;
+        }
+        let noted = async {
+            let mut unit = self.state.begin().await?;
+            unit.used_token(&token.hash).await?;
+            unit.commit().await
+        };
+        if let Err(failure) = noted.await {
+            tracing::warn!(%failure, token = token.name, "noting that a token was used");
+        }
+    }
+
+    /// Begins a session of the page: the cookie's value.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn begin_session(&self, token: &Token) -> Result<String> {
+        let cookie = random::name()?;
+        let mut unit = self.state.begin().await?;
+        unit.begin_session(&cookie, &token.hash, SESSION).await?;
+        unit.commit().await?;
+        Ok(cookie)
+    }
+
+    /// Who a session is of.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn by_session(&self, cookie: &str) -> Result<Option<Token>> {
+        self.state.token_of_session(cookie, SESSION, now()).await
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn end_session(&self, cookie: &str) -> Result<()> {
+        let mut unit = self.state.begin().await?;
+        unit.end_session(cookie).await?;
+        unit.commit().await
+    }
+
+    /// Every token.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn list(&self) -> Result<Vec<TokenSummary>> {
+        self.state.tokens().await
+    }
+
+    /// Makes a token. Only its hash is kept.
+    ///
+    /// # Errors
+    /// As [`make`].
+    pub async fn make(&self, request: &TokenRequest, actor: &str) -> Result<TokenMade> {
+        make(&self.state, request, actor).await
+    }
+
+    /// Revokes a token with its sessions.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`; `E-WRONG-STATE` for the last one that allows everything.
+    pub async fn revoke(&self, name: &str, actor: &str) -> Result<()> {
+        let mut unit = self.state.begin().await?;
+        if !unit.has_other_admin(name).await? {
+            let cause = format!("revoking token {name:?}: nobody would be left who may make tokens");
+            return Err(Failure::new(Code::WrongState, cause)
+                .with_remedy("make another one first: boot-server token create NAME --scope admin"));
+        }
+        if !unit.remove_token(name).await? {
+            let cause = format!("revoking token {name:?}: there is none");
+            return Err(Failure::new(Code::NotFound, cause).with_remedy("list them: boot-server token list"));
+        }
+        unit.note(actor, None, format!("revoked the token {name}")).await?;
+        unit.commit().await
+    }
+}
+
+/// Makes a token in this state: what the server does for an admin, and whoever has its folder does for himself.
+///
+/// # Errors
+/// `E-WRONG-STATE` where the name is taken.
+pub async fn make(state: &State, request: &TokenRequest, actor: &str) -> Result<TokenMade> {
+    let TokenRequest { name, scope, life_seconds } = request;
+    let life = life_seconds.map(|seconds| Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
+    let expires = life.map(|life| now().checked_add(life)).map(|end| {
+        end.ok_or_else(|| Failure::new(Code::Input, "making a token at life_seconds: no calendar has that day"))
+    });
+    let expires = expires.transpose()?;
+    let token = random::name()?;
+    let mut unit = state.begin().await?;
+    if !unit.add_token(name.as_str(), &token, *scope, expires).await? {
+        let cause = format!("making token {name}: there is one of this name");
+        return Err(Failure::new(Code::WrongState, cause)
+            .with_remedy("take another name, or revoke that one: boot-server token revoke NAME"));
+    }
+    unit.note(actor, None, format!("made the token {name}, which allows to {}", verb(*scope))).await?;
+    unit.commit().await?;
+    Ok(TokenMade { token })
+}
+
+fn verb(scope: Scope) -> &'static str {
+    match scope {
+        Scope::View => "view",
+        Scope::Approve => "view and approve",
+        Scope::Operate => "view, approve and operate",
+        Scope::Admin => "do everything",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_tokens_are_counted_by_source_and_minute_within_bounds() {
+        let at = |seconds| Timestamp::from_unix_timestamp(seconds).unwrap();
+        let source = |n: u32| IpAddr::from(n.to_be_bytes());
+        let mut wrong = Wrong::default();
+        assert_eq!((1..=3).map(|_| wrong.count(source(1), at(0))).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((wrong.count(source(1), at(59)), wrong.count(source(2), at(59))), (4, 1));
+        assert_eq!(wrong.count(source(1), at(60)), 1);
+        for n in 0..2 * MOST_SOURCES as u32 {
+            wrong.count(source(n), at(60));
+        }
+        assert_eq!(wrong.count.len(), MOST_SOURCES);
+    }
+}
