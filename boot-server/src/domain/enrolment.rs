@@ -134,13 +134,14 @@ pub fn decide(
     let type_the_code = Missing::new(Need::Code, format!("an admin to type the code: boot-server approve {code}"));
     // The key was admitted before: the machine carries on where a power cut stopped it, or was off for a while.
     if let Some(own) = entries.iter().find(|entry| [entry.key, entry.next_key].contains(&Some(*key))) {
-        return match own.certificate_ends.filter(|ends| now - *ends > policy.return_within) {
-            None => Decision::Approve(own.name.clone()),
-            Some(ends) => {
-                let text = format!("{}: its certificate ended {}, too long ago", type_the_code.text, ends.date());
-                Decision::Wait { node: Some(own.name.clone()), missing: vec![Missing::new(Need::Code, text)] }
-            }
+        let ended = own.certificate_ends.filter(|ends| now - *ends > policy.return_within);
+        let why = match ended {
+            Some(ends) => format!("its certificate ended {}, too long ago", ends.date()),
+            None if is_in_another_machine(own, claims) => "its disk is in another machine than before".to_owned(),
+            None => return Decision::Approve(own.name.clone()),
         };
+        let text = format!("{}: {why}", type_the_code.text);
+        return Decision::Wait { node: Some(own.name.clone()), missing: vec![Missing::new(Need::Code, text)] };
     }
     let wait = |node: Option<NodeName>, spec: String, admission: Admission| {
         let mut missing = vec![Missing::new(Need::NodeSpec, spec)];
@@ -170,6 +171,12 @@ pub fn decide(
             }
         }
     }
+}
+
+/// A node's key came from a machine that is neither the one that was admitted with it nor one that its spec names.
+fn is_in_another_machine(own: &Entry, claims: &Claims) -> bool {
+    let is_known = own.claims.as_ref().is_none_or(|known| same_machine(known, claims));
+    !is_known && !own.matches.as_ref().is_some_and(|wanted| wanted.holds(claims))
 }
 
 /// Compares two texts in a time that does not depend on where they differ.
@@ -244,6 +251,21 @@ mod tests {
         assert!(missing[0].need == Need::Code && missing[0].text.contains("approve AAAA-BBBB"), "{missing:?}");
         let changing = [Entry { next_key: Some(key(2)), key: Some(key(1)), record, ..entry("a", 1) }];
         assert_eq!(decided(&changing, 2, 1, Admission::Approval), Decision::Approve("a".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_key_in_another_machine_needs_an_admin_unless_the_spec_names_that_machine() {
+        let moved = |matches| [Entry { key: Some(key(1)), claims: Some(claims(1)), matches, ..entry("a", 1) }];
+        let named = |n| Some(Match { macs: vec![mac(n)], ..Match::default() });
+        assert!(matches!(decided(&moved(named(1)), 1, 1, Admission::Approval), Decision::Approve(_)));
+        assert!(
+            matches!(decided(&moved(named(2)), 1, 2, Admission::Approval), Decision::Approve(_)),
+            "the board is new"
+        );
+        for policy in [Admission::Approval, Admission::OpenLab] {
+            let Decision::Wait { node: Some(_), missing } = decided(&moved(named(1)), 1, 2, policy) else { panic!() };
+            assert!(missing[0].text.contains("in another machine") && missing[0].need == Need::Code, "{missing:?}");
+        }
     }
 
     #[test]

@@ -90,6 +90,12 @@ pub fn spki_of(certificate: &[u8]) -> Option<Sha256> {
     Some(Sha256::of(parsed.tbs_certificate.subject_pki.raw))
 }
 
+/// When a certificate in DER ends.
+pub fn end_of(certificate: &[u8]) -> Option<Timestamp> {
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.to_datetime())
+}
+
 impl Ca {
     /// Makes a new authority: its certificate and key in PEM.
     ///

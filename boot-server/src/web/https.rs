@@ -18,7 +18,11 @@ use protocol::{
     encoding::Sha256,
     failure::Result,
 };
-use rustls::{RootCertStore, ServerConfig, crypto::ring::default_provider, server::WebPkiClientVerifier};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring::default_provider,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+};
 use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
@@ -129,7 +133,12 @@ async fn serve_connection(
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer = Peer { address, key: certificate.and_then(|leaf| ca::spki_of(leaf)), seat: seat.clone() };
+    let peer = Peer {
+        address,
+        key: certificate.and_then(|leaf| ca::spki_of(leaf)),
+        certificate_ends: certificate.and_then(|leaf| ca::end_of(leaf)),
+        seat: seat.clone(),
+    };
     let key = peer.key;
     if key.is_some_and(|key| !services.state.memory.revoked.holds(&key)) {
         seat.is_known();
@@ -140,12 +149,15 @@ async fn serve_connection(
         // The one report that may be repeated after it has revoked the key that it came with.
         let refused = request.uri().path() != calls::Wiped::PATH
             && peer.key.is_some_and(|key| asked.state.memory.revoked.holds(&key));
+        // A handshake asks once, and a connection may last longer than the certificate that it began with.
+        let ended = peer.certificate_ends.is_some_and(|ends| clock::now() > ends);
         let exchange = peer.seat.begin();
-        let answer = (!refused).then(|| hyper::service::Service::call(&routes, request));
+        let answer = (!refused && !ended).then(|| hyper::service::Service::call(&routes, request));
         async move {
             let answer = match answer {
                 Some(answer) => answer.await?,
-                None => api::revoked(),
+                None if refused => api::revoked(),
+                None => api::ended(),
             };
             Ok::<_, std::convert::Infallible>(answer.map(|body| exchange.answered(body)))
         }
@@ -209,6 +221,9 @@ fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .map_err(|error| unusable(&error))?;
+    // A session that is taken up again would bring its certificate without a look at its dates.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection.
 
 use super::seat::Seat;
-use protocol::encoding::Sha256;
+use protocol::{Timestamp, encoding::Sha256};
 use std::{net::SocketAddr, sync::Arc};
 
 /// Who is at the other end of a connection.
@@ -11,6 +11,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// SPKI hash of its certificate, which leads to our CA; absent where it showed none.
     pub key: Option<Sha256>,
+    /// When that certificate ends: it may do so while the connection lasts.
+    pub certificate_ends: Option<Timestamp>,
     /// The place of the connection.
     pub seat: Arc<Seat>,
 }

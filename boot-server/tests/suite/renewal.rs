@@ -2,17 +2,18 @@
 
 use super::{
     lab::{Lab, spec},
-    machine::{Machine, Node},
+    machine::{Machine, Node, line, telemetry},
 };
 use hyper::StatusCode;
 use protocol::{
     enrol::{EnrolReply, EnrolState},
     renewal::{RenewRequest, Renewed},
 };
-use rcgen::PublicKeyData;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 const MAC: &str = "52:54:00:00:00:01";
@@ -142,4 +143,56 @@ async fn a_node_that_was_off_for_long_comes_back_by_its_key_and_for_too_long_by_
     let reply: EnrolReply =
         serde_json::from_value(lab.nobody().get(&format!("/v1/enrol/{}", greeted.session)).await.1).unwrap();
     assert_eq!(may(&machine.node(&lab, &reply)).await, StatusCode::OK);
+}
+
+/// A certificate of the site's CA for the machine's key, which ends so soon.
+fn short(lab: &Lab, machine: &Machine, life: Duration) -> Node {
+    let read = |name: &str| std::fs::read_to_string(lab.dir().join(name)).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&read("ca.crt"), KeyPair::from_pem(&read("ca.key")).unwrap()).unwrap();
+    let mut params = CertificateParams::new(vec!["n1".to_owned()]).unwrap();
+    (params.not_before, params.not_after) =
+        (OffsetDateTime::now_utc() - Duration::MINUTE, OffsetDateTime::now_utc() + life);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&machine.key, &issuer).unwrap().pem() + &read("ca.crt");
+    with(lab, machine, &Renewed { certificate, not_after: OffsetDateTime::now_utc() })
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_is_good_for_nothing_more_on_a_connection_that_is_open() {
+    let (lab, machine, _) = installed().await;
+    let node = short(&lab, &machine, Duration::seconds(3));
+    assert_eq!(may(&node).await, StatusCode::OK);
+    tokio::time::sleep(std::time::Duration::from_millis(4100)).await;
+    let (status, answer) = node.health(1, true).await;
+    let told = answer["code"] == "E-FORBIDDEN" && answer["remedy"].as_str().unwrap().contains("initrd-agent renew");
+    assert!(status == StatusCode::FORBIDDEN && told, "{answer}");
+}
+
+#[tokio::test]
+async fn a_machine_that_was_replaced_tells_nothing_more_by_its_old_session() {
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let machine = Machine::new(MAC, "run-1");
+    let greeted = machine.greet(&lab).await;
+    let reply = machine.ask(&lab, &greeted).await;
+    let node = machine.node(&lab, &reply);
+    node.manifest(&lab).await;
+    assert!(node.installed(1).await.0.is_success());
+    lab.says(&["cluster", "decommission", "n1", "--keep-disks", "--force", "--yes"]);
+    let told = telemetry(&machine.run, Some(&greeted.session), vec![], vec![line(9, "a word from beyond")]);
+    let (status, answer) = lab.nobody().post("/v1/telemetry", &told).await;
+    assert!(!status.is_success() && answer["code"] == "E-ENROL-UNKNOWN", "{answer}");
+    assert!(!lab.says(&["logs", "n1"]).contains("from beyond"));
+}
+
+#[tokio::test]
+async fn a_node_s_key_in_another_machine_waits_for_an_admin_who_is_told_why() {
+    let (lab, machine, _) = installed().await;
+    let thief = Machine { mac: "52:54:00:00:00:99".to_owned(), run: "run-9".parse().unwrap(), ..machine };
+    let greeted = thief.greet(&lab).await;
+    let reply = thief.ask(&lab, &greeted).await;
+    assert!(reply.state == EnrolState::Pending && reply.missing[0].contains("another machine"), "{reply:?}");
+    assert!(lab.says(&["get", "nodes", "-o", "wide"]).contains("its disk is in another machine than before"));
+    lab.says(&["approve", &greeted.code]);
+    assert_eq!(lab.state_of("n1"), "installed");
 }

@@ -100,6 +100,8 @@ impl Admission {
     /// Whose session it is.
     pub async fn session(&self, session: &Sha256) -> Result<Session> {
         Ok(match self.state.enrolment_by_session(session).await? {
+            // A machine that was replaced or retired tells nothing any more, by its old session either.
+            Some(enrolment) if self.state.memory.revoked.holds(&enrolment.key) => Session::Unknown,
             Some(_) => Session::Enrolled,
             None if self.hellos.get(session, now()).is_some() => Session::Greeted,
             None => Session::Unknown,

@@ -43,6 +43,13 @@ pub fn revoked() -> axum::response::Response {
     answer::failed(&failure)
 }
 
+/// What a certificate hears that has ended, whatever it asks.
+pub fn ended() -> axum::response::Response {
+    let failure = Failure::new(Code::Forbidden, "reading the request: the certificate of this connection has ended")
+        .with_remedy("on the node: initrd-agent renew");
+    answer::failed(&failure)
+}
+
 async fn health(
     axum::extract::State(services): axum::extract::State<Arc<Services>>,
 ) -> axum::Json<crate::base::health::Report> {
