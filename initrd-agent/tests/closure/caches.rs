@@ -132,7 +132,8 @@ fn a_password_from_the_url_or_a_netrc_file_is_sent_with_every_request_and_never_
     fs::write(&netrc, "machine 127.0.0.1\nlogin ann\npasswort secret\n").unwrap();
     let output = world.agent(&[&server.url], &world.key).args(["--netrc-file", &netrc]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.starts_with("E-CONFIG") && text.contains("line 3") && !text.contains("secret"), "{text}");
+    // curl and Nix pass over such a word, too; here it is told, and never quoted.
+    assert!(text.contains("line 3") && text.contains("401") && !text.contains("secret"), "{text}");
 }
 
 #[test]
