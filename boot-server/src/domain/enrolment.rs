@@ -133,7 +133,7 @@ pub fn decide(
     let default = policy.admission;
     let type_the_code = Missing::new(Need::Code, format!("an admin to type the code: boot-server approve {code}"));
     // The key was admitted before: the machine carries on where a power cut stopped it, or was off for a while.
-    if let Some(own) = entries.iter().find(|entry| [entry.key, entry.next_key].contains(&Some(*key))) {
+    if let Some(own) = entries.iter().find(|entry| has_key(entry, key)) {
         let ended = own.certificate_ends.filter(|ends| now - *ends > policy.return_within);
         let why = match ended {
             Some(ends) => format!("its certificate ended {}, too long ago", ends.date()),
@@ -171,6 +171,15 @@ pub fn decide(
             }
         }
     }
+}
+
+/// The node whose key this is, or to which it changes.
+pub fn with_key(entries: &[Entry], key: &Sha256) -> Option<NodeName> {
+    entries.iter().find(|entry| has_key(entry, key)).map(|entry| entry.name.clone())
+}
+
+fn has_key(entry: &Entry, key: &Sha256) -> bool {
+    [entry.key, entry.next_key].contains(&Some(*key))
 }
 
 /// A node's key came from a machine that is neither the one that was admitted with it nor one that its spec names.
