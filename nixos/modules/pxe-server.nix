@@ -318,6 +318,7 @@ in
         Restart = "on-failure";
         RestartSec = 2;
         LimitNOFILE = 65536;
+        LimitCORE = 0; # its memory has the CA's key
       };
     };
 

@@ -9,11 +9,18 @@ use crate::{
     web::https,
 };
 use host::file;
+use nix::sys::resource::{Resource, setrlimit};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
 };
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -31,12 +38,36 @@ pub struct Args {
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> Result<()> {
     log_to_stderr();
+    no_core();
     let config = Config::load(&args.config)?;
+    for (path, mode) in readable_by_others(&config.dir) {
+        let path = path.display();
+        tracing::warn!(
+            "{path} is not for its owner alone (mode {mode:04o}), and who reads it is the admin: chmod 0600 {path}"
+        );
+    }
     let services = server::open(config).await?;
     let ended = legs(services.clone()).await;
     services.state.close().await;
     tracing::info!("stopped");
     ended
+}
+
+/// A core dump would have the keys.
+fn no_core() {
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        tracing::warn!(%error, "forbidding core dumps");
+    }
+}
+
+/// Secrets of the folder that others than their owner may read or write, with their modes.
+fn readable_by_others(dir: &Path) -> Vec<(PathBuf, u32)> {
+    let secrets = ["ca.key", "manifest.key", "admin.token", "state.db"].map(|name| dir.join(name));
+    let open = secrets.into_iter().filter_map(|path| {
+        let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o7777;
+        (mode & 0o077 != 0).then_some((path, mode))
+    });
+    open.collect()
 }
 
 /// Binds what tells its port, runs every leg, and ends with the first that fails or when the server is told to.

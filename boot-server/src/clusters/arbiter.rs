@@ -27,6 +27,8 @@ use protocol::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
+/// A report of a membership beyond this says nothing that anybody could read, and would be kept and shown.
+const MOST_REPORT: usize = 64 << 10;
 /// Asking again while another member is restarted, or is not well.
 const RETRY_RESTART: u64 = 5;
 
@@ -156,9 +158,13 @@ impl Arbiter {
     ///
     /// # Errors
     /// `E-WRONG-STATE` for another generation than the node's, or one that is on its way out; `E-INPUT` for a service that
-    /// nobody knows.
+    /// nobody knows, or a report that is too long.
     pub async fn ready(&self, name: &NodeName, key: &Sha256, report: ReadyReport) -> Result<()> {
         let service: Service = report.service.parse().or_fail(Code::Input, || "reading the report at service")?;
+        let size = serde_json::to_vec(&report).map_or(usize::MAX, |bytes| bytes.len());
+        if size > MOST_REPORT {
+            return Err(Failure::new(Code::Input, format!("reading the report of {name}: {size} bytes are too many")));
+        }
         let mut unit = self.state.begin().await?;
         let mut node = unit.node_of(name, key).await?;
         stays(&mut unit, name).await?;

@@ -7,7 +7,7 @@ use super::{
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{os::unix::fs::PermissionsExt, process::Command};
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -149,6 +149,24 @@ fn apply_warns_of_an_address_that_two_nodes_are_to_have() {
     assert!(warned(&file("other.json", json!([other.clone()]))));
     other["cluster"]["node_ip"] = json!("10.0.0.3");
     assert!(!warned(&file("mended.json", json!([other]))));
+}
+
+#[test]
+fn a_server_whose_keys_others_may_read_says_so_and_dumps_no_core() {
+    let mut lab = Lab::open();
+    assert!(!lab.log().contains("chmod 0600"), "{}", lab.log());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", lab.process())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert!(lab.stop());
+    for name in ["ca.key", "state.db"] {
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(lab.dir().join(name), open).unwrap();
+    }
+    lab.serve();
+    for name in ["ca.key", "state.db"] {
+        assert!(lab.log().contains(&format!("chmod 0600 {}", lab.dir().join(name).display())), "{}", lab.log());
+    }
 }
 
 #[test]

@@ -171,3 +171,15 @@ async fn members_are_restarted_one_at_a_time_and_none_while_another_is_not_well(
     assert_eq!(may(&nodes[2]).await, Ok(()), "the one that is not well may be restarted");
     assert!(lab.describe("n1")["history"].to_string().contains("has the turn to restart etcd of c"));
 }
+
+#[tokio::test]
+async fn a_report_of_a_membership_that_nobody_could_read_is_refused() {
+    let lab = Lab::open();
+    let (_, node) = installed(&lab, 4).await;
+    let report = json!({"run": "run-4", "generation": 1, "service": "etcd", "outcome": "joined", "join_ms": 5,
+        "members": ["m".repeat(100 << 10)], "service_version": null, "boot_id": null,
+        "versions": {"agent": "9", "kernel": "6"}, "boot_order": []});
+    let (status, answer) = node.caller.post("/v1/node/ready", &report).await;
+    assert!(status == StatusCode::BAD_REQUEST && answer["cause"].as_str().unwrap().contains("too many"), "{answer}");
+    assert_eq!(lab.state_of("n4"), "installed");
+}
