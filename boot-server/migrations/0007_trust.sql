@@ -13,3 +13,6 @@ CREATE TABLE sessions (
     token  TEXT NOT NULL REFERENCES tokens (sha256) ON DELETE CASCADE,
     began  INTEGER NOT NULL
 );
+
+-- Secrets of the spec, sealed; those that an earlier release left in the spec are moved here when the state is opened.
+ALTER TABLE nodes ADD COLUMN secrets TEXT;

@@ -18,6 +18,7 @@ pub mod runs;
 pub mod seen;
 pub mod tokens;
 mod unit;
+pub mod vault;
 
 use crate::base::{bell::Bell, clock, health::Health};
 use memory::Memory;
@@ -38,6 +39,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use vault::Vault;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// What `/health` calls it.
@@ -54,6 +56,7 @@ pub struct State {
     pub changed: Bell,
     /// Rings when the journal has grown.
     pub written: Bell,
+    vault: Arc<Vault>,
     health: Health,
 }
 
@@ -93,6 +96,48 @@ impl State {
         Self::open(path, health).await
     }
 
+    /// The key of the secrets in it; a state that has none sealed yet gets one.
+    async fn vault_of(path: &Path, writer: &SqlitePool) -> Result<Vault> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        if let Some(vault) = Vault::open(dir)? {
+            return Ok(vault);
+        }
+        let sealed: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM nodes WHERE secrets IS NOT NULL)")
+            .fetch_one(writer)
+            .await
+            .doing("looking for sealed secrets")?;
+        if sealed {
+            let cause =
+                format!("opening the state {}: {} is not there", path.display(), vault::key_path(dir).display());
+            return Err(Failure::new(Code::Config, cause)
+                .with_remedy("bring secrets.key back from the backup of this server: without it no secret opens"));
+        }
+        Vault::make(dir)
+    }
+
+    /// Seals what an earlier release has left in the clear, and leaves no trace of it in the file.
+    async fn seal_all(&self) -> Result<()> {
+        const PLAIN: &str = "SELECT name FROM nodes WHERE secrets IS NULL AND json_array_length(spec, '$.secrets') > 0";
+        const SEALING: &str = "sealing the secrets of nodes";
+        let plain: Vec<String> = sqlx::query_scalar(PLAIN).fetch_all(&self.readers).await.doing(SEALING)?;
+        if plain.is_empty() {
+            return Ok(());
+        }
+        let mut unit = self.begin().await?;
+        for name in &plain {
+            let node = self.node(name).await?;
+            if let Some(node) = node {
+                unit.save_node(&node).await?;
+            }
+        }
+        unit.commit().await?;
+        for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            sqlx::query(statement).execute(&self.writer).await.doing(SEALING)?;
+        }
+        tracing::info!("sealed the secrets of {} nodes", plain.len());
+        Ok(())
+    }
+
     /// Opens the database, brings its tables up to date, and recalls what is at hand.
     ///
     /// # Errors
@@ -112,13 +157,17 @@ impl State {
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // What was replaced leaves nothing behind in the file.
+            .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).min_connections(1);
         let writer = pool(1).connect_with(options.clone()).await.or_fail(Code::System, activity)?;
         MIGRATIONS.run(&writer).await.or_fail(Code::System, activity)?;
         let readers = pool(3).connect_with(options).await.or_fail(Code::System, activity)?;
+        let vault = Arc::new(Self::vault_of(path, &writer).await?);
         let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
-        let state = Self { readers, writer, memory, changed, written, health };
+        let state = Self { readers, writer, memory, changed, written, vault, health };
+        state.seal_all().await?;
         state.recall().await?;
         Ok(state)
     }

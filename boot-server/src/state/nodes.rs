@@ -1,6 +1,6 @@
 //! Nodes: what operators applied, and where each stands.
 
-use super::{Doing, State, Unit, column, millis, time_of, to_column};
+use super::{Doing, State, Unit, column, millis, time_of, to_column, vault::Vault};
 use crate::domain::{enrolment::Entry, lifecycle::Record, plan::HeldPlan};
 use protocol::{
     Code, Failure, Timestamp,
@@ -119,6 +119,7 @@ impl Node {
 struct Row {
     name: String,
     spec: Option<String>,
+    secrets: Option<String>,
     record: String,
     key_sha256: Option<String>,
     next_key_sha256: Option<String>,
@@ -130,11 +131,16 @@ struct Row {
 }
 
 impl Row {
-    fn node(self) -> Result<Node> {
+    fn node(self, vault: &Vault) -> Result<Node> {
         let bad = |text: &dyn std::fmt::Display| Failure::new(Code::Internal, format!("reading a node: {text}"));
+        let name: NodeName = self.name.parse().map_err(|error| bad(&error))?;
+        let mut spec: Option<NodeSpec> = self.spec.map(|text| column("a spec", &text)).transpose()?;
+        if let (Some(spec), Some(sealed)) = (&mut spec, &self.secrets) {
+            spec.secrets = vault.unseal(&name, sealed)?;
+        }
         Ok(Node {
-            name: self.name.parse().map_err(|error| bad(&error))?,
-            spec: self.spec.map(|text| column("a spec", &text)).transpose()?,
+            name,
+            spec,
             record: column("a record", &self.record)?,
             key: self.key_sha256.map(|text| text.parse()).transpose().map_err(|error| bad(&error))?,
             next_key: self.next_key_sha256.map(|text| text.parse()).transpose().map_err(|error| bad(&error))?,
@@ -150,8 +156,8 @@ impl Row {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT name, spec, record, key_sha256, next_key_sha256, certificate_ends, enrolment, plan, installed, ready ",
-            "FROM nodes ",
+            "SELECT name, spec, secrets, record, key_sha256, next_key_sha256, certificate_ends, enrolment, plan, installed, ",
+            "ready FROM nodes ",
             $rest
         )
     };
@@ -170,13 +176,13 @@ impl State {
     /// Every node, by name.
     pub async fn nodes(&self) -> Result<Vec<Node>> {
         let rows: Vec<Row> = sqlx::query_as(ALL).fetch_all(&self.readers).await.doing(READING)?;
-        rows.into_iter().map(Row::node).collect()
+        rows.into_iter().map(|row| row.node(&self.vault)).collect()
     }
 
     /// The node of this name.
     pub async fn node(&self, name: &str) -> Result<Option<Node>> {
         let row: Option<Row> = sqlx::query_as(ONE).bind(name).fetch_optional(&self.readers).await.doing(READING)?;
-        row.map(Row::node).transpose()
+        row.map(|row| row.node(&self.vault)).transpose()
     }
 
     /// As [`State::node`], where it has to be there.
@@ -191,7 +197,7 @@ impl State {
     pub async fn node_by_key(&self, key: &Sha256) -> Result<Option<Node>> {
         let row: Option<Row> =
             sqlx::query_as(BY_KEY).bind(key.hex()).fetch_optional(&self.readers).await.doing(READING)?;
-        row.map(Row::node).transpose()
+        row.map(|row| row.node(&self.vault)).transpose()
     }
 }
 
@@ -208,14 +214,14 @@ impl Unit {
     pub async fn find_node(&mut self, name: &NodeName) -> Result<Option<Node>> {
         let row: Option<Row> =
             sqlx::query_as(ONE).bind(name.as_str()).fetch_optional(&mut *self.connection).await.doing(READING)?;
-        row.map(Row::node).transpose()
+        row.map(|row| row.node(&self.state.vault)).transpose()
     }
 
     /// The node that changes to this key.
     pub async fn node_changing_to(&mut self, key: &Sha256) -> Result<Option<Node>> {
         let row: Option<Row> =
             sqlx::query_as(BY_NEXT_KEY).bind(key.hex()).fetch_optional(&mut *self.connection).await.doing(READING)?;
-        row.map(Row::node).transpose()
+        row.map(|row| row.node(&self.state.vault)).transpose()
     }
 
     /// Whether some node has this key.
@@ -237,15 +243,19 @@ impl Unit {
     /// Writes the whole node.
     pub async fn save_node(&mut self, node: &Node) -> Result<()> {
         self.touch(&node.name);
+        // The secrets of a spec are never beside the rest of it.
+        let mut spec = node.spec.clone();
+        let secrets = spec.as_mut().map(|spec| std::mem::take(&mut spec.secrets)).unwrap_or_default();
+        let sealed = self.state.vault.seal(&node.name, &secrets)?;
         sqlx::query(
             "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created, \
-             next_key_sha256, certificate_ends) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+             next_key_sha256, certificate_ends, secrets) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
              ON CONFLICT (name) DO UPDATE SET spec = ?2, record = ?3, key_sha256 = ?4, enrolment = ?5, plan = ?6, \
-             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11",
+             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11, secrets = ?12",
         )
         .bind(node.name.as_str())
-        .bind(node.spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
+        .bind(spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
         .bind(to_column("a record", &node.record)?)
         .bind(node.key.map(|key| key.hex()))
         .bind(node.enrolment)
@@ -255,6 +265,7 @@ impl Unit {
         .bind(millis(self.now))
         .bind(node.next_key.map(|key| key.hex()))
         .bind(node.certificate_ends.map(millis))
+        .bind(sealed)
         .execute(&mut *self.connection)
         .await
         .doing("writing a node")?;

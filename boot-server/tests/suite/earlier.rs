@@ -11,7 +11,7 @@ fn here() -> PathBuf {
 }
 
 /// A server on the state that a release with these migrations has left.
-async fn opened(migration: u32) -> Lab {
+pub async fn opened(migration: u32) -> Lab {
     let mut lab = Lab::open();
     assert!(lab.stop());
     let database = lab.dir().join("state.db");

@@ -19,6 +19,7 @@ mod lab;
 mod logs;
 mod machine;
 mod renewal;
+mod secrets;
 mod strangers;
 mod tokens;
 mod turns;

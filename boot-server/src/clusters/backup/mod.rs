@@ -9,7 +9,7 @@ pub mod snapshot;
 pub mod sums;
 pub mod take;
 
-use crate::{clusters::members::discovery::Endpoint, config::Config};
+use crate::{clusters::members::discovery::Endpoint, config::Config, state::vault::KEY_FILE};
 use host::command::hook;
 use protocol::{failure::Result, service::Service};
 use std::path::Path;
@@ -17,7 +17,7 @@ use std::path::Path;
 /// What belongs to the server itself, beside its database.
 const SERVER_FILES: [&str; 6] = ["config.toml", "ca.crt", "ca.key", "manifest.key", "admin.token", "trust.json"];
 /// What belongs to it where there is one.
-const OPTIONAL_FILES: [&str; 1] = ["dhcp-leases.json"];
+const OPTIONAL_FILES: [&str; 2] = ["dhcp-leases.json", KEY_FILE];
 /// The database in the folder of the server, and in a backup.
 const DATABASE: &str = "state.db";
 /// The server's own part of a backup.

@@ -139,7 +139,7 @@ impl World {
     /// The same once more, to go another way from here.
     pub async fn copied(&self) -> Self {
         let folder = folder();
-        for name in ["ca.crt", "ca.key", "manifest.key", "config.toml"] {
+        for name in ["ca.crt", "ca.key", "manifest.key", "config.toml", "secrets.key"] {
             std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
         }
         self.services.state.copy_to(&path_in(folder.path())).await.unwrap();
