@@ -28,6 +28,9 @@ fn a_node_outlives_its_certificates_and_its_cluster_is_whole_all_the_time() {
         let mut machine = lab.machine(Firmware::Bios)?;
         lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
         machine.power_on(&lab.network, BootFrom::Script)?;
+        lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)?;
+        machine.cut_power()?;
+        machine.power_on(&lab.network, BootFrom::DiskAlone)?;
         lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
         let patience = Instant::now() + LIFE * lives();
         while renewals(lab)? + 1 < lives() as usize {
