@@ -25,7 +25,7 @@ async fn every_call_of_the_list_is_answered_and_refused_to_a_stranger_by_it() {
         assert!(!body.contains("other methods"), "{}: another method: {body}", call.name);
         match call.who {
             Who::Viewer | Who::Approver | Who::Operator | Who::Admin | Who::Node | Who::FormerNode => {
-                assert_eq!(status, StatusCode::FORBIDDEN, "{}", call.name)
+                assert_eq!(status, StatusCode::FORBIDDEN, "{}", call.name);
             }
             Who::Anyone | Who::Machine => assert_ne!(status, StatusCode::FORBIDDEN, "{}", call.name),
         }
