@@ -3,7 +3,6 @@
 use crate::{
     base::{bell::Stop, clock::now},
     state::State,
-    trust::certificates::shown,
 };
 use protocol::{Timestamp, admin::NodeState, failure::Result, names::NodeName};
 use std::collections::HashMap;
@@ -34,8 +33,10 @@ async fn look(state: &State, life: Duration, told: &mut HashMap<NodeName, Timest
         let lives = node.record.used && node.record.state != NodeState::Retired;
         let Some(ends) = node.certificate_ends.filter(|ends| lives && is_late(*ends, life, now)) else { continue };
         if told.insert(node.name.clone(), ends) != Some(ends) {
-            let text =
-                format!("its certificate ends {}, and it has not renewed it: on it, initrd-agent renew", shown(ends));
+            let text = format!(
+                "its certificate ends {}, and it has not renewed it: on it, initrd-agent renew",
+                protocol::to_the_second(ends)
+            );
             tracing::warn!(node = %node.name, "{text}");
             state.note("server", Some(&node.name), text).await?;
         }

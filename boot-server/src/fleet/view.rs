@@ -16,7 +16,7 @@ use crate::{
         nodes::Node,
         runs::Run,
     },
-    trust::{admission::Admission, certificates::shown},
+    trust::admission::Admission,
 };
 use protocol::{
     Code, Failure, Timestamp,
@@ -323,7 +323,7 @@ fn new_certificate(subject: &Subject, now: Timestamp) -> Option<Missing> {
 
 fn has_ended(ends: Timestamp, now: Timestamp) -> Option<String> {
     (ends <= now).then(|| {
-        let shown = shown(ends);
+        let shown = protocol::to_the_second(ends);
         format!("a new certificate, for its own ended {shown}: it fetches one when it runs; on it: initrd-agent renew")
     })
 }

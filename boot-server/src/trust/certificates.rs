@@ -68,7 +68,8 @@ impl Certificates {
             node.certificate_ends = Some(issued.not_after);
         }
         let what = if hash == *key { "renewed its certificate" } else { "has a certificate for a new key" };
-        unit.note(name.as_str(), Some(name), format!("{what}, until {}", shown(issued.not_after))).await?;
+        unit.note(name.as_str(), Some(name), format!("{what}, until {}", protocol::to_the_second(issued.not_after)))
+            .await?;
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(Renewed { certificate: issued.chain_pem, not_after: issued.not_after })
@@ -93,10 +94,4 @@ impl Certificates {
         unit.commit().await?;
         Ok(Some(node))
     }
-}
-
-/// To the second.
-pub fn shown(time: protocol::Timestamp) -> String {
-    let time = time.replace_nanosecond(0).unwrap_or(time);
-    format!("{} {} UTC", time.date(), time.time())
 }

@@ -42,3 +42,10 @@ pub use failure::{Code, Failure};
 
 /// A point in time as RFC 3339 on the wire.
 pub type Timestamp = time::OffsetDateTime;
+
+/// For people: `2026-12-01 9:26:42.0 UTC`, cut to the second. The time has to be in UTC.
+#[must_use]
+pub fn to_the_second(time: Timestamp) -> String {
+    let time = time.replace_nanosecond(0).unwrap_or(time);
+    format!("{} {} UTC", time.date(), time.time())
+}

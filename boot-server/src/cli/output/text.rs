@@ -1,7 +1,7 @@
 //! One node, and the journal, for people.
 
 use super::table::{align, bytes, duration, left, progress};
-use crate::{domain::plan::short, trust::certificates::shown};
+use crate::domain::plan::short;
 use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
@@ -82,8 +82,8 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
 
 fn certificate(ends: Timestamp) -> String {
     match left(ends, Timestamp::now_utc()).as_str() {
-        "ended" => format!("ended {}", shown(ends)),
-        left => format!("ends {}, {left} left", shown(ends)),
+        "ended" => format!("ended {}", protocol::to_the_second(ends)),
+        left => format!("ends {}, {left} left", protocol::to_the_second(ends)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{ConfigArgs, block_on, exit_code, log_failure, service};
 use crate::renew::{self, Handover, Outcome, Settings};
 use ::join::log::Log;
 use nix::fcntl::{Flock, FlockArg};
-use protocol::{Code, Failure, Timestamp, failure::Result, marker::MARKER_PATH};
+use protocol::{Code, Failure, failure::Result, marker::MARKER_PATH};
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -49,13 +49,13 @@ pub fn renew(args: &RenewArgs) -> ExitCode {
         Ok(Outcome::NotDue { ends, from }) => {
             tracing::info!(
                 "nothing to do: the certificate ends {}, and is renewed from {} on",
-                shown(ends),
-                shown(from)
+                protocol::to_the_second(ends),
+                protocol::to_the_second(from)
             );
             ExitCode::SUCCESS
         }
         Ok(Outcome::Renewed { ends }) => {
-            tracing::info!("the certificate is renewed: it ends {}", shown(ends));
+            tracing::info!("the certificate is renewed: it ends {}", protocol::to_the_second(ends));
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -92,9 +92,4 @@ fn alone(marker: &Path) -> Result<Option<Flock<File>>> {
         Failure::new(Code::WrongState, format!("locking {}: {error}", marker.display()))
             .with_remedy("another renewal runs: wait for it (systemctl status initrd-agent-renew)")
     })
-}
-
-fn shown(time: Timestamp) -> String {
-    let time = time.replace_nanosecond(0).unwrap_or(time);
-    format!("{} {} UTC", time.date(), time.time())
 }
