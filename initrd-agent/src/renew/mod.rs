@@ -165,9 +165,10 @@ async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> R
     let (greeted, _) = in_time(enrol::hello(&server, anchors, &identity)).await?;
     let inventory = inventory::read();
     let run: RunId = format!("renew-{}", uuid::Uuid::new_v4().simple()).parse().unwrap_or_else(|_| marker.run.clone());
-    let asking = Asking { claims: inventory::claims(&inventory, None), inventory: &inventory, run };
+    let asking =
+        Asking { claims: inventory::claims(&inventory, None), inventory: &inventory, run, replaces: None, token: None };
     let waits = |text: &str| tracing::warn!("{text}");
-    let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, || ()).await?;
+    let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, std::future::pending, || ()).await?;
     if approved.node != marker.node {
         let cause = format!("asking by the key of {}: the server takes it for {}", marker.node, approved.node);
         return Err(Failure::new(Code::EnrolConflict, cause));
