@@ -98,6 +98,14 @@ impl Client {
         self.api.base()
     }
 
+    /// A call of the list, answered by a file: its body still to be read.
+    pub async fn file<C: Call>(&self, arguments: &[&str], request: &C::Request) -> Result<Incoming> {
+        let url = self.api.url::<C>(arguments, request)?;
+        let path = url.strip_prefix(self.base()).unwrap_or(&url);
+        let answer = self.send(Method::GET, path, Bytes::new(), None).await?;
+        self.streamed(&format!("GET {url}"), answer).await
+    }
+
     /// GET as text.
     pub async fn text(&self, path: &str) -> Result<String> {
         let (activity, body) = (format!("GET {}{path}", self.base()), Full::default().map_err(|never| match never {}));
@@ -224,12 +232,16 @@ impl Client {
     pub async fn events<C: Call>(&self, arguments: &[&str], after: i64) -> Result<Incoming> {
         let path = C::path(arguments);
         let answer = self.send(Method::GET, &path, Bytes::new(), Some(after)).await?;
+        self.streamed(&format!("GET {}{path}", self.base()), answer).await
+    }
+
+    /// The body of an answer of success.
+    async fn streamed(&self, activity: &str, answer: Response<Incoming>) -> Result<Incoming> {
         if answer.status().is_success() {
             return Ok(answer.into_body());
         }
-        let activity = format!("GET {}{path}", self.base());
-        let (status, bytes) = self.read(&activity, answer).await?;
-        Err(http::refusal(&activity, status, &bytes))
+        let (status, bytes) = self.read(activity, answer).await?;
+        Err(http::refusal(activity, status, &bytes))
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes, after: Option<i64>) -> Result<Response<Incoming>> {

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     base::{health::Health, span::Span},
+    domain::audit::Actor,
     state::{self, State},
     trust::tokens,
 };
@@ -118,7 +119,7 @@ async fn offline(target: &Target, request: &TokenRequest) -> Result<TokenMade> {
     let dir =
         target.dir.as_ref().ok_or_else(|| Failure::new(Code::Config, "making a token offline: pass --dir DIR"))?;
     let state = State::open(&state::path_in(dir), Health::default()).await?;
-    let made = tokens::make(&state, request, "whoever has the folder").await;
+    let made = tokens::make(&state, request, &Actor::folder()).await;
     state.close().await;
     made
 }

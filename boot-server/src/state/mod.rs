@@ -20,7 +20,10 @@ pub mod tokens;
 mod unit;
 pub mod vault;
 
-use crate::base::{bell::Bell, clock, health::Health};
+use crate::{
+    base::{bell::Bell, clock, health::Health},
+    domain::audit::{Actor, Deed},
+};
 use memory::Memory;
 use protocol::{
     Code, Failure, Timestamp,
@@ -168,6 +171,7 @@ impl State {
         let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
         let state = Self { readers, writer, memory, changed, written, vault, health };
         state.seal_all().await?;
+        state.chain_all().await?;
         state.recall().await?;
         Ok(state)
     }
@@ -192,10 +196,10 @@ impl State {
         Ok(unit)
     }
 
-    /// Adds one line to the history of a node, or of none.
-    pub async fn note(&self, actor: &str, node: Option<&NodeName>, text: impl Into<String>) -> Result<()> {
+    /// Adds one entry to the audit, about a node or about none.
+    pub async fn note(&self, actor: impl Into<Actor>, node: Option<&NodeName>, deed: impl Into<Deed>) -> Result<()> {
         let mut unit = self.begin().await?;
-        unit.note(actor, node, text).await?;
+        unit.note(actor, node, deed).await?;
         unit.commit().await
     }
 

@@ -1,12 +1,15 @@
 //! Admin tokens, and sessions of the page, of which only hashes are kept.
 
 use super::{Doing, State, Unit, millis, time_of};
+use crate::domain::audit::Actor;
 use protocol::{
     Code, Failure, Timestamp,
+    audit::ActorKind,
     encoding::Sha256,
     failure::Result,
     tokens::{Scope, TokenSummary},
 };
+use std::net::IpAddr;
 use time::Duration;
 
 const READING: &str = "looking up a token";
@@ -24,6 +27,13 @@ pub struct Token {
     pub scope: Scope,
     /// When it was used last, to some minutes.
     pub used: Option<Timestamp>,
+}
+
+impl Token {
+    /// Who acts with it, from this address.
+    pub fn actor(&self, from: IpAddr) -> Actor {
+        Actor { name: self.name.clone(), kind: ActorKind::Token, from: None }.at(from)
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -83,16 +93,20 @@ impl Unit {
         Ok(added.rows_affected() > 0)
     }
 
-    /// Forgets the token of this name, and its sessions; whether there was one.
-    pub async fn remove_token(&mut self, name: &str) -> Result<bool> {
+    /// Forgets the token of this name, and its sessions; what was known of it.
+    pub async fn remove_token(&mut self, name: &str) -> Result<Option<TokenSummary>> {
         sqlx::query("DELETE FROM sessions WHERE token IN (SELECT sha256 FROM tokens WHERE name = ?)")
             .bind(name)
             .execute(&mut *self.connection)
             .await
             .doing("ending sessions")?;
-        let removed = sqlx::query("DELETE FROM tokens WHERE name = ?");
-        let removed = removed.bind(name).execute(&mut *self.connection).await.doing("revoking a token")?;
-        Ok(removed.rows_affected() > 0)
+        let removed: Option<Row> =
+            sqlx::query_as("DELETE FROM tokens WHERE name = ? RETURNING sha256, name, scope, created, expires, used")
+                .bind(name)
+                .fetch_optional(&mut *self.connection)
+                .await
+                .doing("revoking a token")?;
+        removed.map(Row::summary).transpose()
     }
 
     /// Whether a token other than this one allows everything, for ever.

@@ -2,6 +2,7 @@
 
 use crate::{
     base::{clock::now, places::source_of, random},
+    domain::audit::{Action, Actor, Deed},
     state::{State, tokens::Token},
 };
 use protocol::{
@@ -9,6 +10,7 @@ use protocol::{
     failure::Result,
     tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
 };
+use serde_json::json;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -71,13 +73,14 @@ impl Tokens {
         let found = self.state.token(token, now()).await?;
         match &found {
             Some(token) => self.note_use(token).await,
-            None => self.note_wrong(source_of(from)).await,
+            None => self.note_wrong(from).await,
         }
         Ok(found)
     }
 
     /// The first of a source in a minute is noted, and the one from which on they are answered slowly.
-    async fn note_wrong(&self, source: IpAddr) {
+    async fn note_wrong(&self, from: IpAddr) {
+        let source = source_of(from);
         let count = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).count(source, now());
         let text = match count {
             1 => format!("a wrong admin token from {source}"),
@@ -86,7 +89,8 @@ impl Tokens {
             _ => return,
         };
         tracing::warn!("{text}");
-        if let Err(failure) = self.state.note("server", None, text).await {
+        let noted = self.state.note(Actor::stranger(from), None, Action::WrongToken.says(text)).await;
+        if let Err(failure) = noted {
             tracing::warn!(%failure, "noting a wrong token");
         }
     }
@@ -109,10 +113,11 @@ impl Tokens {
     ///
     /// # Errors
     /// Those of the state.
-    pub async fn begin_session(&self, token: &Token) -> Result<String> {
+    pub async fn begin_session(&self, token: &Token, from: IpAddr) -> Result<String> {
         let cookie = random::name()?;
         let mut unit = self.state.begin().await?;
         unit.begin_session(&cookie, &token.hash, SESSION).await?;
+        unit.note(token.actor(from), None, Action::LoggedIn.says("logged in to the page")).await?;
         unit.commit().await?;
         Ok(cookie)
     }
@@ -129,9 +134,10 @@ impl Tokens {
     ///
     /// # Errors
     /// Those of the state.
-    pub async fn end_session(&self, cookie: &str) -> Result<()> {
+    pub async fn end_session(&self, cookie: &str, actor: &Actor) -> Result<()> {
         let mut unit = self.state.begin().await?;
         unit.end_session(cookie).await?;
+        unit.note(actor, None, Action::LoggedOut.says("logged out of the page")).await?;
         unit.commit().await
     }
 
@@ -147,7 +153,7 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`make`].
-    pub async fn make(&self, request: &TokenRequest, actor: &str) -> Result<TokenMade> {
+    pub async fn make(&self, request: &TokenRequest, actor: &Actor) -> Result<TokenMade> {
         make(&self.state, request, actor).await
     }
 
@@ -155,18 +161,19 @@ impl Tokens {
     ///
     /// # Errors
     /// `E-NOT-FOUND`; `E-WRONG-STATE` for the last one that allows everything.
-    pub async fn revoke(&self, name: &str, actor: &str) -> Result<()> {
+    pub async fn revoke(&self, name: &str, actor: &Actor) -> Result<()> {
         let mut unit = self.state.begin().await?;
         if !unit.has_other_admin(name).await? {
             let cause = format!("revoking token {name:?}: nobody would be left who may make tokens");
             return Err(Failure::new(Code::WrongState, cause)
                 .with_remedy("make another one first: boot-server token create NAME --scope admin"));
         }
-        if !unit.remove_token(name).await? {
+        let Some(was) = unit.remove_token(name).await? else {
             let cause = format!("revoking token {name:?}: there is none");
             return Err(Failure::new(Code::NotFound, cause).with_remedy("list them: boot-server token list"));
-        }
-        unit.note(actor, None, format!("revoked the token {name}")).await?;
+        };
+        let deed = Action::TokenRevoked.says(format!("revoked the token {name}"));
+        unit.note(actor, None, deed.changing(json!(was), None)).await?;
         unit.commit().await
     }
 }
@@ -175,7 +182,7 @@ impl Tokens {
 ///
 /// # Errors
 /// `E-WRONG-STATE` where the name is taken.
-pub async fn make(state: &State, request: &TokenRequest, actor: &str) -> Result<TokenMade> {
+pub async fn make(state: &State, request: &TokenRequest, actor: &Actor) -> Result<TokenMade> {
     let TokenRequest { name, scope, life_seconds } = request;
     let life = life_seconds.map(|seconds| Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
     let expires = life.map(|life| now().checked_add(life)).map(|end| {
@@ -189,9 +196,16 @@ pub async fn make(state: &State, request: &TokenRequest, actor: &str) -> Result<
         return Err(Failure::new(Code::WrongState, cause)
             .with_remedy("take another name, or revoke that one: boot-server token revoke NAME"));
     }
-    unit.note(actor, None, format!("made the token {name}, which allows to {}", verb(*scope))).await?;
+    unit.note(actor, None, made(name.as_str(), *scope, expires)).await?;
     unit.commit().await?;
     Ok(TokenMade { token })
+}
+
+/// What the audit says of a new one.
+pub fn made(name: &str, scope: Scope, expires: Option<Timestamp>) -> Deed {
+    let text = format!("made the token {name}, which allows to {}", verb(scope));
+    let is = json!({ "name": name, "scope": scope, "expires": expires.map(protocol::to_the_second) });
+    Action::TokenMade.says(text).changing(None, is)
 }
 
 fn verb(scope: Scope) -> &'static str {

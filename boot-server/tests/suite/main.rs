@@ -6,6 +6,7 @@
 
 mod admin;
 mod artefacts;
+mod audit;
 mod cache;
 mod calls;
 mod cluster;

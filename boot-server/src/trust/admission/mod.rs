@@ -13,6 +13,7 @@ use super::{
 use crate::{
     base::{bell::Stop, clock::now},
     domain::{
+        audit::{Action, Actor},
         enrolment::{self, Decision, Policy, constant_time_equal},
         lifecycle::Input,
         operation::Kind,
@@ -24,6 +25,7 @@ use crate::{
     },
 };
 use protocol::{Code, Failure, failure::Result, names::NodeName};
+use serde_json::json;
 use std::sync::Arc;
 use time::Duration;
 
@@ -71,7 +73,7 @@ impl Admission {
     ///
     /// # Errors
     /// `E-NOT-FOUND` for a code that no machine shows; `E-NO-SPEC`; `E-ENROL-CONFLICT`.
-    pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &str) -> Result<NodeName> {
+    pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &Actor) -> Result<NodeName> {
         self.wrong_codes.may_try(now())?;
         let wanted = enrolment::normal_code(code).unwrap_or_default();
         let open = self.state.open_enrolments().await?;
@@ -188,15 +190,22 @@ impl Admission {
     }
 
     /// Makes the machine the node: key, certificate and generation in one unit.
-    async fn admit(&self, unit: &mut Unit, enrolment: &Enrolment, name: &NodeName, actor: &str) -> Result<()> {
+    async fn admit(
+        &self,
+        unit: &mut Unit,
+        enrolment: &Enrolment,
+        name: &NodeName,
+        actor: impl Into<Actor>,
+    ) -> Result<()> {
         if !unit.enrolment_is_open(enrolment.id).await? {
             return Err(Failure::new(Code::WrongState, format!("approving a machine as {name}: it no longer waits")));
         }
         let mut node = unit.node(name).await?;
         if ![node.key, node.next_key].contains(&Some(enrolment.key)) {
             node.record = node.record.after(&Input::Approved).map_err(|refusal| refusal.failure(name))?;
-            let text = format!("admitted a machine from {}", enrolment.address);
-            unit.note(actor, Some(name), text).await?;
+            let deed = Action::MachineAdmitted.says(format!("admitted a machine from {}", enrolment.address));
+            let is = json!({ "key": enrolment.key, "claims": enrolment.claims, "generation": node.record.generation });
+            unit.note(actor, Some(name), deed.changing(json!({ "key": node.key }), is)).await?;
         }
         let issued = self.certificates.issue(unit, &node, &enrolment.spki, enrolment.key).await?;
         if self.state.memory.revoked.holds(&enrolment.key) {

@@ -46,7 +46,7 @@ pub async fn authorise(
             let from = address(request.extensions());
             let token = admin(&services, request.method(), request.headers(), from).await?;
             allows(&token, who.scope())?;
-            let admin = Admin(token.name);
+            let admin = Admin(token.actor(from));
             // An admin's connection is not among those of strangers from here on.
             if let Some(peer) = request.extensions().get::<Peer>() {
                 peer.seat.is_known();
@@ -123,9 +123,10 @@ async fn admin(services: &Services, method: &Method, headers: &HeaderMap, from: 
 pub async fn pusher(services: &Services, headers: &HeaderMap, extensions: &Extensions) -> Result<Option<Admin>> {
     let password = password(headers);
     let Some(token) = bearer(headers).or(password.as_deref()) else { return Ok(None) };
-    let Some(token) = services.tokens.by_token(token, address(extensions)).await? else { return Ok(None) };
+    let from = address(extensions);
+    let Some(token) = services.tokens.by_token(token, from).await? else { return Ok(None) };
     allows(&token, Some(Scope::Operate))?;
-    Ok(Some(Admin(token.name)))
+    Ok(Some(Admin(token.actor(from))))
 }
 
 fn password(headers: &HeaderMap) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod audit;
 mod closures;
 mod clusters;
 mod events;
@@ -38,6 +39,8 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::RemoveForeign, _>(operate::remove_foreign)
         .call::<calls::ForgetCluster, _>(clusters::forget)
         .call::<calls::Events, _>(events::list)
+        .call::<calls::Audit, _>(audit::export)
+        .call::<calls::VerifyAudit, _>(audit::verify)
         .call::<calls::Tokens, _>(tokens::list)
         .call::<calls::MakeToken, _>(tokens::make)
         .call::<calls::RevokeToken, _>(tokens::revoke)
