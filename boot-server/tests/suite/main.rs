@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod admin;
+mod admin_certificates;
 mod artefacts;
 mod audit;
 mod cache;

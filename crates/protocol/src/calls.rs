@@ -18,7 +18,7 @@ use crate::{
     renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
-    tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
+    tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -245,7 +245,9 @@ calls! {
     Tokens: Get "/v1/tokens", Admin, Json, Nothing => Vec<TokenSummary>;
     /// Makes a token.
     MakeToken: Post "/v1/tokens", Admin, Json, TokenRequest => TokenMade;
-    /// Revokes a token: it, and sessions of the page that were begun with it, are good for nothing any more.
+    /// Takes a certificate as an admin's.
+    TakeCertificate: Post "/v1/certificates", Admin, Json, CertificateRequest => TokenSummary;
+    /// Revokes a token or a certificate: it, and sessions of the page that were begun with it, are good for nothing any more.
     RevokeToken: Delete "/v1/tokens/{name}", Admin, Json, Nothing => Nothing;
     /// Begins a session of the page.
     LogIn: Post "/v1/login", Anyone, Json, Login => Nothing;
@@ -345,7 +347,7 @@ mod tests {
     #[test]
     fn only_who_may_do_everything_makes_tokens() {
         let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
-        assert_eq!(of(Who::Admin), ["Audit", "Tokens", "MakeToken", "RevokeToken"]);
+        assert_eq!(of(Who::Admin), ["Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]);
         assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve"]);
         assert!(ALL.iter().filter(|call| call.who == Who::Viewer).all(|call| call.method != Method::Post));
     }

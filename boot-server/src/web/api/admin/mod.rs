@@ -43,6 +43,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::VerifyAudit, _>(audit::verify)
         .call::<calls::Tokens, _>(tokens::list)
         .call::<calls::MakeToken, _>(tokens::make)
+        .call::<calls::TakeCertificate, _>(tokens::take)
         .call::<calls::RevokeToken, _>(tokens::revoke)
         .call::<calls::LogIn, _>(login::begin)
         .call::<calls::LogOut, _>(login::end)
