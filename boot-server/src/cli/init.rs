@@ -3,8 +3,9 @@
 use crate::{
     base::{clock::now, health::Health, random},
     config::Config,
-    state::{self, State},
-    trust::{ca::Ca, manifest::ManifestKey},
+    domain::audit::{Action, Actor},
+    state::{self, State, tokens::Credential},
+    trust::{ca::Ca, manifest::ManifestKey, tokens},
 };
 use host::file;
 use protocol::{
@@ -68,7 +69,9 @@ pub async fn run(args: Args) -> Result<()> {
     let token = keys(dir)?;
     let state = State::create(&state::path_in(dir), Health::default()).await?;
     let mut unit = state.begin().await?;
-    unit.add_token("admin", &token, Scope::Admin, None).await?;
+    unit.add_token("admin", Credential::Token(&token), Scope::Admin, None).await?;
+    unit.note(Actor::folder(), None, Action::ServerMade.says("made the server")).await?;
+    unit.note(Actor::folder(), None, tokens::made("admin", Scope::Admin, None)).await?;
     unit.commit().await?;
     state.close().await;
     let copied = copy_ipxe(&dir.join("ipxe"))?;

@@ -145,7 +145,7 @@ impl View {
             plan: node.and_then(|node| node.plan.clone()).map(|plan| plan.lines).unwrap_or_default(),
             events,
             history: match node {
-                Some(node) => self.state.audit(Some(&node.name)).await?,
+                Some(node) => self.state.history(&node.name).await?,
                 None => Vec::new(),
             },
             ready: node.and_then(|node| node.ready.clone()),

@@ -139,7 +139,7 @@ async function approvePlan(name, detail) {
 
 function past(item) {
   return make("div", { class: "small" },
-    make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}: ${item.text}`);
+    make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}${item.from ? ` from ${item.from}` : ""}: ${item.text}`);
 }
 
 // The newest lines first, earlier ones on demand; what arrives together is shown together, for each look at the height of
