@@ -84,7 +84,7 @@ impl Admission {
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             let enrolment = self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session)?;
-            self.state.memory.presence.heard(&enrolment.run, None, now());
+            self.state.memory.presence.heard(&enrolment.run, None, std::time::Instant::now());
             let over = tokio::time::Instant::now() >= deadline || *stopping.borrow();
             if enrolment.standing != Standing::Pending || over {
                 return self.enrolment_reply(&enrolment);
@@ -181,7 +181,7 @@ impl Admission {
         // In one unit: nobody comes between what is asked and what becomes of it.
         self.settle_in(&mut unit, &enrolment).await?;
         unit.commit().await?;
-        self.state.memory.presence.heard(&enrolment.run, None, now());
+        self.state.memory.presence.heard(&enrolment.run, None, std::time::Instant::now());
         self.hellos.remove(&session);
         self.state.enrolment(enrolment.id).await?.ok_or_else(unknown_session)
     }

@@ -26,7 +26,7 @@ use crate::{
 };
 use protocol::{Code, Failure, failure::Result, names::NodeName};
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use time::Duration;
 
 /// Admits machines.
@@ -123,13 +123,9 @@ impl Admission {
 
     /// How long the machine has not asked.
     pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
-        now()
-            - self
-                .state
-                .memory
-                .presence
-                .of(&enrolment.run)
-                .map_or(enrolment.heard, |word| word.heard.max(enrolment.heard))
+        let word = self.state.memory.presence.of(&enrolment.run);
+        let heard = word.map_or(enrolment.heard, |word| word.heard(Instant::now(), now()));
+        (now() - heard).max(Duration::ZERO)
     }
 
     async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
