@@ -74,7 +74,10 @@ impl Target {
         let token = match &self.token_file {
             Some(file) => Some(file.clone()),
             None if identity.is_some() => None,
-            None => Some(in_dir("admin.token").ok_or_else(|| missing("the token", "--token-file FILE"))?),
+            None => {
+                let file = in_dir("admin.token").filter(|file| file.exists());
+                Some(file.ok_or_else(|| missing("the token", "--token-file FILE"))?)
+            }
         };
         let token = token.map(|file| file::read_text(&file)).transpose()?.map(|token| token.trim().to_owned());
         let ca = self.ca.clone().or_else(|| in_dir("ca.crt"));

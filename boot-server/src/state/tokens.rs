@@ -68,6 +68,13 @@ impl Token {
 }
 
 #[derive(sqlx::FromRow)]
+struct Session {
+    began: i64,
+    #[sqlx(flatten)]
+    token: Row,
+}
+
+#[derive(sqlx::FromRow)]
 struct Row {
     sha256: String,
     kind: String,
@@ -230,11 +237,16 @@ impl State {
         row.map(Row::token).transpose()
     }
 
-    /// The token that a session of the page was begun with: while both last. A session from the future is none: the clock
+    /// The token that a session of the page was begun with, and when: while both last. A session from the future is none: the clock
     /// was set back.
-    pub async fn token_of_session(&self, cookie: &str, life: Duration, now: Timestamp) -> Result<Option<Token>> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT tokens.sha256, kind, name, scope, created, expires, used FROM sessions JOIN tokens ON tokens.sha256 = token \
+    pub async fn token_of_session(
+        &self,
+        cookie: &str,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Option<(Token, Timestamp)>> {
+        let row: Option<Session> = sqlx::query_as(
+            "SELECT began, tokens.sha256, kind, name, scope, created, expires, used FROM sessions JOIN tokens ON tokens.sha256 = token \
              WHERE sessions.sha256 = ?1 AND began > ?2 AND began < ?3 AND (expires IS NULL OR expires > ?4)",
         )
         .bind(Sha256::of(cookie.as_bytes()).hex())
@@ -244,7 +256,7 @@ impl State {
         .fetch_optional(&self.readers)
         .await
         .doing(READING)?;
-        row.map(Row::token).transpose()
+        row.map(|row| Ok((row.token.token()?, time_of(row.began)))).transpose()
     }
 
     /// The keys of admins' certificates, whether they have ended or not.

@@ -1,6 +1,6 @@
 //! Who an admin is: tokens with a scope, sessions of the page, and what becomes of who guesses.
 
-use super::admins;
+use super::{admins, sessions::Ends};
 use crate::{
     base::{clock::now, places::source_of, random},
     domain::audit::{Action, Actor, Deed},
@@ -20,6 +20,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 use time::Duration;
 
@@ -38,6 +39,7 @@ const NOTED: Duration = Duration::minutes(10);
 pub struct Tokens {
     state: State,
     wrong: Mutex<Wrong>,
+    ends: Ends,
 }
 
 /// The wrong tokens of a minute, by source.
@@ -66,7 +68,7 @@ impl Wrong {
 impl Tokens {
     /// Of the parts it uses.
     pub fn new(state: State) -> Self {
-        Self { state, wrong: Mutex::default() }
+        Self { state, wrong: Mutex::default(), ends: Ends::default() }
     }
 
     /// Who shows this token; none where it is no token of this server. Wrong ones are noted, and answered slowly where one
@@ -144,7 +146,16 @@ impl Tokens {
     /// # Errors
     /// Those of the state.
     pub async fn by_session(&self, cookie: &str) -> Result<Option<Token>> {
-        self.state.token_of_session(cookie, SESSION, now()).await
+        let now = now();
+        let Some((token, began)) = self.state.token_of_session(cookie, SESSION, now).await? else { return Ok(None) };
+        let left = (SESSION - (now - began)).min(SESSION);
+        if self.ends.lasts(Sha256::of(cookie.as_bytes()), left, Instant::now()) {
+            return Ok(Some(token));
+        }
+        let mut unit = self.state.begin().await?;
+        unit.end_session(cookie).await?;
+        unit.commit().await?;
+        Ok(None)
     }
 
     /// Ends a session.

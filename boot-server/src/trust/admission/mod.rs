@@ -32,7 +32,7 @@ use protocol::{
     spec::Way,
 };
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use time::Duration;
 
 /// Admits machines.
@@ -147,8 +147,8 @@ impl Admission {
 
     /// How long the machine has not asked.
     pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
-        let asked = self.state.memory.presence.of_waiting(enrolment.id);
-        now() - asked.map_or(enrolment.heard, |asked| asked.max(enrolment.heard))
+        let asked = self.state.memory.presence.of_waiting(enrolment.id, Instant::now(), now());
+        (now() - asked.unwrap_or(enrolment.heard)).max(Duration::ZERO)
     }
 
     async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
@@ -275,7 +275,7 @@ impl Admission {
     /// What becomes of the enrolment as things stand.
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
         let Enrolment { key, claims, code, shown, .. } = enrolment;
-        let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard);
+        let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard(Instant::now(), now()));
         self.state.memory.directory.with(|entries| {
             let asking = Asking { key, claims, code, token: shown };
             enrolment::decide(entries, asking, &self.policy, &heard, now())

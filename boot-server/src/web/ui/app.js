@@ -74,7 +74,7 @@ function login() {
   };
   show(make("form", { class: "card login", submit },
     make("h1", {}, "Log in"),
-    make("div", { class: "soft" }, "The token is in admin.token of the server's folder."),
+    make("div", { class: "soft" }, "boot-server init has shown the first token; boot-server token create makes others."),
     token, word, make("button", {}, "Log in")));
   token.focus();
 }

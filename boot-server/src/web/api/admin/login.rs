@@ -29,7 +29,7 @@ pub async fn begin(
     let token = services.tokens.by_token(login.token.trim(), peer.address.ip()).await?;
     let Some(token) = token else {
         let failure = Failure::new(Code::Forbidden, "logging in: this is no token of this server, or it has ended")
-            .with_remedy("the first one is in admin.token of the init folder; boot-server token create makes others");
+            .with_remedy("boot-server init has shown the first one; boot-server token create makes others");
         return Err(failure.into());
     };
     let session = services.tokens.begin_session(&token, peer.address.ip()).await?;
