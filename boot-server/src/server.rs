@@ -15,7 +15,13 @@ use crate::{
         boots::Boots, closures::Closures, installs::Installs, intake::Intake, specs::Specs, view::View, vitals::Vitals,
     },
     state::{self, State},
-    trust::{admission::Admission, ca::Ca, certificates::Certificates, manifest::ManifestKey, tokens::Tokens},
+    trust::{
+        admission::{Admission, Prover},
+        ca::Ca,
+        certificates::Certificates,
+        manifest::ManifestKey,
+        tokens::Tokens,
+    },
 };
 use protocol::failure::Result;
 use std::sync::Arc;
@@ -76,8 +82,9 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
     let certificates = Certificates::new(state.clone(), ca.clone(), config.certificates.node_life.0);
     let policy = Policy { admission: config.enrol.admission, return_within: config.certificates.return_within.0 };
+    let prover = Prover::new(config.tpm.issuers()?)?;
     let admission =
-        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, stop.clone());
+        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, prover, stop.clone());
     let admission = Arc::new(admission);
     let vitals = Arc::new(Vitals::new(state.clone(), config.cluster.silent_after(), stop.clone()));
     let hooks = Hooks {

@@ -7,4 +7,5 @@ pub mod enrolment;
 pub mod lifecycle;
 pub mod operation;
 pub mod plan;
+pub mod tpm;
 pub mod vitals;

@@ -1,6 +1,7 @@
 //! Machines that asked to become a node.
 
 use super::{Doing, State, Unit, column, millis, time_of, to_column};
+use crate::domain::tpm::Tpm;
 use protocol::{
     Code, Failure, Timestamp,
     claims::Claims,
@@ -8,6 +9,7 @@ use protocol::{
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::ProvenTpm,
 };
 
 const READING: &str = "reading enrolments";
@@ -71,6 +73,8 @@ pub struct Enrolment {
     pub certificate: Option<String>,
     /// When the machine asked last.
     pub heard: Timestamp,
+    /// Its TPM.
+    pub tpm: Tpm,
 }
 
 /// A row without its inventory, which is large and read where one machine is looked at.
@@ -78,7 +82,7 @@ macro_rules! select {
     ($which:literal) => {
         concat!(
             "SELECT id, session_sha256, key_sha256, spki, code, state, node, claims, run, agent_version, address, \
-             certificate, heard FROM enrolments WHERE ",
+             certificate, heard, tpm FROM enrolments WHERE ",
             $which
         )
     };
@@ -99,6 +103,7 @@ struct Row {
     address: String,
     certificate: Option<String>,
     heard: i64,
+    tpm: Option<String>,
 }
 
 impl Row {
@@ -118,6 +123,7 @@ impl Row {
             address: self.address,
             certificate: self.certificate,
             heard: time_of(self.heard),
+            tpm: self.tpm.map(|text| column("a TPM", &text)).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -199,7 +205,7 @@ impl Unit {
         self.after.changed = true;
         let done = sqlx::query(
             "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
-             agent_version, address, created, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12)",
+             agent_version, address, created, heard, tpm) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12, ?13)",
         )
         .bind(enrolment.session.hex())
         .bind(enrolment.key.hex())
@@ -213,6 +219,7 @@ impl Unit {
         .bind(&enrolment.agent_version)
         .bind(&enrolment.address)
         .bind(millis(enrolment.heard))
+        .bind(to_column("a TPM", &enrolment.tpm)?)
         .execute(&mut *self.connection)
         .await
         .doing("adding an enrolment")?;
@@ -253,6 +260,29 @@ impl Unit {
             .bind(standing.name())
             .bind(node.map(NodeName::as_str))
             .bind(certificate)
+            .bind(id)
+            .execute(&mut *self.connection)
+            .await
+            .doing("changing an enrolment")?;
+        Ok(())
+    }
+
+    /// The enrolment of this session, as the unit sees it.
+    pub async fn enrolment_of(&mut self, session: &Sha256) -> Result<Option<Enrolment>> {
+        let row: Option<Row> = sqlx::query_as(select!("session_sha256 = ?"))
+            .bind(session.hex())
+            .fetch_optional(&mut *self.connection)
+            .await
+            .doing(READING)?;
+        row.map(Row::enrolment).transpose()
+    }
+
+    /// The machine has proven its TPM.
+    pub async fn prove_tpm(&mut self, id: i64, proven: &ProvenTpm) -> Result<()> {
+        self.after.changed = true;
+        self.after.memory.enrolments.push(id);
+        sqlx::query("UPDATE enrolments SET tpm = ? WHERE id = ?")
+            .bind(to_column("a TPM", &Tpm::Proven(proven.clone()))?)
             .bind(id)
             .execute(&mut *self.connection)
             .await

@@ -14,6 +14,7 @@ use protocol::{
     service::Service,
     step::Step,
     telemetry::{Event, EventKind, LogLine, Telemetry, TelemetryAck},
+    tpm::TpmFound,
     trust::TrustAnchors,
 };
 use rcgen::{CertificateParams, KeyPair};
@@ -75,6 +76,7 @@ impl Machine {
             inventory: Inventory { memory_bytes: 1 << 29, ..Inventory::default() },
             run: self.run.clone(),
             agent_version: "test".to_owned(),
+            tpm: TpmFound::Nothing,
         }
     }
 

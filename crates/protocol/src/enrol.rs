@@ -6,6 +6,7 @@ use crate::{
     encoding::{self, Sha256},
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,9 @@ pub struct EnrolRequest {
     pub run: RunId,
     /// Release of the agent.
     pub agent_version: String,
+    /// The machine's TPM.
+    #[serde(default)]
+    pub tpm: TpmFound,
 }
 
 /// Where an enrolment stands.
@@ -93,6 +97,9 @@ pub struct EnrolReply {
     /// Leaf and CA in PEM, once approved.
     #[serde(default)]
     pub certificate: Option<String>,
+    /// What proves the machine's TPM, until it has been proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmChallenge>,
 }
 
 /// The code that an admin compares: eight base32 characters over both keys and both nonces, `K7QF-2M9X`.

@@ -5,11 +5,15 @@ use crate::{
     credential::Credential,
     failed,
     public::{self, EndorsementKey, Kind, NULL, QuotingKey},
-    quote::{Pcrs, Quote, Selection},
+    quote::{Quote, Selection},
     transport::HEADER,
     wire::{Malformed, Reader, Writer},
 };
-use protocol::{encoding::Sha256, failure::Result};
+use protocol::{
+    encoding::Sha256,
+    failure::Result,
+    tpm::{Der, Pcrs, TpmChallenge, TpmKeys, TpmProof, quoted},
+};
 use std::{
     fs::{File, OpenOptions},
     path::Path,
@@ -67,6 +71,17 @@ pub struct Identity {
     quoting_handle: u32,
 }
 
+impl Identity {
+    /// What the server is shown of it.
+    pub fn keys(&self) -> TpmKeys {
+        TpmKeys {
+            endorsement: self.endorsement.area().to_vec(),
+            certificate: self.certificate.clone().map(Der),
+            quoting: self.quoting.area().to_vec(),
+        }
+    }
+}
+
 impl Tpm<File> {
     /// The kernel's TPM at such a path, through its resource manager.
     ///
@@ -111,6 +126,17 @@ impl<T: Transport> Tpm<T> {
     pub fn end(&mut self, identity: &Identity) -> Result<()> {
         self.flush(identity.endorsement_handle)?;
         self.flush(identity.quoting_handle)
+    }
+
+    /// Answers the server's challenge for the key that enrols, of which this is the SPKI hash.
+    ///
+    /// # Errors
+    /// `E-TPM`; also where the challenge is for another TPM.
+    pub fn prove(&mut self, identity: &Identity, challenge: &TpmChallenge, key: &Sha256) -> Result<TpmProof> {
+        let credential = Credential { blob: challenge.credential.clone(), secret: challenge.secret.clone() };
+        let opened = self.activate(identity, &credential)?;
+        let Quote { attested, signature, pcrs } = self.quote(identity, &quoted(&challenge.nonce, key))?;
+        Ok(TpmProof { opened, attested, signature, pcrs })
     }
 
     /// Opens what was made for this TPM and this quoting key.

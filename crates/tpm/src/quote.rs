@@ -5,9 +5,8 @@ use crate::{
     public::{QuotingKey, SHA256},
     wire::{Malformed, Reader, Writer},
 };
-use protocol::{encoding::Sha256, failure::Result};
+use protocol::{encoding::Sha256, failure::Result, tpm::Pcrs};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use std::collections::BTreeMap;
 
 /// `TPM_GENERATED`: no other bytes that a restricted key signs begin with it.
 const GENERATED: u32 = 0xff54_4347;
@@ -16,9 +15,6 @@ const QUOTE: u16 = 0x8018;
 const CLOCK_AND_FIRMWARE: usize = 8 + 4 + 4 + 1 + 8;
 /// No quote is longer.
 pub const MOST_ATTESTED: usize = 512;
-
-/// PCRs by their index.
-pub type Pcrs = BTreeMap<u8, Sha256>;
 
 /// Which PCRs of the SHA-256 bank, from 0 to 23.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! enrol/1 as the node: hello, clock, request, code, certificate (docs/design.md section 4).
 
-use super::identity::{self, Identity};
+use super::{
+    identity::{self, Identity},
+    tpm::Chip,
+};
 use crate::boot_server::BootServer;
 use nix::{
     sys::time::TimeSpec,
@@ -14,6 +17,7 @@ use protocol::{
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
     trust::TrustAnchors,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -21,6 +25,9 @@ use time::Duration;
 
 /// The clock is left alone while it is closer to the server's than this.
 const CLOCK_TOLERANCE: Duration = Duration::minutes(5);
+
+/// A TPM whose proof is refused so often is not asked again.
+const MOST_PROOFS: u32 = 3;
 
 /// Both sides have committed: a session, and the code that an admin compares.
 #[derive(Debug, Clone)]
@@ -103,6 +110,10 @@ pub struct Asking<'a> {
     pub inventory: &'a Inventory,
     /// The run that asks.
     pub run: RunId,
+    /// What it shows of its TPM.
+    pub found: TpmFound,
+    /// The TPM, while it answers.
+    pub chip: &'a mut Option<Chip>,
 }
 
 /// Sends the request and waits, for as long as it takes, until an admin or a policy has decided; `waits` is told for what.
@@ -125,11 +136,25 @@ pub async fn enrol(
         inventory: asking.inventory.clone(),
         run: asking.run,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        tpm: asking.found,
     };
     let mut reply = server.enrol(&request).await?;
     enrolled();
     let mut shown: Option<Vec<String>> = None;
+    let mut proofs = 0..MOST_PROOFS;
     loop {
+        if let Some(challenge) = reply.tpm.take()
+            && proofs.next().is_some()
+        {
+            match prove(server, identity, greeted, asking.chip, challenge).await {
+                Ok(Some(after)) => {
+                    reply = after;
+                    continue;
+                }
+                Ok(None) => {}
+                Err(failure) => waits(&format!("going on without the TPM: {}", failure.cause)),
+            }
+        }
         match judge(reply)? {
             Judged::Approved(approved) => return Ok(approved),
             Judged::Waiting(missing) => {
@@ -141,6 +166,20 @@ pub async fn enrol(
         }
         reply = server.poll_enrolment(&greeted.session).await?;
     }
+}
+
+/// What the server says after the proof, where there is a TPM that can give it.
+async fn prove(
+    server: &BootServer,
+    identity: &Identity,
+    greeted: &Greeted,
+    chip: &mut Option<Chip>,
+    challenge: TpmChallenge,
+) -> Result<Option<EnrolReply>> {
+    let Some(asked) = chip.take() else { return Ok(None) };
+    let (answers, proof) = asked.prove(challenge, identity.spki()).await;
+    *chip = answers;
+    server.prove_tpm(&greeted.session, &proof?).await.map(Some)
 }
 
 #[derive(Debug)]
@@ -200,7 +239,8 @@ mod tests {
 
     #[test]
     fn an_approval_without_a_certificate_is_no_approval() {
-        let reply = EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None };
+        let reply =
+            EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None, tpm: None };
         assert_eq!(judge(reply).unwrap_err().code, Code::Protocol);
     }
 }

@@ -10,10 +10,13 @@ use super::{
         Attempts::{BeforeAnEarlierStep, UntilItWorks},
         Run,
     },
+    tpm,
 };
 use crate::boot_server::{BootServer, Channel};
 use hardware::{coldplug, inventory};
-use protocol::{failure::Result, inventory::Inventory, names::NodeName, step::Step, trust::TrustAnchors};
+use protocol::{
+    failure::Result, inventory::Inventory, names::NodeName, step::Step, tpm::TpmFound, trust::TrustAnchors,
+};
 use telemetry::steps;
 use tokio::sync::watch;
 
@@ -47,6 +50,7 @@ pub async fn prepare(
     channel: &watch::Sender<Option<Channel>>,
 ) -> Result<Machine> {
     run.step(Step::Coldplug, UntilItWorks, async || load_drivers()).await?;
+    let looking = tpm::look();
     let identity = Identity::find_or_make(&anchors)?;
     let (network, url, greeted) = loop {
         let network = run
@@ -76,10 +80,15 @@ pub async fn prepare(
 
     let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
     let claims = inventory::claims(&inventory, Some(&network.nic.mac));
+    let (found, mut chip) = looking.found().await;
+    if let TpmFound::Broken { why } = &found {
+        run.note(Step::Enrol, &format!("going on without the TPM: {why}"));
+    }
     let approved = run
         .step(Step::Enrol, UntilItWorks, async || {
             let enrolled = || announce(channel, &anonymous, Some(&greeted.session));
-            let asking = Asking { claims: claims.clone(), inventory: &inventory, run: run.telemetry.run() };
+            let (claims, found) = (claims.clone(), found.clone());
+            let asking = Asking { claims, inventory: &inventory, run: run.telemetry.run(), found, chip: &mut chip };
             let waits = |text: &str| run.note(Step::Enrol, text);
             let approved = enrol::enrol(&anonymous, &identity, &greeted, asking, waits, enrolled).await?;
             let detail = format!("this is {} (code {})", approved.node, greeted.code);

@@ -3,7 +3,10 @@
 use super::Admission;
 use crate::{
     base::{clock::now, random},
-    domain::enrolment::{self, Decision},
+    domain::{
+        enrolment::{self, Decision},
+        tpm::Tpm,
+    },
     state::enrolments::{Enrolment, Standing},
     trust::ca::{self, CsrKey},
 };
@@ -118,7 +121,7 @@ impl Admission {
         Ok(key)
     }
 
-    fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
+    pub(super) fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
         if !self.state.memory.revoked.holds(key) {
             return Ok(());
         }
@@ -160,6 +163,7 @@ impl Admission {
             agent_version: cut(request.agent_version, MOST_VERSION),
             address: address.to_owned(),
             certificate: None,
+            tpm: Tpm::of(request.tpm),
             heard: now(),
         };
         let mut unit = self.state.begin().await?;
@@ -206,8 +210,13 @@ impl Admission {
         Ok(silent.len())
     }
 
-    fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
-        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None };
+    pub(super) fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = self.reply_of_standing(enrolment)?;
+        Ok(EnrolReply { tpm: self.prover.challenge(enrolment), ..reply })
+    }
+
+    fn reply_of_standing(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None, tpm: None };
         Ok(match enrolment.standing {
             Standing::Superseded => return self.refuse_revoked(&enrolment.key).and(Err(unknown_session())),
             Standing::Conflict => {
@@ -224,12 +233,13 @@ impl Admission {
                 missing: vec![],
                 node: enrolment.node.clone(),
                 certificate: enrolment.certificate.clone(),
+                tpm: None,
             },
         })
     }
 }
 
-fn unknown_session() -> Failure {
+pub(super) fn unknown_session() -> Failure {
     Failure::new(Code::EnrolUnknown, "looking for the enrolment: this session is not known or has been replaced")
 }
 

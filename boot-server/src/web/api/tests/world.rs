@@ -28,6 +28,7 @@ use protocol::{
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, EventKind, Telemetry},
+    tpm::TpmFound,
 };
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use serde_json::json;
@@ -230,7 +231,8 @@ impl World {
         self.sessions.lock().unwrap().push((machine, session.clone()));
         let (claims, run) = (claims(), run_of(machine, 0));
         let inventory = Inventory::default();
-        let request = EnrolRequest { session, csr, claims, inventory, run, agent_version: String::new() };
+        let request =
+            EnrolRequest { session, csr, claims, inventory, run, agent_version: String::new(), tpm: TpmFound::Nothing };
         let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
         Ok(format!("{:?} {:?}", reply.state, reply.node))
     }
