@@ -112,8 +112,8 @@ pub struct Asking<'a> {
     pub run: RunId,
     /// What it shows of its TPM.
     pub found: TpmFound,
-    /// The TPM, while it answers.
-    pub chip: &'a mut Option<Chip>,
+    /// That TPM.
+    pub chip: Option<&'a Chip>,
 }
 
 /// Sends the request and waits, for as long as it takes, until an admin or a policy has decided; `waits` is told for what.
@@ -143,15 +143,14 @@ pub async fn enrol(
     let mut shown: Option<Vec<String>> = None;
     let mut proofs = 0..MOST_PROOFS;
     loop {
-        if let Some(challenge) = reply.tpm.take()
+        if let (Some(challenge), Some(chip)) = (reply.tpm.take(), asking.chip)
             && proofs.next().is_some()
         {
-            match prove(server, identity, greeted, asking.chip, challenge).await {
-                Ok(Some(after)) => {
+            match prove(server, identity, greeted, chip, challenge).await {
+                Ok(after) => {
                     reply = after;
                     continue;
                 }
-                Ok(None) => {}
                 Err(failure) => waits(&format!("going on without the TPM: {}", failure.cause)),
             }
         }
@@ -168,18 +167,16 @@ pub async fn enrol(
     }
 }
 
-/// What the server says after the proof, where there is a TPM that can give it.
+/// What the server says after the proof.
 async fn prove(
     server: &BootServer,
     identity: &Identity,
     greeted: &Greeted,
-    chip: &mut Option<Chip>,
+    chip: &Chip,
     challenge: TpmChallenge,
-) -> Result<Option<EnrolReply>> {
-    let Some(asked) = chip.take() else { return Ok(None) };
-    let (answers, proof) = asked.prove(challenge, identity.spki()).await;
-    *chip = answers;
-    server.prove_tpm(&greeted.session, &proof?).await.map(Some)
+) -> Result<EnrolReply> {
+    let proof = chip.prove(challenge, identity.spki()).await?;
+    server.prove_tpm(&greeted.session, &proof).await
 }
 
 #[derive(Debug)]

@@ -80,15 +80,20 @@ pub async fn prepare(
 
     let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
     let claims = inventory::claims(&inventory, Some(&network.nic.mac));
-    let (found, mut chip) = looking.found().await;
+    let (found, chip) = looking.found().await;
     if let TpmFound::Broken { why } = &found {
         run.note(Step::Enrol, &format!("going on without the TPM: {why}"));
     }
     let approved = run
         .step(Step::Enrol, UntilItWorks, async || {
             let enrolled = || announce(channel, &anonymous, Some(&greeted.session));
-            let (claims, found) = (claims.clone(), found.clone());
-            let asking = Asking { claims, inventory: &inventory, run: run.telemetry.run(), found, chip: &mut chip };
+            let asking = Asking {
+                claims: claims.clone(),
+                inventory: &inventory,
+                run: run.telemetry.run(),
+                found: found.clone(),
+                chip: chip.as_ref(),
+            };
             let waits = |text: &str| run.note(Step::Enrol, text);
             let approved = enrol::enrol(&anonymous, &identity, &greeted, asking, waits, enrolled).await?;
             let detail = format!("this is {} (code {})", approved.node, greeted.code);

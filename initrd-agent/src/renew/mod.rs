@@ -166,8 +166,8 @@ async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> R
     let inventory = inventory::read();
     let run: RunId = format!("renew-{}", uuid::Uuid::new_v4().simple()).parse().unwrap_or_else(|_| marker.run.clone());
     // What the installed system has measured is not what the firmware had when it booted from the network.
-    let (claims, found, chip) = (inventory::claims(&inventory, None), TpmFound::Nothing, &mut None);
-    let asking = Asking { claims, inventory: &inventory, run, found, chip };
+    let (claims, found) = (inventory::claims(&inventory, None), TpmFound::Nothing);
+    let asking = Asking { claims, inventory: &inventory, run, found, chip: None };
     let waits = |text: &str| tracing::warn!("{text}");
     let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, || ()).await?;
     if approved.node != marker.node {
