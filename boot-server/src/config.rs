@@ -6,6 +6,7 @@ use host::file;
 use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -79,8 +80,10 @@ pub struct Https {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Enrol {
-    /// How a machine may become a node where its spec does not say.
+    /// How a machine may become a node where its spec does not say: ways in the order in which they are tried.
     pub admission: Admission,
+    /// The same for the nodes of a profile.
+    pub profiles: BTreeMap<NodeName, Admission>,
 }
 
 /// `[tpm]`
@@ -363,12 +366,13 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::spec::Way;
 
     #[test]
     fn a_minimal_file_has_sane_defaults() {
         let config = Config::parse("config.toml", "address = '10.77.0.1'").unwrap();
         assert_eq!(config.https_address().to_string(), "10.77.0.1:8443");
-        assert_eq!(config.enrol.admission, Admission::Approval);
+        assert_eq!(config.enrol.admission.ways(), [Way::Token, Way::Approval]);
         assert_eq!(config.server_names(), ["10.77.0.1", "127.0.0.1", "localhost"]);
     }
 

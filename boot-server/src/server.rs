@@ -81,7 +81,11 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(ManifestKey::load(&dir)?));
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
     let certificates = Certificates::new(state.clone(), ca.clone(), config.certificates.node_life.0);
-    let policy = Policy { admission: config.enrol.admission, return_within: config.certificates.return_within.0 };
+    let policy = Policy {
+        admission: config.enrol.admission.clone(),
+        by_profile: config.enrol.profiles.clone(),
+        return_within: config.certificates.return_within.0,
+    };
     let prover = Prover::new(config.tpm.issuers()?)?;
     let admission =
         Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, prover, stop.clone());

@@ -152,12 +152,23 @@ in
     };
 
     admission = mkOption {
-      type = types.enum [
+      type =
+        let
+          way = types.enum [
+            "token"
+            "approval"
+            "open-lab"
+          ];
+        in
+        types.either way (types.nonEmptyListOf way);
+      default = [
+        "token"
         "approval"
-        "open-lab"
       ];
-      default = "approval";
-      description = "How a machine may become a node: an admin types its code, or (where nobody lies) by itself.";
+      description = ''
+        How a machine may become a node, in the order in which the ways are tried: it shows a one-time token, an admin types
+        its code, or (where nobody lies) by itself.
+      '';
     };
 
     defaultProfile = mkOption {

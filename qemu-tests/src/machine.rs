@@ -61,6 +61,8 @@ pub struct Machine {
     pub serial: String,
     /// Its disks, in the order of the bus.
     pub disks: Vec<Disk>,
+    /// A medium in its drive, which it can only read.
+    pub medium: Option<PathBuf>,
     dir: PathBuf,
     tap: String,
     // QEMU goes before the disks that it uses.
@@ -95,6 +97,7 @@ impl Machine {
             uuid: format!("c0ffee00-0000-4000-8000-0000000000{number:02x}"),
             serial: format!("DEMO-{number:04}"),
             disks,
+            medium: None,
             dir: dir.to_owned(),
             tap: network.tap()?,
             running: None,
@@ -195,6 +198,10 @@ impl Machine {
             };
             let device = format!("virtio-blk-pci,drive=disk{index},serial={}{boot_index}", disk.serial);
             qemu.args(["-blockdev", &drive, "-device", &device]);
+        }
+        if let Some(medium) = &self.medium {
+            let drive = format!("if=none,id=medium,format=raw,readonly=on,file={}", medium.display());
+            qemu.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=medium"]);
         }
     }
 

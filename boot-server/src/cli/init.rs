@@ -168,7 +168,7 @@ fn config_text(args: &Args) -> String {
     let interface = args.interface.as_deref().unwrap_or("eth0");
     let full = if mode == "full" { "" } else { "# " };
     let tftp = mode != "off";
-    let admission = if args.open_lab { "open-lab" } else { "approval" };
+    let admission = if args.open_lab { r#""open-lab""# } else { r#"["token", "approval"]"# };
     format!(
         include_str!("init.toml"),
         a = a,

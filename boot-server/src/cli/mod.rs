@@ -5,6 +5,7 @@ mod certificate;
 mod client;
 mod closure;
 mod cluster;
+mod enrol_token;
 mod init;
 mod logs;
 mod output;
@@ -13,6 +14,7 @@ mod serve;
 mod specs;
 mod token;
 
+use crate::base::span::Span;
 use clap::{Parser, Subcommand};
 use protocol::{
     Code,
@@ -53,10 +55,16 @@ enum Verb {
     /// Fill, list, check and clean the binary cache
     Closure(closure::Args),
     Cluster(cluster::Args),
+    EnrolToken(enrol_token::Args),
     Power(power::Args),
     Token(token::Args),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
+}
+
+/// A span of time on the command line.
+fn span(text: &str) -> std::result::Result<Span, &'static str> {
+    Span::parse(text).ok_or("it is a number with s, m, h or d, such as 90d")
 }
 
 /// Runs the verb.
@@ -79,6 +87,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Closure(args) => runtime.block_on(closure::run(args)),
         Verb::Cluster(args) => runtime.block_on(cluster::run(args)),
         Verb::Power(args) => runtime.block_on(power::run(args)),
+        Verb::EnrolToken(args) => runtime.block_on(enrol_token::run(args)),
         Verb::Token(args) => runtime.block_on(token::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }

@@ -45,7 +45,7 @@ struct Create {
     #[arg(long, value_parser = scope, default_value = "view", value_name = "view|approve|operate|admin")]
     scope: Scope,
     /// It ends after so long, such as 12h or 90d; without it never
-    #[arg(long, value_parser = span, value_name = "SPAN")]
+    #[arg(long, value_parser = super::span, value_name = "SPAN")]
     expires: Option<Span>,
     /// Write it into the state of --dir oneself, and ask no server: where every other token is lost
     #[arg(long, requires = "dir")]
@@ -73,10 +73,6 @@ struct Revoke {
 
 fn scope(text: &str) -> std::result::Result<Scope, &'static str> {
     Scope::parse(text).ok_or("it is view, approve, operate or admin")
-}
-
-fn span(text: &str) -> std::result::Result<Span, &'static str> {
-    Span::parse(text).ok_or("it is a number with s, m, h or d, such as 90d")
 }
 
 /// Runs the verb.

@@ -83,6 +83,7 @@ impl Installs {
         let signed = self.signer.sign(&manifest)?;
         unit.hand_out(name, &spec.system.toplevel).await?;
         unit.commit().await?;
+        self.state.memory.presence.heard(&request.run, None, now());
         // A run that vanished may have been one too many: that is stored, and nothing is handed out.
         node.record.may_install().map_err(refused)?;
         Ok(signed)

@@ -34,6 +34,7 @@ impl Unit {
             ("DELETE FROM journal WHERE run IN (SELECT id FROM runs WHERE node IS NULL AND heard < ?1)", before),
             ("DELETE FROM runs WHERE node IS NULL AND heard < ?1", before),
             ("DELETE FROM certificates WHERE not_after < ?1", before),
+            ("DELETE FROM enrol_tokens WHERE expires < ?1", before),
         ] {
             sqlx::query(query).bind(bound).execute(&mut *self.connection).await.doing("forgetting what is old")?;
         }
@@ -116,6 +117,8 @@ mod tests {
             standing: Standing::Pending,
             node: None,
             claims: Claims { uuid: None, serial: None, macs: vec![] },
+            token: None,
+            shown: crate::domain::enrolment::Shown::Nothing,
             run: format!("run-{number}").parse().unwrap(),
             agent_version: String::new(),
             address: String::new(),

@@ -6,6 +6,7 @@
 
 mod audit;
 mod clusters;
+pub mod enrol_tokens;
 pub mod enrolments;
 pub mod forgetting;
 mod handed_out;

@@ -8,7 +8,7 @@ use protocol::{
     cluster::ClusterConfig,
     encoding::Sha256,
     failure::Result,
-    names::NodeName,
+    names::{NodeName, RunId},
     report::{InstalledReport, ReadyReport},
     spec::NodeSpec,
     tpm::ProvenTpm,
@@ -98,7 +98,8 @@ impl Node {
     }
 
     /// What decisions need to know of it.
-    pub(super) fn entry(self, claims: Option<Claims>, window: Option<Timestamp>) -> Entry {
+    pub(super) fn entry(self, asked: Option<(Claims, RunId)>, window: Option<Timestamp>) -> Entry {
+        let (claims, asked_in) = asked.unzip();
         let spec = self.spec.as_ref();
         let cluster = spec.and_then(|spec| spec.cluster.as_ref());
         let address = cluster.and_then(|cluster| cluster.node_ip);
@@ -106,10 +107,11 @@ impl Node {
             address: address.and_then(|address| if let IpAddr::V4(address) = address { Some(address) } else { None }),
             founds: cluster.filter(|cluster| cluster.bootstrap).map(|cluster| cluster.cluster_name.clone()),
             matches: spec.map(|spec| spec.matches.clone()),
-            admission: spec.and_then(|spec| spec.admission),
+            admission: spec.and_then(|spec| spec.admission.clone()),
             profile: spec.map_or_else(protocol::spec::default_profile, |spec| spec.profile.clone()),
             name: self.name,
             claims,
+            asked_in,
             window,
             key: self.key,
             next_key: self.next_key,

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod admin;
+mod admission;
 mod artefacts;
 mod cache;
 mod calls;

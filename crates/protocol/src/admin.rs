@@ -139,6 +139,8 @@ pub enum Need {
     NodeSpec,
     /// An admin who compares and types its code.
     Code,
+    /// A one-time token.
+    Token,
     /// An admin who decides which machine the node is.
     Decision,
     /// An admin who agrees to its plan.

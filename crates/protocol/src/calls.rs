@@ -9,6 +9,7 @@ use crate::{
     arbiter::{RestartTurn, Turn, TurnRequest},
     closures::{ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
+    enrol_token::{EnrolTokenMade, EnrolTokenRequest, EnrolTokenSummary},
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
     operations::{
         ClusterMembers, ClusterSummary, ForeignRequest, ForgetRequest, Forgotten, OperateRequest, PowerRequest,
@@ -245,6 +246,12 @@ calls! {
     MakeToken: Post "/v1/tokens", Admin, Json, TokenRequest => TokenMade;
     /// Revokes a token: it, and sessions of the page that were begun with it, are good for nothing any more.
     RevokeToken: Delete "/v1/tokens/{name}", Admin, Json, Nothing => Nothing;
+    /// Lists the one-time tokens that admit machines.
+    EnrolTokens: Get "/v1/enrol-tokens", Viewer, Json, Nothing => Vec<EnrolTokenSummary>;
+    /// Makes a one-time token that admits a machine.
+    MakeEnrolToken: Post "/v1/enrol-tokens", Approver, Json, EnrolTokenRequest => EnrolTokenMade;
+    /// Revokes a one-time token that nobody has used.
+    RevokeEnrolToken: Delete "/v1/enrol-tokens/{id}", Approver, Json, Nothing => Nothing;
     /// Begins a session of the page.
     LogIn: Post "/v1/login", Anyone, Json, Login => Nothing;
     /// Ends it.
@@ -344,7 +351,7 @@ mod tests {
     fn only_who_may_do_everything_makes_tokens() {
         let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
         assert_eq!(of(Who::Admin), ["Tokens", "MakeToken", "RevokeToken"]);
-        assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve"]);
+        assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve", "MakeEnrolToken", "RevokeEnrolToken"]);
         assert!(ALL.iter().filter(|call| call.who == Who::Viewer).all(|call| call.method != Method::Post));
     }
 

@@ -4,6 +4,7 @@ use crate::{
     Timestamp,
     claims::Claims,
     encoding::{self, Sha256},
+    enrol_token::EnrolToken,
     inventory::Inventory,
     names::{NodeName, RunId},
     tpm::{TpmChallenge, TpmFound},
@@ -64,6 +65,13 @@ pub struct EnrolRequest {
     pub inventory: Inventory,
     /// The run that enrols.
     pub run: RunId,
+    /// The session of an enrolment of the same machine that this one takes the place of: it has found the key of an earlier
+    /// installation on a disk that came late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// A one-time token that was given to the machine. It may be shown later, by the same request with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<EnrolToken>,
     /// Release of the agent.
     pub agent_version: String,
     /// The machine's TPM.

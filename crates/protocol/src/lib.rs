@@ -15,6 +15,7 @@ pub mod cluster_address;
 mod cluster_schema;
 pub mod encoding;
 pub mod enrol;
+pub mod enrol_token;
 pub mod failure;
 pub mod hint;
 pub mod image;

@@ -209,15 +209,79 @@ pub enum BootOrder {
     DiskFirst,
 }
 
-/// How a machine may become a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A way for a machine to become a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Admission {
+pub enum Way {
+    /// It shows a one-time token that an admin made for it.
+    Token,
     /// An admin types the code that the machine shows.
-    #[default]
     Approval,
     /// Whoever claims it: only on a network where nobody lies.
     OpenLab,
+}
+
+/// The ways for a machine to become a node, in the order in which they are tried; one of them is enough. Written as a list, or as
+/// the one word: `"approval"`, `["token", "approval"]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Admission(Vec<Way>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "a way of admission, or a list of them: \"token\", \"approval\", \"open-lab\"")]
+enum Written {
+    One(Way),
+    Several(Vec<Way>),
+}
+
+impl Admission {
+    /// The ways, in their order.
+    pub fn ways(&self) -> &[Way] {
+        &self.0
+    }
+
+    /// Whether this way is one of them.
+    pub fn allows(&self, way: Way) -> bool {
+        self.0.contains(&way)
+    }
+}
+
+impl From<Way> for Admission {
+    fn from(way: Way) -> Self {
+        Self(vec![way])
+    }
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self(vec![Way::Token, Way::Approval])
+    }
+}
+
+impl TryFrom<Written> for Admission {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let ways = match written {
+            Written::One(way) => vec![way],
+            Written::Several(ways) => ways,
+        };
+        let twice = ways.iter().enumerate().any(|(index, way)| ways[..index].contains(way));
+        match (ways.is_empty(), twice) {
+            (true, _) => Err("no way of admission is given: nobody could become the node"),
+            (_, true) => Err("a way of admission is given twice"),
+            _ => Ok(Self(ways)),
+        }
+    }
+}
+
+impl From<Admission> for Written {
+    fn from(admission: Admission) -> Self {
+        match admission.0[..] {
+            [way] => Self::One(way),
+            _ => Self::Several(admission.0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +327,20 @@ mod tests {
     #[test]
     fn the_default_profile_is_a_name() {
         assert_eq!(default_profile().as_str(), "vm");
+    }
+
+    #[test]
+    fn admission_is_a_word_or_an_ordered_list_of_each_way_once() {
+        let read = |text: &str| serde_json::from_str::<Admission>(text);
+        assert_eq!(read(r#""approval""#).unwrap(), Way::Approval.into());
+        let both = read(r#"["approval", "token"]"#).unwrap();
+        assert_eq!(both.ways(), [Way::Approval, Way::Token]);
+        for wrong in ["[]", r#"["token", "token"]"#, r#""nobody""#, r#"[["token"]]"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        for admission in [both, Way::OpenLab.into(), Admission::default()] {
+            assert_eq!(read(&serde_json::to_string(&admission).unwrap()).unwrap(), admission);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use protocol::{
     claims::Claims,
     encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES, code, hello_statement},
+    enrol_token::EnrolToken,
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
@@ -110,6 +111,10 @@ pub struct Asking<'a> {
     pub inventory: &'a Inventory,
     /// The run that asks.
     pub run: RunId,
+    /// The session of an enrolment that this one takes the place of.
+    pub replaces: Option<String>,
+    /// A one-time token that was given to the machine.
+    pub token: Option<EnrolToken>,
     /// What it shows of its TPM.
     pub found: TpmFound,
     /// That TPM.
@@ -117,24 +122,27 @@ pub struct Asking<'a> {
 }
 
 /// Sends the request and waits, for as long as it takes, until an admin or a policy has decided; `waits` is told for what.
-/// `enrolled` is told when the server has the request: from then on it keeps what this machine tells.
+/// `typed` ends with a token that somebody has typed meanwhile. `enrolled` is told when the server has the request: from then on it keeps what this machine tells.
 ///
 /// # Errors
-/// `E-ENROL-REJECTED`, `E-ENROL-CONFLICT`; those of the calls.
+/// `E-ENROL-REJECTED`; those of the calls.
 pub async fn enrol(
     server: &BootServer,
     identity: &Identity,
     greeted: &Greeted,
     asking: Asking<'_>,
     waits: impl Fn(&str),
+    mut typed: impl AsyncFnMut() -> EnrolToken,
     enrolled: impl FnOnce(),
 ) -> Result<Approved> {
-    let request = EnrolRequest {
+    let mut request = EnrolRequest {
         session: greeted.session.clone(),
         csr: identity.csr.clone(),
         claims: asking.claims,
         inventory: asking.inventory.clone(),
         run: asking.run,
+        replaces: asking.replaces,
+        token: asking.token,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         tpm: asking.found,
     };
@@ -163,7 +171,13 @@ pub async fn enrol(
                 }
             }
         }
-        reply = server.poll_enrolment(&greeted.session).await?;
+        reply = tokio::select! {
+            reply = server.poll_enrolment(&greeted.session) => reply?,
+            token = typed() => {
+                request.token = Some(token);
+                server.enrol(&request).await?
+            }
+        };
     }
 }
 
@@ -188,13 +202,13 @@ enum Judged {
 fn judge(reply: EnrolReply) -> Result<Judged> {
     let refused = |code: Code, cause: &str| Err(Failure::new(code, format!("enrolling: {cause}")));
     match reply.state {
-        EnrolState::Pending => Ok(Judged::Waiting(reply.missing)),
+        // Whoever is in the way may go, or an admin decides: the machine is not lost by waiting.
+        EnrolState::Pending | EnrolState::Conflict => Ok(Judged::Waiting(reply.missing)),
         EnrolState::Approved => match (reply.node, reply.certificate) {
             (Some(node), Some(certificate)) => Ok(Judged::Approved(Approved { node, certificate })),
             _ => refused(Code::Protocol, "approved without a name or a certificate"),
         },
         EnrolState::Rejected => refused(Code::EnrolRejected, "an admin rejected this machine"),
-        EnrolState::Conflict => refused(Code::EnrolConflict, "another key is enrolled with the claims of this machine"),
         EnrolState::Revoked => refused(Code::EnrolRejected, "the key of this machine was revoked"),
     }
 }

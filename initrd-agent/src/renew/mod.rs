@@ -167,9 +167,9 @@ async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> R
     let run: RunId = format!("renew-{}", uuid::Uuid::new_v4().simple()).parse().unwrap_or_else(|_| marker.run.clone());
     // What the installed system has measured is not what the firmware had when it booted from the network.
     let (claims, found) = (inventory::claims(&inventory, None), TpmFound::Nothing);
-    let asking = Asking { claims, inventory: &inventory, run, found, chip: None };
+    let asking = Asking { claims, inventory: &inventory, run, replaces: None, token: None, found, chip: None };
     let waits = |text: &str| tracing::warn!("{text}");
-    let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, || ()).await?;
+    let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, std::future::pending, || ()).await?;
     if approved.node != marker.node {
         let cause = format!("asking by the key of {}: the server takes it for {}", marker.node, approved.node);
         return Err(Failure::new(Code::EnrolConflict, cause));

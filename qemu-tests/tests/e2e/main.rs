@@ -16,4 +16,5 @@ mod refusals;
 mod renewal;
 mod restoring;
 mod stacked;
+mod token;
 mod under_attack;

@@ -23,18 +23,26 @@ pub struct Word {
     pub heartbeat: Option<Heartbeat>,
 }
 
-/// The last word of every run.
+/// The last word of every run, and of every machine that waits: what a machine says of its run is no proof that it is its own.
 #[derive(Debug, Default)]
-pub struct Presence(Mutex<HashMap<RunId, Word>>);
+pub struct Presence {
+    runs: Mutex<HashMap<RunId, Word>>,
+    waiting: Mutex<HashMap<i64, Timestamp>>,
+}
+
+/// Room for one more, where the one that was silent for longest is forgotten.
+fn make_room<K: Clone + Eq + std::hash::Hash, V>(known: &mut HashMap<K, V>, key: &K, heard: impl Fn(&V) -> Timestamp) {
+    if known.len() >= MOST && !known.contains_key(key) {
+        let oldest = known.iter().min_by_key(|(_, word)| heard(word)).map(|(key, _)| key.clone());
+        oldest.map(|key| known.remove(&key));
+    }
+}
 
 impl Presence {
     /// Notes that the run spoke.
     pub fn heard(&self, run: &RunId, heartbeat: Option<&Heartbeat>, now: Timestamp) {
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.len() >= MOST && !words.contains_key(run) {
-            let oldest = words.iter().min_by_key(|(_, word)| word.heard).map(|(run, _)| run.clone());
-            oldest.map(|run| words.remove(&run));
-        }
+        let mut words = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut words, run, |word| word.heard);
         let word = words.entry(run.clone()).or_insert(Word { heard: now, heartbeat: None });
         word.heard = now;
         if let Some(heartbeat) = heartbeat {
@@ -42,9 +50,21 @@ impl Presence {
         }
     }
 
+    /// Notes that the machine of an enrolment asked.
+    pub fn heard_waiting(&self, enrolment: i64, now: Timestamp) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut waiting, &enrolment, |heard| *heard);
+        waiting.insert(enrolment, now);
+    }
+
+    /// When the machine of an enrolment asked last since this server started.
+    pub fn of_waiting(&self, enrolment: i64) -> Option<Timestamp> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(&enrolment).copied()
+    }
+
     /// The last word of the run since this server started.
     pub fn of(&self, run: &RunId) -> Option<Word> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
     }
 }
 

@@ -2,8 +2,9 @@
 
 mod greeting;
 mod proofs;
+mod tokens;
 
-pub use greeting::Session;
+pub use greeting::{Session, to_decide};
 pub use proofs::Prover;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     base::{bell::Stop, clock::now},
     domain::{
-        enrolment::{self, Decision, Policy, constant_time_equal},
+        enrolment::{self, Asking, By, Decision, Policy, constant_time_equal},
         lifecycle::Input,
         operation::Kind,
     },
@@ -25,7 +26,12 @@ use crate::{
         nodes::Node,
     },
 };
-use protocol::{Code, Failure, failure::Result, names::NodeName};
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    names::{NodeName, RunId},
+    spec::Way,
+};
 use std::sync::Arc;
 use time::Duration;
 
@@ -74,7 +80,8 @@ impl Admission {
     /// An admin has compared the code and names the node where no spec matches.
     ///
     /// # Errors
-    /// `E-NOT-FOUND` for a code that no machine shows; `E-NO-SPEC`; `E-ENROL-CONFLICT`.
+    /// `E-NOT-FOUND` for a code that no machine shows; `E-NO-SPEC`; `E-ENROL-CONFLICT`; `E-WRONG-STATE` where the node is not
+    /// admitted by a code.
     pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &str) -> Result<NodeName> {
         self.wrong_codes.may_try(now())?;
         let wanted = enrolment::normal_code(code).unwrap_or_default();
@@ -99,9 +106,26 @@ impl Admission {
             Some(name) => name,
             None => self.node_for(&enrolment)?,
         };
-        self.admit(&mut unit, &enrolment, &name, actor).await?;
+        self.takes_codes(&enrolment, &name)?;
+        let by = format!("the code {}", enrolment.code);
+        self.admit(&mut unit, &enrolment, &name, &by, actor).await?;
         unit.commit().await?;
         Ok(name)
+    }
+
+    /// A node whose policy wants more than a code is not admitted by one, but to come back.
+    fn takes_codes(&self, enrolment: &Enrolment, name: &NodeName) -> Result<()> {
+        let refused = self.state.memory.directory.with(|entries| {
+            let admission = entries.iter().find(|entry| entry.name == *name).map(|entry| self.policy.of(entry))?;
+            let is_its_own = enrolment::with_key(entries, &enrolment.key).as_ref() == Some(name);
+            let takes = is_its_own || admission.allows(Way::Approval) || admission.allows(Way::OpenLab);
+            (!takes).then(|| serde_json::to_string(admission).unwrap_or_default())
+        });
+        let Some(admission) = refused else { return Ok(()) };
+        let cause = format!("approving a machine as {name}: its admission is {admission}, and no code");
+        Err(Failure::new(Code::WrongState, cause).with_remedy(
+            "bring the machine what its admission asks for, or apply its spec with \"approval\" among the ways",
+        ))
     }
 
     fn node_for(&self, enrolment: &Enrolment) -> Result<NodeName> {
@@ -125,18 +149,14 @@ impl Admission {
 
     /// How long the machine has not asked.
     pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
-        now()
-            - self
-                .state
-                .memory
-                .presence
-                .of(&enrolment.run)
-                .map_or(enrolment.heard, |word| word.heard.max(enrolment.heard))
+        let asked = self.state.memory.presence.of_waiting(enrolment.id);
+        now() - asked.map_or(enrolment.heard, |asked| asked.max(enrolment.heard))
     }
 
     async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
         // Most machines that wait are nobody's yet, and a rack of them is looked through at every apply.
-        if matches!(self.decision(enrolment), Decision::Wait { node: None, .. }) {
+        let waits_for_a_spec = matches!(self.decision(enrolment), Decision::Wait { node: None, .. });
+        if waits_for_a_spec && enrolment.standing == Standing::Pending {
             return Ok(());
         }
         let mut unit = self.state.begin().await?;
@@ -156,7 +176,7 @@ impl Admission {
         for enrolment in self.state.open_enrolments().await?.iter().filter(|enrolment| is_it(enrolment)) {
             // What waited of the key that the unit revokes waits no more.
             if unit.enrolment_is_open(enrolment.id).await? {
-                return self.admit(unit, enrolment, &node.name, "server").await;
+                return self.admit(unit, enrolment, &node.name, &By::Window.to_string(), "server").await;
             }
         }
         Ok(())
@@ -169,17 +189,29 @@ impl Admission {
             return Ok(());
         }
         match self.decision(enrolment) {
-            Decision::Approve(name) => self.admit(unit, enrolment, &name, "server").await,
-            Decision::Conflict(name) => {
-                unit.set_enrolment(enrolment.id, Standing::Conflict, Some(&name), None).await?;
+            Decision::Approve { node, by } => {
+                if let (By::Token { .. }, Some(token)) = (&by, &enrolment.token)
+                    && !unit.use_enrol_token(token, &node).await?
+                {
+                    // Another machine has shown it meanwhile: this one is told so when it asks again.
+                    return Ok(());
+                }
+                self.admit(unit, enrolment, &node, &by.to_string(), "server").await
+            }
+            Decision::Conflict { node, .. } => {
                 if enrolment.standing == Standing::Conflict {
                     return Ok(());
                 }
-                let from = &enrolment.address;
-                let text = format!("a machine with the node's claims and another key asked from {from}");
-                unit.note("server", Some(&name), text).await
+                unit.set_enrolment(enrolment.id, Standing::Conflict, Some(&node), None).await?;
+                let machine = describe(enrolment);
+                unit.note("server", Some(&node), format!("a machine with the node's claims and another key: {machine}"))
+                    .await
             }
-            Decision::Wait { node: Some(name), .. } => {
+            Decision::Wait { node, .. } => {
+                if enrolment.standing == Standing::Conflict {
+                    unit.set_enrolment(enrolment.id, Standing::Pending, None, None).await?;
+                }
+                let Some(name) = node else { return Ok(()) };
                 let mut node = unit.node(&name).await?;
                 if let Ok(record) = node.record.after(&Input::Asked) {
                     node.record = record;
@@ -187,19 +219,40 @@ impl Admission {
                 }
                 Ok(())
             }
-            Decision::Wait { node: None, .. } => Ok(()),
         }
     }
 
+    /// The enrolment as it stands now, where time has decided what nobody else has: a machine that was at work has fallen
+    /// silent, or a window has closed.
+    async fn up_to_date(&self, enrolment: Enrolment) -> Result<Enrolment> {
+        let stands = match self.decision(&enrolment) {
+            Decision::Approve { .. } => Standing::Approved,
+            Decision::Wait { .. } => Standing::Pending,
+            Decision::Conflict { .. } => Standing::Conflict,
+        };
+        if !enrolment.is_open() || enrolment.standing == stands {
+            return Ok(enrolment);
+        }
+        self.settle(&enrolment).await?;
+        self.state.enrolment(enrolment.id).await?.ok_or_else(greeting::unknown_session)
+    }
+
     /// Makes the machine the node: key, certificate and generation in one unit.
-    async fn admit(&self, unit: &mut Unit, enrolment: &Enrolment, name: &NodeName, actor: &str) -> Result<()> {
+    async fn admit(
+        &self,
+        unit: &mut Unit,
+        enrolment: &Enrolment,
+        name: &NodeName,
+        by: &str,
+        actor: &str,
+    ) -> Result<()> {
         if !unit.enrolment_is_open(enrolment.id).await? {
             return Err(Failure::new(Code::WrongState, format!("approving a machine as {name}: it no longer waits")));
         }
         let mut node = unit.node(name).await?;
         if ![node.key, node.next_key].contains(&Some(enrolment.key)) {
             node.record = node.record.after(&Input::Approved).map_err(|refusal| refusal.failure(name))?;
-            let text = format!("admitted a machine from {}", enrolment.address);
+            let text = format!("admitted a machine by {by}: {}", describe(enrolment));
             unit.note(actor, Some(name), text).await?;
         }
         let issued = self.certificates.issue(unit, &node, &enrolment.spki, enrolment.key).await?;
@@ -223,8 +276,19 @@ impl Admission {
 
     /// What becomes of the enrolment as things stand.
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
+        let Enrolment { key, claims, code, shown, .. } = enrolment;
+        let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard);
         self.state.memory.directory.with(|entries| {
-            enrolment::decide(entries, &enrolment.key, &enrolment.claims, &enrolment.code, self.policy, now())
+            let asking = Asking { key, claims, code, token: shown };
+            enrolment::decide(entries, asking, &self.policy, &heard, now())
         })
     }
+}
+
+/// Which machine it is, for the history.
+fn describe(enrolment: &Enrolment) -> String {
+    let Enrolment { address, key, claims, .. } = enrolment;
+    let serial = claims.serial.as_ref().map(|serial| format!(", serial {serial}"));
+    let card = claims.macs.first().map(|mac| format!(", card {mac}"));
+    format!("from {address}, key {}{}{}", &key.hex()[..12], serial.unwrap_or_default(), card.unwrap_or_default())
 }

@@ -46,6 +46,11 @@ export function step(node) {
   return [label, ...(progress(node) ?? [])];
 }
 
+// The rest of a code is typed from the machine's console: whoever admits a machine has looked at it.
+export function code(node) {
+  return make("span", { class: "code" }, `${node.code.slice(0, 4)}-····`);
+}
+
 // The server knows which node the machine would become: the code is all it waits for.
 export function known(node) {
   return !node.missing.some((missing) => missing.need === "node-spec");
@@ -55,7 +60,7 @@ function waiting(node, approve) {
   if (node.failure) return [make("span", { class: "small failed badge", title: node.failure.cause }, node.failure.code)];
   const parts = [];
   if (node.code) {
-    parts.push(make("span", { class: "code" }, node.code));
+    parts.push(code(node));
     if (known(node)) {
       const click = () => approve(node);
       parts.push(make("button", { click }, "Approve"));

@@ -4,6 +4,7 @@ mod apply;
 mod approve;
 mod closures;
 mod clusters;
+mod enrol_tokens;
 mod events;
 mod login;
 mod logs;
@@ -41,6 +42,9 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Tokens, _>(tokens::list)
         .call::<calls::MakeToken, _>(tokens::make)
         .call::<calls::RevokeToken, _>(tokens::revoke)
+        .call::<calls::EnrolTokens, _>(enrol_tokens::list)
+        .call::<calls::MakeEnrolToken, _>(enrol_tokens::make)
+        .call::<calls::RevokeEnrolToken, _>(enrol_tokens::revoke)
         .call::<calls::LogIn, _>(login::begin)
         .call::<calls::LogOut, _>(login::end)
 }

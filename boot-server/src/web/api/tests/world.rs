@@ -231,8 +231,17 @@ impl World {
         self.sessions.lock().unwrap().push((machine, session.clone()));
         let (claims, run) = (claims(), run_of(machine, 0));
         let inventory = Inventory::default();
-        let request =
-            EnrolRequest { session, csr, claims, inventory, run, agent_version: String::new(), tpm: TpmFound::Nothing };
+        let request = EnrolRequest {
+            session,
+            csr,
+            claims,
+            inventory,
+            run,
+            replaces: None,
+            token: None,
+            agent_version: String::new(),
+            tpm: TpmFound::Nothing,
+        };
         let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
         Ok(format!("{:?} {:?}", reply.state, reply.node))
     }
