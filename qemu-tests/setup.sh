@@ -13,6 +13,7 @@ packages=(
   # the demo system, its binary cache and the cluster
   nix-bin etcd-server etcd-client dpkg
   # clients and servers that the tests let ours meet
+  swtpm swtpm-tools
   curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
 )
 

@@ -53,3 +53,7 @@ CREATE TABLE enrol_tokens (
     node    TEXT                    -- the node that the machine became
 );
 ALTER TABLE enrolments ADD COLUMN token_sha256 TEXT;
+
+-- The TPM that a machine claims to have, or has proven (domain::tpm::Tpm); and the one that the node proved last (ProvenTpm).
+ALTER TABLE enrolments ADD COLUMN tpm TEXT;
+ALTER TABLE nodes ADD COLUMN tpm TEXT;

@@ -1,6 +1,7 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
 use crate::{base::span::Span, netboot::site::Site};
+use ::tpm::certificate::Issuers;
 use host::file;
 use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
@@ -33,6 +34,9 @@ pub struct Config {
     /// Who may become a node.
     #[serde(default)]
     pub enrol: Enrol,
+    /// TPMs of machines.
+    #[serde(default)]
+    pub tpm: Tpm,
     /// Certificates of nodes.
     #[serde(default)]
     pub certificates: Certificates,
@@ -80,6 +84,33 @@ pub struct Enrol {
     pub admission: Admission,
     /// The same for the nodes of a profile.
     pub profiles: BTreeMap<NodeName, Admission>,
+}
+
+/// `[tpm]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tpm {
+    /// PEM files with certificates of vendors: whose endorsement key one of these has certified has a genuine TPM.
+    pub roots: Vec<PathBuf>,
+}
+
+impl Tpm {
+    /// The vendors whose word counts.
+    ///
+    /// # Errors
+    /// `E-CONFIG` where a file cannot be read or has no certificate of an issuer.
+    pub fn issuers(&self) -> Result<Issuers> {
+        let mut issuers = Issuers::default();
+        for path in &self.roots {
+            issuers.add(file::read_text(path)?.as_bytes()).map_err(|failure| {
+                Failure::new(Code::Config, format!("reading {} (tpm.roots): {}", path.display(), failure.cause))
+                    .with_remedy(
+                        "give PEM files with the certificates of the vendor that issue those of endorsement keys",
+                    )
+            })?;
+        }
+        Ok(issuers)
+    }
 }
 
 /// `[certificates]`
@@ -256,6 +287,9 @@ impl Config {
         config.dir = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         for dir in [&mut config.images.dir, &mut config.cache.dir, &mut config.ipxe.dir] {
             *dir = config.dir.join(&*dir);
+        }
+        for path in &mut config.tpm.roots {
+            *path = config.dir.join(&*path);
         }
         let cluster = &mut config.cluster;
         let hooks =

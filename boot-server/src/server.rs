@@ -16,7 +16,13 @@ use crate::{
         vitals::Vitals,
     },
     state::{self, State},
-    trust::{admission::Admission, ca::Ca, certificates::Certificates, manifest::ManifestKey, tokens::Tokens},
+    trust::{
+        admission::{Admission, Prover},
+        ca::Ca,
+        certificates::Certificates,
+        manifest::ManifestKey,
+        tokens::Tokens,
+    },
 };
 use protocol::failure::Result;
 use std::sync::Arc;
@@ -83,8 +89,9 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         by_profile: config.enrol.profiles.clone(),
         return_within: config.certificates.return_within.0,
     };
+    let prover = Prover::new(config.tpm.issuers()?)?;
     let admission =
-        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, stop.clone());
+        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, prover, stop.clone());
     let admission = Arc::new(admission);
     let vitals = Arc::new(Vitals::new(state.clone(), config.cluster.silent_after(), stop.clone()));
     let hooks = Hooks {

@@ -14,6 +14,7 @@ use protocol::{
     service::Service,
     step::Step,
     telemetry::{Event, EventKind, LogLine, Telemetry, TelemetryAck},
+    tpm::TpmFound,
     trust::TrustAnchors,
 };
 use rcgen::{CertificateParams, KeyPair};
@@ -77,6 +78,7 @@ impl Machine {
             replaces: None,
             token: None,
             agent_version: "test".to_owned(),
+            tpm: TpmFound::Nothing,
         }
     }
 

@@ -25,4 +25,5 @@ mod renewal;
 mod secrets;
 mod strangers;
 mod tokens;
+mod tpm;
 mod turns;

@@ -20,6 +20,7 @@ use crate::{
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
     tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
+    tpm::TpmProof,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -164,6 +165,8 @@ calls! {
     Enrol: Post "/v1/enrol", Anyone, Json, EnrolRequest => EnrolReply;
     /// Asks where the enrolment stands, and waits for news.
     PollEnrolment: Get "/v1/enrol/{session}", Anyone, Json, Wait => EnrolReply;
+    /// Proves the machine's TPM.
+    ProveTpm: Post "/v1/enrol/{session}/tpm", Anyone, Json, TpmProof => EnrolReply;
     /// Fetches a file of a deployed image.
     Artefact: Get "/v1/artefacts/{sha256}", Anyone, File, Nothing => Nothing;
     /// Delivers events, log lines and heartbeats of a run.
@@ -362,6 +365,6 @@ mod tests {
     #[test]
     fn what_a_stranger_may_call_is_known() {
         let open: Vec<_> = ALL.iter().filter(|call| call.who == Who::Anyone).map(|call| call.name).collect();
-        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "Artefact", "LogIn"]);
+        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "ProveTpm", "Artefact", "LogIn"]);
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     enrol_token::EnrolToken,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,9 @@ pub struct EnrolRequest {
     pub token: Option<EnrolToken>,
     /// Release of the agent.
     pub agent_version: String,
+    /// The machine's TPM.
+    #[serde(default)]
+    pub tpm: TpmFound,
 }
 
 /// Where an enrolment stands.
@@ -101,6 +105,9 @@ pub struct EnrolReply {
     /// Leaf and CA in PEM, once approved.
     #[serde(default)]
     pub certificate: Option<String>,
+    /// What proves the machine's TPM, until it has been proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmChallenge>,
 }
 
 /// The code that an admin compares: eight base32 characters over both keys and both nonces, `K7QF-2M9X`.

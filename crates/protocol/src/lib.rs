@@ -38,6 +38,7 @@ pub mod step;
 pub mod telemetry;
 pub mod text;
 pub mod tokens;
+pub mod tpm;
 pub mod trust;
 
 pub use failure::{Code, Failure};

@@ -1,6 +1,9 @@
 //! enrol/1 as the node: hello, clock, request, code, certificate (docs/design.md section 4).
 
-use super::identity::{self, Identity};
+use super::{
+    identity::{self, Identity},
+    tpm::Chip,
+};
 use crate::boot_server::BootServer;
 use nix::{
     sys::time::TimeSpec,
@@ -15,6 +18,7 @@ use protocol::{
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
     trust::TrustAnchors,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -22,6 +26,9 @@ use time::Duration;
 
 /// The clock is left alone while it is closer to the server's than this.
 const CLOCK_TOLERANCE: Duration = Duration::minutes(5);
+
+/// A TPM whose proof is refused so often is not asked again.
+const MOST_PROOFS: u32 = 3;
 
 /// Both sides have committed: a session, and the code that an admin compares.
 #[derive(Debug, Clone)]
@@ -108,6 +115,10 @@ pub struct Asking<'a> {
     pub replaces: Option<String>,
     /// A one-time token that was given to the machine.
     pub token: Option<EnrolToken>,
+    /// What it shows of its TPM.
+    pub found: TpmFound,
+    /// That TPM.
+    pub chip: Option<&'a Chip>,
 }
 
 /// Sends the request and waits, for as long as it takes, until an admin or a policy has decided; `waits` is told for what.
@@ -133,11 +144,24 @@ pub async fn enrol(
         replaces: asking.replaces,
         token: asking.token,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        tpm: asking.found,
     };
     let mut reply = server.enrol(&request).await?;
     enrolled();
     let mut shown: Option<Vec<String>> = None;
+    let mut proofs = 0..MOST_PROOFS;
     loop {
+        if let (Some(challenge), Some(chip)) = (reply.tpm.take(), asking.chip)
+            && proofs.next().is_some()
+        {
+            match prove(server, identity, greeted, chip, challenge).await {
+                Ok(after) => {
+                    reply = after;
+                    continue;
+                }
+                Err(failure) => waits(&format!("going on without the TPM: {}", failure.cause)),
+            }
+        }
         match judge(reply)? {
             Judged::Approved(approved) => return Ok(approved),
             Judged::Waiting(missing) => {
@@ -155,6 +179,18 @@ pub async fn enrol(
             }
         };
     }
+}
+
+/// What the server says after the proof.
+async fn prove(
+    server: &BootServer,
+    identity: &Identity,
+    greeted: &Greeted,
+    chip: &Chip,
+    challenge: TpmChallenge,
+) -> Result<EnrolReply> {
+    let proof = chip.prove(challenge, identity.spki()).await?;
+    server.prove_tpm(&greeted.session, &proof).await
 }
 
 #[derive(Debug)]
@@ -214,7 +250,8 @@ mod tests {
 
     #[test]
     fn an_approval_without_a_certificate_is_no_approval() {
-        let reply = EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None };
+        let reply =
+            EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None, tpm: None };
         assert_eq!(judge(reply).unwrap_err().code, Code::Protocol);
     }
 }

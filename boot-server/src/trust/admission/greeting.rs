@@ -3,7 +3,10 @@
 use super::Admission;
 use crate::{
     base::{clock::now, random},
-    domain::enrolment::{self, Decision, Rival, Shown},
+    domain::{
+        enrolment::{self, Decision, Rival, Shown},
+        tpm::Tpm,
+    },
     state::{
         enrolments::{Enrolment, Standing},
         runs::Owner,
@@ -148,7 +151,7 @@ impl Admission {
         Ok(key)
     }
 
-    fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
+    pub(super) fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
         if !self.state.memory.revoked.holds(key) {
             return Ok(());
         }
@@ -192,6 +195,7 @@ impl Admission {
             agent_version: cut(request.agent_version, MOST_VERSION),
             address: address.to_owned(),
             certificate: None,
+            tpm: Tpm::of(request.tpm),
             heard: now(),
         };
         let mut unit = self.state.begin().await?;
@@ -255,8 +259,13 @@ impl Admission {
         Ok(silent.len())
     }
 
-    fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
-        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None };
+    pub(super) fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = self.reply_of_standing(enrolment)?;
+        Ok(EnrolReply { tpm: self.prover.challenge(enrolment), ..reply })
+    }
+
+    fn reply_of_standing(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None, tpm: None };
         Ok(match enrolment.standing {
             Standing::Superseded => return self.refuse_revoked(&enrolment.key).and(Err(unknown_session())),
             Standing::Pending | Standing::Conflict => match self.decision(enrolment) {
@@ -271,6 +280,7 @@ impl Admission {
                 missing: vec![],
                 node: enrolment.node.clone(),
                 certificate: enrolment.certificate.clone(),
+                tpm: None,
             },
         })
     }

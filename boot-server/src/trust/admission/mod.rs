@@ -1,9 +1,11 @@
 //! Enrolments carried out: who is admitted as which node. What is decided is in [`enrolment`].
 
 mod greeting;
+mod proofs;
 mod tokens;
 
 pub use greeting::{Session, to_decide};
+pub use proofs::Prover;
 
 use super::{
     ca::Ca,
@@ -43,6 +45,7 @@ pub struct Admission {
     signer: Arc<ManifestKey>,
     certificates: Certificates,
     policy: Policy,
+    prover: Prover,
     /// Enrolments that have said hello and no more.
     hellos: Hellos,
     wrong_codes: WrongCodes,
@@ -57,10 +60,11 @@ impl Admission {
         certificates: Certificates,
         signer: Arc<ManifestKey>,
         policy: Policy,
+        prover: Prover,
         stop: Stop,
     ) -> Self {
         let (hellos, wrong_codes) = (Hellos::default(), WrongCodes::default());
-        Self { state, ca, signer, certificates, policy, hellos, wrong_codes, stop }
+        Self { state, ca, signer, certificates, policy, prover, hellos, wrong_codes, stop }
     }
 
     /// Decides about every machine that waits: a spec has been applied. One that cannot be admitted keeps no other
@@ -262,6 +266,7 @@ impl Admission {
         (node.key, node.next_key) = (Some(enrolment.key), None);
         node.certificate_ends = Some(issued.not_after);
         node.enrolment = Some(enrolment.id);
+        self.remember_tpm(unit, &mut node, &enrolment.tpm).await?;
         if unit.operation(name).await?.is_some_and(|operation| operation.kind == Kind::Replace) {
             // The window is for one machine: it has come.
             unit.end_operation(name).await?;

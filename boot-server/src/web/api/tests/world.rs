@@ -30,6 +30,7 @@ use protocol::{
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, EventKind, Telemetry},
+    tpm::TpmFound,
 };
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use serde_json::json;
@@ -243,6 +244,7 @@ impl World {
             replaces: None,
             token: None,
             agent_version: String::new(),
+            tpm: TpmFound::Nothing,
         };
         let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
         Ok(format!("{:?} {:?}", reply.state, reply.node))
