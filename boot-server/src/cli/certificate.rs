@@ -4,7 +4,7 @@ use crate::{
     base::clock::now,
     trust::ca::{self, Ca},
 };
-use host::file;
+use host::{file, http::pem};
 use protocol::{
     Code,
     failure::{OrFail, Result},
@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<()> {
     file::write_new(&out.join(format!("{}.crt", args.name)), 0o644, issued.chain_pem.as_bytes())?;
     let ca_file = out.join("ca.crt");
     if !ca_file.exists() {
-        file::write_new(&ca_file, 0o644, ca::pem(ca.certificate()).as_bytes())?;
+        file::write_new(&ca_file, 0o644, pem::encode(&ca.roots()).as_bytes())?;
     }
     host::say!("Wrote {0}/{1}.crt, {0}/{1}.key and {0}/ca.crt.", out.display(), args.name);
     Ok(())

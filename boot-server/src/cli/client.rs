@@ -12,7 +12,6 @@ use protocol::{
     failure::{OrFail, Result},
     parse,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{
     fs::File,
     path::PathBuf,
@@ -65,9 +64,8 @@ impl Target {
         let token = file::read_text(&token.ok_or_else(|| missing("the token", "--token-file FILE"))?)?;
         let ca = self.ca.clone().or_else(|| in_dir("ca.crt"));
         let ca = ca.ok_or_else(|| missing("its CA", "--ca FILE"))?;
-        let certificate = CertificateDer::from_pem_slice(file::read_text(&ca)?.as_bytes())
-            .or_fail(Code::Config, || format!("reading {}", ca.display()))?;
-        let http = http::Client::new(&http::Trust::Roots(vec![certificate]), None, SystemTime::UNIX_EPOCH)?;
+        let roots = http::pem::certificates(&ca).map_err(|failure| Failure::new(Code::Config, failure.cause))?;
+        let http = http::Client::new(&http::Trust::BootServer(roots), None, SystemTime::UNIX_EPOCH)?;
         let token = token.trim().to_owned();
         Ok(Client { api: Api::new(http, &base).with_token(token.clone()), token })
     }

@@ -62,7 +62,8 @@ fn no_core() {
 
 /// Secrets of the folder that others than their owner may read or write, with their modes.
 fn readable_by_others(dir: &Path) -> Vec<(PathBuf, u32)> {
-    let secrets = ["ca.key", "manifest.key", "secrets.key", "admin.token", "state.db"].map(|name| dir.join(name));
+    let secrets =
+        ["ca.key", "issuing.key", "manifest.key", "secrets.key", "admin.token", "state.db"].map(|name| dir.join(name));
     let open = secrets.into_iter().filter_map(|path| {
         let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o7777;
         (mode & 0o077 != 0).then_some((path, mode))

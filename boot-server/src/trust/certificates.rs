@@ -14,6 +14,7 @@ use protocol::{
     failure::Result,
     names::NodeName,
     renewal::{RenewRequest, Renewed},
+    spec::NodeSpec,
 };
 use std::sync::Arc;
 use time::Duration;
@@ -30,6 +31,27 @@ impl Certificates {
     /// Of the parts it uses; `life` is a certificate's.
     pub fn new(state: State, ca: Arc<Ca>, life: Duration) -> Self {
         Self { state, ca, life }
+    }
+
+    /// Refuses specs with names or addresses that no certificate can be for. A single label is left out of one instead, as no
+    /// constraint can name it.
+    ///
+    /// # Errors
+    /// `E-INPUT`.
+    pub fn refuse_unissuable(&self, specs: &[NodeSpec]) -> Result<()> {
+        let authority = self.ca.authority();
+        for spec in specs {
+            let mut refused = authority.refused(&manifest::certificate_names(spec));
+            refused.retain(|name| name.contains(['.', ':']));
+            if !refused.is_empty() {
+                let (name, refused) = (&spec.name, refused.join(", "));
+                let cause = format!("checking node {name} at cluster: the CA permits no certificate for {refused}");
+                return Err(Failure::new(Code::Input, cause).with_remedy(
+                    "correct the name or the address, or have it permitted: boot-server ca renew --permit",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A certificate for a key of the node, with the names of its spec as it is now.

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod ca;
 pub mod certificates;
+pub mod folder;
 pub mod manifest;
 pub mod sessions;
 pub mod tokens;

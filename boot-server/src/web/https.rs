@@ -7,6 +7,7 @@ use super::{
     seat::{Rooms, Seat},
 };
 use crate::{base::clock, server::Services, trust::ca};
+use host::certificate::Certificate;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -133,10 +134,11 @@ async fn serve_connection(
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let read = certificate.and_then(|leaf| Certificate::read(leaf).ok());
     let peer = Peer {
         address,
-        key: certificate.and_then(|leaf| ca::spki_of(leaf)),
-        certificate_ends: certificate.and_then(|leaf| ca::end_of(leaf)),
+        key: read.as_ref().map(|leaf| leaf.spki),
+        certificate_ends: read.as_ref().map(|leaf| leaf.until),
         seat: seat.clone(),
     };
     let key = peer.key;
@@ -192,7 +194,11 @@ async fn revoked(services: &Services, key: Option<Sha256>) {
 
 fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Timestamp) {
     let now = clock::now();
-    if !ca::server_renewal_is_due(*made, now) {
+    let another = services.ca.reload().unwrap_or_else(|failure| {
+        tracing::error!(%failure, "reading the CA again: the one before it goes on");
+        false
+    });
+    if !another && !ca::server_renewal_is_due(*made, now) {
         return;
     }
     match tls_config(services, now) {
@@ -209,7 +215,9 @@ fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
     let unusable = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Code::Tls, "setting up TLS", error);
     let (chain, key) = services.ca.server_identity(&services.config.server_names(), now)?;
     let mut roots = RootCertStore::empty();
-    roots.add(services.ca.certificate().clone()).map_err(|error| unusable(&error))?;
+    for root in services.ca.roots() {
+        roots.add(root).map_err(|error| unusable(&error))?;
+    }
     let provider = Arc::new(default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()

@@ -40,13 +40,27 @@ impl Lab {
         Self::start("approval")
     }
 
+    /// A server whose CA may issue for these alone.
+    pub fn permitting(permits: &[&str]) -> Self {
+        let options: Vec<&str> = permits.iter().flat_map(|permit| ["--permit", *permit]).collect();
+        let mut lab = Self::made("open-lab", &options);
+        lab.serve();
+        lab
+    }
+
     fn start(admission: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut lab = Self { folder, child: None };
-        let made = Command::new(BINARY).arg("init").arg(lab.dir()).args(["--address", "127.0.0.1"]).output().unwrap();
+        let mut lab = Self::made(admission, &[]);
+        lab.serve();
+        lab
+    }
+
+    /// One that does not run yet.
+    pub fn made(admission: &str, options: &[&str]) -> Self {
+        let lab = Self { folder: tempfile::tempdir().unwrap(), child: None };
+        let mut init = Command::new(BINARY);
+        let made = init.arg("init").arg(lab.dir()).args(["--address", "127.0.0.1"]).args(options).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         lab.configure(admission, "");
-        lab.serve();
         lab
     }
 

@@ -6,6 +6,7 @@
 
 mod admin;
 mod artefacts;
+mod ca;
 mod cache;
 mod calls;
 mod cluster;

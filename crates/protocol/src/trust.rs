@@ -16,6 +16,9 @@ pub struct TrustAnchors {
     pub build_time: Option<Timestamp>,
 }
 
+/// Stands in the boot-server's own certificate, as a URI, and in no node's.
+pub const SERVER_ROLE: &str = "centra:boot-server";
+
 /// An Ed25519 public key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

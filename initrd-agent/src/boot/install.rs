@@ -20,10 +20,11 @@ use disk::{
     stack::Stack,
 };
 use hardware::efi;
+use host::http::pem;
 use layout::Layout;
 use protocol::{
     Code, Failure, Timestamp,
-    failure::{OrFail, Result},
+    failure::Result,
     inventory::Firmware,
     manifest::Purpose,
     marker::{InstallMarker, MarkerState},
@@ -32,7 +33,6 @@ use protocol::{
     spec::{FileSpec, HealthPolicy},
     step::Step,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -260,20 +260,11 @@ async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Res
 
 /// The marker of NixOS, and the CA of the node's certificate for the first boot.
 fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
-    let unreadable = || "reading the node's certificate";
-    let blocks: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(machine.certificate.as_bytes())
-        .collect::<Result<_, _>>()
-        .or_fail(Code::Protocol, unreadable)?;
-    let ca = blocks.last().map(|ca| pem("CERTIFICATE", ca)).unwrap_or_default();
+    let chain = pem::decode(&machine.certificate)?;
+    let ca = pem::encode(chain.last().map(std::slice::from_ref).unwrap_or_default());
     let file =
         |path: &str, mode: &str, content: String| FileSpec { path: path.to_owned(), mode: mode.to_owned(), content };
     Ok(vec![file("/etc/NIXOS", "0644", String::new()), file("/etc/nixos/secrets/ca.crt", "0644", ca)])
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = data_encoding::BASE64.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 fn install_boot_loader(

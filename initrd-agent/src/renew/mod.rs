@@ -14,7 +14,7 @@ use crate::{
 };
 use hardware::inventory;
 use host::{
-    file,
+    certificate, file,
     http::{self, pem},
 };
 use join::{
@@ -185,7 +185,7 @@ fn check(given: &Given, anchors: &TrustAnchors) -> Result<Timestamp> {
     if !credentials::is_pair(&identity) {
         return Err(refused("it is for another key"));
     }
-    let issuer = identity.chain.last().and_then(credentials::spki);
+    let issuer = identity.chain.last().and_then(|root| certificate::spki(root));
     if identity.chain.len() < 2 || !issuer.is_some_and(|spki| anchors.ca_spki_sha256.contains(&spki)) {
         return Err(refused("it does not come from the CA that this node trusts"));
     }

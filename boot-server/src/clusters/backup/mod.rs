@@ -9,15 +9,20 @@ pub mod snapshot;
 pub mod sums;
 pub mod take;
 
-use crate::{clusters::members::discovery::Endpoint, config::Config, state::vault::KEY_FILE};
+use crate::{
+    clusters::members::discovery::Endpoint,
+    config::Config,
+    state::vault::KEY_FILE,
+    trust::folder::{ANCHORS, ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
+};
 use host::command::hook;
 use protocol::{failure::Result, service::Service};
 use std::path::Path;
 
 /// What belongs to the server itself, beside its database.
-const SERVER_FILES: [&str; 6] = ["config.toml", "ca.crt", "ca.key", "manifest.key", "admin.token", "trust.json"];
+const SERVER_FILES: [&str; 5] = ["config.toml", ROOT, MANIFEST_KEY, "admin.token", ANCHORS];
 /// What belongs to it where there is one.
-const OPTIONAL_FILES: [&str; 2] = ["dhcp-leases.json", KEY_FILE];
+const OPTIONAL_FILES: [&str; 5] = ["dhcp-leases.json", KEY_FILE, ROOT_KEY, ISSUING, ISSUING_KEY];
 /// The database in the folder of the server, and in a backup.
 const DATABASE: &str = "state.db";
 /// The server's own part of a backup.

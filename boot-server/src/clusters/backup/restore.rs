@@ -1,7 +1,11 @@
 //! Brings the server's own state back from a backup.
 
 use super::{DATABASE, OPTIONAL_FILES, SERVER, SERVER_FILES, sums};
-use crate::{base::clock::now, config::Config};
+use crate::{
+    base::clock::now,
+    config::Config,
+    trust::folder::{ANCHORS, ISSUING, ROOT},
+};
 use host::file;
 use protocol::{
     Code, Failure,
@@ -60,7 +64,7 @@ pub fn restore(from: &Path, dir: &Path, force: bool) -> Result<Restored> {
     // The configuration last: without it the folder is no server yet.
     let more = OPTIONAL_FILES.iter().filter(|name| server.join(name).is_file());
     for name in [DATABASE].iter().chain(more).chain(SERVER_FILES.iter().rev()) {
-        let public = matches!(*name, "config.toml" | "ca.crt" | "trust.json");
+        let public = matches!(*name, "config.toml" | ROOT | ISSUING | ANCHORS);
         file::copy_new(&server.join(name), &dir.join(name), if public { 0o644 } else { 0o600 })?;
     }
     Ok(Restored { aside, etcd: etcd_clusters(from)? })

@@ -23,7 +23,7 @@ use crate::{
         nodes::Node,
     },
 };
-use protocol::{Code, Failure, failure::Result, names::NodeName};
+use protocol::{Code, Failure, failure::Result, names::NodeName, spec::NodeSpec};
 use std::sync::Arc;
 use time::Duration;
 
@@ -53,6 +53,14 @@ impl Admission {
     ) -> Self {
         let (hellos, wrong_codes) = (Hellos::default(), WrongCodes::default());
         Self { state, ca, signer, certificates, policy, hellos, wrong_codes, stop }
+    }
+
+    /// As [`Certificates::refuse_unissuable`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn refuse_unissuable(&self, specs: &[NodeSpec]) -> Result<()> {
+        self.certificates.refuse_unissuable(specs)
     }
 
     /// Decides about every machine that waits: a spec has been applied. One that cannot be admitted keeps no other
