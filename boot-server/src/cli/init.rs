@@ -5,12 +5,10 @@ use crate::{
     config::Config,
     state::{self, State},
     trust::{
-        ca::{
-            Ca,
-            make::{self, Permit},
-        },
-        folder::{ANCHORS, ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
+        ca::make::{self, Permit},
+        folder::{ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
         manifest::ManifestKey,
+        rotation,
     },
 };
 use host::file;
@@ -18,7 +16,6 @@ use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
     tokens::Scope,
-    trust::TrustAnchors,
 };
 use std::{
     net::Ipv4Addr,
@@ -137,14 +134,7 @@ fn keys(args: &Args) -> Result<String> {
     let text = data_encoding::BASE64.encode(&signer) + "\n";
     file::write_new(&dir.join(MANIFEST_KEY), 0o600, text.as_bytes())?;
     file::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
-    let trust = TrustAnchors {
-        ca_spki_sha256: vec![Ca::load(dir)?.spki()],
-        manifest_keys: vec![ManifestKey::from_pkcs8(&signer)?.public()],
-        // A floor for the clock of nodes that have none: no certificate of this server is older.
-        build_time: Some(now()),
-    };
-    let trust = serde_json::to_string_pretty(&trust).or_fail(Code::Internal, || "writing trust.json")?;
-    file::write_new(&dir.join(ANCHORS), 0o644, (trust + "\n").as_bytes())?;
+    rotation::write_anchors(dir, None, now())?;
     Ok(token)
 }
 

@@ -102,8 +102,8 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     let watch_nodes = tokio::spawn(services.vitals.clone().watch_nodes());
     let (state, strangers, stop) = (services.state.clone(), config.journal.strangers(), services.stop.clone());
     let upkeep = tokio::spawn(upkeep::run(state, strangers, stop));
-    let (state, life, stop) = (services.state.clone(), config.certificates.node_life.0, services.stop.clone());
-    let expiry = tokio::spawn(expiry::run(state, life, stop));
+    let (state, ca, stop) = (services.state.clone(), services.ca.clone(), services.stop.clone());
+    let expiry = tokio::spawn(expiry::run(state, ca, config.certificates.node_life.0, stop));
     let mut https = tokio::spawn(https::serve(services.clone(), https_listener));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),

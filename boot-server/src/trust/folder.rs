@@ -30,10 +30,23 @@ pub const MANIFEST_KEY: &str = "manifest.key";
 /// What images believe.
 pub const ANCHORS: &str = "trust.json";
 
+/// The folder of the set to come.
+pub const NEXT: &str = "next";
+/// The folder of what went before.
+pub const OLD: &str = "old";
+
 /// What belongs together.
 const SET: [&str; 5] = [ROOT, ROOT_KEY, ISSUING, ISSUING_KEY, MANIFEST_KEY];
 /// Takes the place of what counts.
 const PLACING: &str = "placing";
+
+/// Folders that the files of trust have below the server's, while something is changing.
+pub const FOLDERS: [&str; 3] = [NEXT, OLD, PLACING];
+
+/// What there may be of a rotation that is under way, below the server's folder.
+pub fn of_rotation() -> impl Iterator<Item = String> {
+    [NEXT, OLD].into_iter().flat_map(|folder| SET.map(|name| format!("{folder}/{name}")))
+}
 
 /// The folder of what counts now.
 pub fn current(dir: &Path) -> PathBuf {

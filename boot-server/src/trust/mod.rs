@@ -4,6 +4,8 @@ pub mod admission;
 pub mod ca;
 pub mod certificates;
 pub mod folder;
+pub mod generations;
 pub mod manifest;
+pub mod rotation;
 pub mod sessions;
 pub mod tokens;

@@ -17,7 +17,7 @@ use protocol::{
     Code, Failure, Timestamp,
     calls::{self, Call},
     encoding::Sha256,
-    failure::Result,
+    failure::{OrFail, Result},
 };
 use rustls::{
     RootCertStore, ServerConfig,
@@ -29,7 +29,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+};
 use tokio_rustls::TlsAcceptor;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -60,11 +63,13 @@ pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()>
     let graceful = Arc::new(GracefulShutdown::new());
     let mut stopping = services.stop.listen();
     let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + RENEWAL, RENEWAL);
+    let mut told_to_look = signal(SignalKind::hangup()).or_fail(Code::System, || "listening for signals")?;
     services.health.set("https", "running");
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = renewal.tick() => { renew(&services, &tls, &mut made); continue; }
+            _ = told_to_look.recv() => { renew(&services, &tls, &mut made); continue; }
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         let (stream, address) = match accepted {
@@ -200,6 +205,9 @@ fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Ti
     });
     if !another && !ca::server_renewal_is_due(*made, now) {
         return;
+    }
+    if another && let Err(failure) = services.signer.reload() {
+        tracing::error!(%failure, "reading the manifest key again");
     }
     match tls_config(services, now) {
         Ok(config) => {

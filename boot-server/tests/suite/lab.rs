@@ -100,6 +100,30 @@ impl Lab {
         self.child.as_ref().unwrap().id()
     }
 
+    /// Has the server look at its folder now.
+    pub fn reload(&self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    }
+
+    /// Whose keys are in the chain that the server shows, its own first.
+    pub async fn presented(&self) -> Vec<protocol::encoding::Sha256> {
+        let mut roots = RootCertStore::empty();
+        let all = host::http::pem::decode(&self.says(&["ca", "export"])).unwrap();
+        all.into_iter().for_each(|root| roots.add(root).unwrap());
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let address = format!("127.0.0.1:{}", self.port("https"));
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
+        let chain = stream.get_ref().1.peer_certificates().unwrap();
+        chain.iter().map(|one| host::certificate::spki(one).unwrap()).collect()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let mut child = self.child.take().unwrap();

@@ -18,6 +18,7 @@ use crate::{
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
     tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
+    trust::{Believe, Believed},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -181,6 +182,8 @@ calls! {
     Ready: Post "/v1/node/ready", Node, Json, ReadyReport => Nothing;
     /// Renews the node's certificate, and its key where it asks with another one.
     Renew: Post "/v1/node/renew", Node, Json, RenewRequest => Renewed;
+    /// Tells what the node believes, and asks what it is to believe from now on.
+    Trust: Post "/v1/node/trust", Node, Json, Believed => Believe;
     /// Tells that the node has stored the certificate that it shows: a new key is the node's from then on.
     KeyInUse: Post "/v1/node/key-in-use", Node, Json, Nothing => Nothing;
     /// Reports how the services of the node are.

@@ -150,7 +150,7 @@ fn plan_now(machine: &Machine, manifest: &Verified) -> Result<Plan> {
     let (contents, stack) = (probe::contents(&disks), Stack::read());
     let facts = Facts {
         node: &manifest.node,
-        sites: &machine.anchors.ca_spki_sha256,
+        sites: &machine.anchors.sites(),
         disks: &disks,
         contents: &contents,
         stack: &stack,

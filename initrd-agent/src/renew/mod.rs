@@ -90,6 +90,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome> {
     let anchors = TrustAnchors {
         ca_spki_sha256: marker.ca_spki_sha256.clone(),
         manifest_keys: marker.manifest_keys.clone(),
+        earlier_ca_spki_sha256: vec![],
         build_time: None,
     };
     let given = match due(life, Timestamp::now_utc(), settings.wanted) {

@@ -7,7 +7,7 @@ pub use greeting::Session;
 use super::{
     ca::Ca,
     certificates::Certificates,
-    manifest::ManifestKey,
+    manifest::Signer,
     sessions::{Hellos, WrongCodes},
 };
 use crate::{
@@ -32,7 +32,7 @@ use time::Duration;
 pub struct Admission {
     state: State,
     ca: Arc<Ca>,
-    signer: Arc<ManifestKey>,
+    signer: Arc<Signer>,
     certificates: Certificates,
     policy: Policy,
     /// Enrolments that have said hello and no more.
@@ -47,7 +47,7 @@ impl Admission {
         state: State,
         ca: Arc<Ca>,
         certificates: Certificates,
-        signer: Arc<ManifestKey>,
+        signer: Arc<Signer>,
         policy: Policy,
         stop: Stop,
     ) -> Self {

@@ -1,7 +1,10 @@
 //! Who issues: a chain from the issuing certificate to the root, and the issuing key.
 
-use super::{BACKDATE, Issued, SERVER_LIFE, make};
-use crate::trust::folder::{ISSUING, ISSUING_KEY, ROOT, ROOT_KEY};
+use super::{BACKDATE, Issued, LIST_LIFE, SERVER_LIFE, make};
+use crate::{
+    state::beliefs::Revoked,
+    trust::folder::{ISSUING, ISSUING_KEY, ROOT, ROOT_KEY},
+};
 use host::{certificate::Certificate, file, http::pem};
 use protocol::{
     Code, Failure, Timestamp,
@@ -11,8 +14,8 @@ use protocol::{
     trust::SERVER_ROLE,
 };
 use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
-    SubjectPublicKeyInfo,
+    CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls::{
     RootCertStore,
@@ -137,6 +140,33 @@ impl Authority {
         let issued = self.sign(params, &key, now, SERVER_LIFE)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Ok((issued.chain, key))
+    }
+
+    /// A CRL of these certificates, PEM.
+    ///
+    /// # Errors
+    /// `E-INTERNAL`; where who issues may not sign one.
+    pub fn revocation_list(&self, revoked: &[Revoked], now: Timestamp) -> Result<String> {
+        let revoked_certs = revoked.iter().filter_map(|one| {
+            let serial = data_encoding::HEXLOWER.decode(one.serial.as_bytes()).ok()?;
+            Some(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(&serial),
+                revocation_time: one.since,
+                reason_code: None,
+                invalidity_date: None,
+            })
+        });
+        let list = CertificateRevocationListParams {
+            this_update: now - BACKDATE,
+            next_update: now + LIST_LIFE,
+            // It grows with the time.
+            crl_number: u64::try_from(now.unix_timestamp()).unwrap_or_default().into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let signing = |error| make::internal("signing the list of revoked certificates", &error);
+        list.signed_by(&self.issuer).and_then(|list| list.pem()).map_err(signing)
     }
 
     /// Of these names and addresses those that the chain does not permit.

@@ -24,6 +24,15 @@ pub enum Permit {
     Network(IpAddr, u8),
 }
 
+impl std::fmt::Display for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Network(address, prefix) => write!(f, "{address}/{prefix}"),
+        }
+    }
+}
+
 impl FromStr for Permit {
     type Err = String;
 

@@ -2,6 +2,7 @@
 
 mod authority;
 mod csr;
+pub mod issuers;
 pub mod make;
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,10 @@ mod tests;
 pub use authority::{Authority, ServerIdentity};
 pub use csr::{CsrKey, csr_key};
 
-use super::folder;
+use super::{
+    folder::{self, OLD},
+    generations::{self, Generation},
+};
 use protocol::{Timestamp, encoding::Sha256, failure::Result};
 use rcgen::KeyPair;
 use rustls::pki_types::CertificateDer;
@@ -25,6 +29,8 @@ const SERVER_LIFE: Duration = Duration::days(30);
 pub const MEMBER_LIFE: Duration = Duration::days(365);
 /// The server has a new certificate so long before the end of the old one.
 const SERVER_RENEWAL: Duration = Duration::days(10);
+/// Nodes fetch the list of revoked certificates every hour.
+const LIST_LIFE: Duration = Duration::days(7);
 /// Clocks of machines are a little behind.
 const BACKDATE: Duration = Duration::hours(1);
 
@@ -44,7 +50,33 @@ pub struct Issued {
 /// The authority of a server's folder, as it is now: a new one takes the place of the old one while the server runs.
 pub struct Ca {
     dir: PathBuf,
-    now: RwLock<Arc<Authority>>,
+    now: RwLock<Arc<Loaded>>,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    authority: Arc<Authority>,
+    /// Whom nodes believe, the current generation first.
+    generations: Vec<Generation>,
+    /// The root that went before, while it is believed.
+    before: Option<Sha256>,
+    /// Roots that nobody believes any more.
+    earlier: Vec<Sha256>,
+}
+
+impl Loaded {
+    fn read(dir: &Path) -> Result<Self> {
+        let anchors = generations::anchors(dir)?;
+        Ok(Self {
+            authority: Arc::new(Authority::read(&folder::current(dir))?),
+            generations: generations::generations(dir)?,
+            before: match dir.join(OLD) {
+                old if old.exists() => Some(generations::generation(&old)?.spki),
+                _ => None,
+            },
+            earlier: anchors.map(|anchors| anchors.earlier_ca_spki_sha256).unwrap_or_default(),
+        })
+    }
 }
 
 impl Ca {
@@ -53,35 +85,52 @@ impl Ca {
     /// # Errors
     /// `E-CONFIG` where the files cannot be read or do not fit.
     pub fn load(dir: &Path) -> Result<Self> {
-        Ok(Self { dir: dir.to_owned(), now: RwLock::new(Arc::new(Authority::read(&folder::current(dir))?)) })
+        Ok(Self { dir: dir.to_owned(), now: RwLock::new(Arc::new(Loaded::read(dir)?)) })
     }
 
-    /// Who issues now.
-    pub fn authority(&self) -> Arc<Authority> {
-        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Reads the folder again; whether another one issues from now on.
+    /// Reads the folder again; whether something is different from now on.
     ///
     /// # Errors
     /// As [`Ca::load`]: the one before goes on then.
     pub fn reload(&self) -> Result<bool> {
-        let read = Authority::read(&folder::current(&self.dir))?;
-        if read.chain() == self.authority().chain() {
+        let (read, now) = (Loaded::read(&self.dir)?, self.now());
+        if read.authority.chain() == now.authority.chain() && read.generations == now.generations {
             return Ok(false);
         }
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
         Ok(true)
     }
 
-    /// SPKI hash of the root: what every image pins.
+    fn now(&self) -> Arc<Loaded> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who issues now.
+    pub fn authority(&self) -> Arc<Authority> {
+        self.now().authority.clone()
+    }
+
+    /// Whom nodes believe, the current generation first.
+    pub fn generations(&self) -> Vec<Generation> {
+        self.now().generations.clone()
+    }
+
+    /// SPKI hash of the root under which certificates are issued.
     pub fn spki(&self) -> Sha256 {
         self.authority().spki()
     }
 
-    /// Whom nodes and members trust.
+    /// The root that a machine knows this server by, which is in the code of its enrolment: the one that it names, where it is
+    /// or was this server's; of an agent that names none, the one that the images of its time pin first.
+    pub fn known_as(&self, named: Option<Sha256>) -> Sha256 {
+        let now = self.now();
+        let is_ours = |spki: &Sha256| now.generations.iter().any(|one| one.spki == *spki) || now.earlier.contains(spki);
+        named.filter(is_ours).or(now.before).unwrap_or_else(|| now.authority.spki())
+    }
+
+    /// Whom nodes and members trust, the one under which certificates are issued first.
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.authority().root().clone()]
+        self.now().generations.iter().map(|one| one.root.clone()).collect()
     }
 
     /// As [`Authority::issue`].

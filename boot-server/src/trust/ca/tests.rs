@@ -2,7 +2,10 @@ use super::{
     make::{self, Permit},
     *,
 };
-use crate::trust::folder::{ISSUING, ISSUING_KEY, ROOT, ROOT_KEY};
+use crate::trust::{
+    folder::{ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
+    manifest::ManifestKey,
+};
 use host::{certificate::Certificate, http::pem};
 use protocol::trust::SERVER_ROLE;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyUsagePurpose};
@@ -22,7 +25,12 @@ fn folder(permits: &[&str]) -> tempfile::TempDir {
     for (name, content) in [(ROOT, root), (ISSUING, issuing), (ISSUING_KEY, issuing_key), ("elsewhere", root_key)] {
         fs::write(dir.path().join(name), content).unwrap();
     }
+    fs::write(dir.path().join(MANIFEST_KEY), manifest_key()).unwrap();
     dir
+}
+
+fn manifest_key() -> String {
+    data_encoding::BASE64.encode(&ManifestKey::create().unwrap())
 }
 
 fn ca(permits: &[&str]) -> (tempfile::TempDir, Ca) {
@@ -108,6 +116,7 @@ fn a_folder_of_an_earlier_release_whose_root_issues_goes_on() {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     fs::write(dir.path().join(ROOT), params.self_signed(&key).unwrap().pem()).unwrap();
     fs::write(dir.path().join(ROOT_KEY), key.serialize_pem()).unwrap();
+    fs::write(dir.path().join(MANIFEST_KEY), manifest_key()).unwrap();
     let ca = Ca::load(dir.path()).unwrap();
     let (issued, _) = ca.issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap();
     assert_eq!(issued.chain.len(), 2);

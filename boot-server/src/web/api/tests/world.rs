@@ -227,7 +227,7 @@ impl World {
 
     async fn enrols(&self, machine: usize) -> Result<String> {
         let csr = self.machines[machine].csr.clone();
-        let hello = HelloRequest { nonce: vec![7; 32], csr_sha256: Sha256::of(&csr) };
+        let hello = HelloRequest { nonce: vec![7; 32], csr_sha256: Sha256::of(&csr), ca_spki_sha256: None };
         let session = self.services.admission.hello(hello)?.session;
         self.sessions.lock().unwrap().push((machine, session.clone()));
         let (claims, run) = (claims(), run_of(machine, 0));
