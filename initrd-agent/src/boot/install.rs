@@ -20,7 +20,8 @@ use disk::{
     stack::Stack,
 };
 use hardware::efi;
-use host::http::pem;
+use host::{certificate, http::pem};
+use join::revocation;
 use layout::Layout;
 use protocol::{
     Code, Failure, Timestamp,
@@ -32,6 +33,7 @@ use protocol::{
     size::human,
     spec::{FileSpec, HealthPolicy},
     step::Step,
+    trust::Believed,
 };
 use std::{
     path::Path,
@@ -248,7 +250,7 @@ async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Res
     if secrets.generation != manifest.generation {
         return Err(Failure::new(Code::Protocol, "fetching the secrets: they are for another generation"));
     }
-    let own = own_files(machine)?;
+    let own = own_files(machine).await?;
     let kept: Vec<FileSpec> = secrets.files.into_iter().filter(files::is_kept).collect();
     for files in [&manifest.files, &own, &kept] {
         files::write_all(root, files)?;
@@ -258,13 +260,22 @@ async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Res
     Ok(((), format!("{count} files, {} secrets", kept.len())))
 }
 
-/// The marker of NixOS, and the CA of the node's certificate for the first boot.
-fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
+/// The marker of NixOS; what the node believes at its first boot: the roots, and the certificates that are revoked.
+async fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
     let chain = pem::decode(&machine.certificate)?;
-    let ca = pem::encode(chain.last().map(std::slice::from_ref).unwrap_or_default());
+    let believed = Believed {
+        ca_spki_sha256: machine.anchors.ca_spki_sha256.clone(),
+        manifest_keys: machine.anchors.manifest_keys.clone(),
+        issued_under: chain.last().and_then(|root| certificate::spki(root)),
+    };
+    let (believe, _) = machine.server.trust(&believed).await?;
     let file =
         |path: &str, mode: &str, content: String| FileSpec { path: path.to_owned(), mode: mode.to_owned(), content };
-    Ok(vec![file("/etc/NIXOS", "0644", String::new()), file("/etc/nixos/secrets/ca.crt", "0644", ca)])
+    Ok(vec![
+        file("/etc/NIXOS", "0644", String::new()),
+        file("/etc/nixos/secrets/ca.crt", "0644", believe.roots),
+        file(&format!("/etc/nixos/secrets/{}", revocation::FILE), "0644", believe.revoked),
+    ])
 }
 
 fn install_boot_loader(
