@@ -3,6 +3,7 @@
 
 use super::{
     api,
+    page_certificate::{Page, Shown},
     peer::Peer,
     seat::{Rooms, Seat},
 };
@@ -23,6 +24,7 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring::default_provider,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
+    sign::CertifiedKey,
 };
 use std::{
     net::SocketAddr,
@@ -55,8 +57,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// # Errors
 /// `E-TLS` where the server's certificate cannot be made.
 pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()> {
-    let mut made = clock::now();
-    let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services, made)?)));
+    let mut made = Made { at: clock::now(), page: Page::load(&services.config)?.map(Arc::new) };
+    made.page.iter().filter_map(|page| page.warning(made.at)).for_each(|text| tracing::warn!("{text}"));
+    let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services, &made)?)));
     let routes = TowerToHyperService::new(api::router(services.clone()));
     let rooms = Rooms::default();
     let mut told = None;
@@ -197,36 +200,49 @@ async fn revoked(services: &Services, key: Option<Sha256>) {
     tokio::time::sleep(LAST_WORD).await;
 }
 
-fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Timestamp) {
+/// Of what the certificates are that are shown.
+struct Made {
+    at: Timestamp,
+    page: Option<Arc<Page>>,
+}
+
+fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Made) {
     let now = clock::now();
+    let page = Page::load(&services.config).unwrap_or_else(|failure| {
+        tracing::error!(%failure, "reading the page's certificate again: the one before it goes on");
+        None
+    });
+    let page = page.filter(|page| page.is_other(made.page.as_deref())).map(Arc::new);
     let another = services.ca.reload().unwrap_or_else(|failure| {
         tracing::error!(%failure, "reading the CA again: the one before it goes on");
         false
     });
-    if !another && !ca::server_renewal_is_due(*made, now) {
+    if let Err(failure) = services.signer.reload() {
+        tracing::error!(%failure, "reading the manifest key again: the one before it goes on");
+    }
+    if !another && page.is_none() && !ca::server_renewal_is_due(made.at, now) {
         return;
     }
-    if another && let Err(failure) = services.signer.reload() {
-        tracing::error!(%failure, "reading the manifest key again");
-    }
-    match tls_config(services, now) {
+    let next = Made { at: now, page: page.or_else(|| made.page.clone()) };
+    match tls_config(services, &next) {
         Ok(config) => {
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-            *made = now;
+            *made = next;
             tracing::info!("the server has a new certificate");
         }
         Err(failure) => tracing::error!(%failure, "renewing the server's certificate"),
     }
 }
 
-fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
+fn tls_config(services: &Services, made: &Made) -> Result<ServerConfig> {
     let unusable = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Code::Tls, "setting up TLS", error);
-    let (chain, key) = services.ca.server_identity(&services.config.server_names(), now)?;
+    let (chain, key) = services.ca.server_identity(&services.config.server_names(), made.at)?;
     let mut roots = RootCertStore::empty();
     for root in services.ca.roots() {
         roots.add(root).map_err(|error| unusable(&error))?;
     }
     let provider = Arc::new(default_provider());
+    let own = CertifiedKey::from_der(chain, key, &provider).map_err(|error| unusable(&error))?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()
@@ -235,8 +251,7 @@ fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .map_err(|error| unusable(&error))?;
+        .with_cert_resolver(Arc::new(Shown { own: Arc::new(own), page: made.page.clone() }));
     // A session that is taken up again would bring its certificate without a look at its dates.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod https;
+mod page_certificate;
 pub mod peer;
 pub mod seat;
 pub mod ui;

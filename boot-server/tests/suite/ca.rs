@@ -261,3 +261,41 @@ async fn a_root_is_rotated_when_every_node_has_learnt_the_next_one_and_the_old_o
     assert!(lab.says(&["ca", "show"]).contains("no rotation is under way"));
     assert!(lab.says(&["get", "nodes"]).contains("n1"), "the command line goes by the folder's ca.crt");
 }
+
+/// The operator's certificate for the page.
+fn page(lab: &Lab, name: &str) -> String {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+    fs::write(lab.dir().join("page.crt"), &certificate).unwrap();
+    fs::write(lab.dir().join("page.key"), key.serialize_pem()).unwrap();
+    certificate
+}
+
+#[tokio::test]
+async fn the_page_has_the_operator_s_certificate_agents_the_pinned_one_and_neither_is_shadowed() {
+    let mut lab = Lab::made("open-lab", &[]);
+    let config = lab.dir().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("[https]\n", "[https]\ncertificate = 'page.crt'\nkey = 'page.key'\n")).unwrap();
+    page(&lab, "localhost");
+    let refused = std::process::Command::new(super::lab::BINARY).args(["serve", "--config"]).arg(&config).output();
+    let refused = String::from_utf8_lossy(&refused.unwrap().stderr).into_owned();
+    assert!(refused.contains("E-CONFIG") && refused.contains("it is for localhost"), "{refused}");
+    for round in 0..2 {
+        let certificate = page(&lab, "page.example");
+        match round {
+            0 => lab.serve(),
+            _ => lab.reload(),
+        }
+        let own = pem::decode(&certificate).unwrap().remove(0);
+        let wanted = [host::certificate::spki(&own).unwrap()];
+        // Until it has been read again, the handshake fails: the one before it is not trusted.
+        while lab.try_presented_to("page.example", &certificate).await.is_none_or(|shown| shown != wanted) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let agents = lab.presented().await;
+        assert_eq!(agents.last(), anchors(&lab).ca_spki_sha256.first(), "round {round}");
+    }
+    lab.apply("n1", MAC);
+    Machine::new(MAC, "run-1").admitted(&lab).await;
+}

@@ -106,10 +106,19 @@ impl Lab {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
     }
 
-    /// Whose keys are in the chain that the server shows, its own first.
+    /// Whose keys are in the chain that the server shows to who goes by its address, its own first.
     pub async fn presented(&self) -> Vec<protocol::encoding::Sha256> {
+        self.try_presented_to("127.0.0.1", &self.says(&["ca", "export"])).await.unwrap()
+    }
+
+    /// The same to who asks for a name, and trusts these, where it is taken.
+    pub async fn try_presented_to(
+        &self,
+        name: &'static str,
+        roots_pem: &str,
+    ) -> Option<Vec<protocol::encoding::Sha256>> {
         let mut roots = RootCertStore::empty();
-        let all = host::http::pem::decode(&self.says(&["ca", "export"])).unwrap();
+        let all = host::http::pem::decode(roots_pem).unwrap();
         all.into_iter().for_each(|root| roots.add(root).unwrap());
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
@@ -119,9 +128,9 @@ impl Lab {
         let address = format!("127.0.0.1:{}", self.port("https"));
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
+        let stream = connector.connect(name.try_into().unwrap(), stream).await.ok()?;
         let chain = stream.get_ref().1.peer_certificates().unwrap();
-        chain.iter().map(|one| host::certificate::spki(one).unwrap()).collect()
+        Some(chain.iter().map(|one| host::certificate::spki(one).unwrap()).collect())
     }
 
     /// kill -9.
