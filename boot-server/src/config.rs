@@ -74,6 +74,10 @@ pub struct Https {
     pub listen: Option<SocketAddr>,
     /// Further names and addresses for the server's certificate.
     pub names: Vec<String>,
+    /// The operator's own certificate for the page, PEM: shown to who asks for a name in it.
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
 }
 
 /// `[enrol]`
@@ -291,6 +295,9 @@ impl Config {
         for path in &mut config.tpm.roots {
             *path = config.dir.join(&*path);
         }
+        for file in [&mut config.https.certificate, &mut config.https.key].into_iter().flatten() {
+            *file = config.dir.join(&*file);
+        }
         let cluster = &mut config.cluster;
         let hooks =
             [&mut config.power.command, &mut cluster.drain, &mut cluster.backup_hook, &mut cluster.restore_hook];
@@ -328,6 +335,10 @@ impl Config {
             let cause = format!("reading {what} at address: {} is no address of this server", config.address);
             return Err(Failure::new(Code::Config, cause)
                 .with_remedy("name the one by which machines on the boot network reach it"));
+        }
+        if config.https.certificate.is_some() != config.https.key.is_some() {
+            let cause = format!("reading {what} at https: certificate and key are named together");
+            return Err(Failure::new(Code::Config, cause));
         }
         // Shorter, and nodes would do little else; longer, and a lost key would be good for too long.
         let life = config.certificates.node_life.0;

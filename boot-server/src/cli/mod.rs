@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod ca;
 mod certificate;
 mod client;
 mod closure;
@@ -39,6 +40,7 @@ enum Verb {
     Init(init::Args),
     /// Run the server
     Serve(serve::Args),
+    Ca(ca::Args),
     /// Issue a certificate for a member of the cluster that this server did not install
     Certificate(certificate::Args),
     /// Say what nodes shall be: a NodeSpec, or several, as JSON or TOML
@@ -79,6 +81,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Init(args) => runtime.block_on(init::run(args)),
         Verb::Serve(args) => runtime.block_on(serve::run(args)),
+        Verb::Ca(args) => runtime.block_on(ca::run(args)),
         Verb::Certificate(args) => runtime.block_on(certificate::run(&args)),
         Verb::Apply(args) => runtime.block_on(admin::apply(args)),
         Verb::Get(args) => runtime.block_on(admin::get(args)),

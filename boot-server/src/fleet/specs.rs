@@ -49,6 +49,7 @@ impl Specs {
     /// `E-INPUT` with the path of the key; nothing is stored then.
     pub async fn apply(&self, request: ApplyRequest, actor: &Actor) -> Result<Vec<Applied>> {
         check(&request.nodes)?;
+        self.admission.refuse_unissuable(&request.nodes)?;
         // Nothing is collected meanwhile that a spec begins to need.
         let _settled = self.cache.settled().await;
         let mut unit = self.state.begin().await?;

@@ -5,6 +5,7 @@
 //! The memory at hand and the bells follow its commit, always in the same order, and cannot fail.
 
 mod audit;
+pub mod beliefs;
 mod clusters;
 pub mod enrol_tokens;
 pub mod enrolments;

@@ -21,6 +21,7 @@ use crate::{
     telemetry::{Telemetry, TelemetryAck},
     tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
     tpm::TpmProof,
+    trust::{Believe, Believed},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -186,6 +187,8 @@ calls! {
     Ready: Post "/v1/node/ready", Node, Json, ReadyReport => Nothing;
     /// Renews the node's certificate, and its key where it asks with another one.
     Renew: Post "/v1/node/renew", Node, Json, RenewRequest => Renewed;
+    /// Tells what the node believes, and asks what it is to believe from now on.
+    Trust: Post "/v1/node/trust", Node, Json, Believed => Believe;
     /// Tells that the node has stored the certificate that it shows: a new key is the node's from then on.
     KeyInUse: Post "/v1/node/key-in-use", Node, Json, Nothing => Nothing;
     /// Reports how the services of the node are.

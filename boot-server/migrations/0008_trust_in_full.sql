@@ -57,3 +57,11 @@ ALTER TABLE enrolments ADD COLUMN token_sha256 TEXT;
 -- The TPM that a machine claims to have, or has proven (domain::tpm::Tpm); and the one that the node proved last (ProvenTpm).
 ALTER TABLE enrolments ADD COLUMN tpm TEXT;
 ALTER TABLE nodes ADD COLUMN tpm TEXT;
+
+-- What each node believes, as it told last: a rotation goes on when all have learnt the next root.
+CREATE TABLE beliefs (
+    node       TEXT PRIMARY KEY REFERENCES nodes (name) ON DELETE CASCADE,
+    key_sha256 TEXT NOT NULL,
+    believed   TEXT NOT NULL,
+    time       INTEGER NOT NULL
+);
