@@ -65,3 +65,15 @@ CREATE TABLE beliefs (
     believed   TEXT NOT NULL,
     time       INTEGER NOT NULL
 );
+
+-- Secrets of nodes that are kept apart from their specs, sealed; a name need not be a node's yet.
+CREATE TABLE secrets (
+    node   TEXT NOT NULL,
+    path   TEXT NOT NULL,
+    mode   TEXT NOT NULL,
+    sealed TEXT NOT NULL,
+    origin TEXT NOT NULL,           -- secrets::Origin
+    actor  TEXT NOT NULL,
+    time   INTEGER NOT NULL,
+    PRIMARY KEY (node, path)
+);

@@ -12,8 +12,8 @@ use crate::{
     config::Config,
     domain::enrolment::Policy,
     fleet::{
-        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, specs::Specs, view::View,
-        vitals::Vitals,
+        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, secrets::Secrets,
+        specs::Specs, view::View, vitals::Vitals,
     },
     state::{self, State},
     trust::{
@@ -51,6 +51,8 @@ pub struct Services {
     pub admission: Arc<Admission>,
     /// Takes in what operators apply.
     pub specs: Specs,
+    /// Secrets of nodes apart from their specs.
+    pub secrets: Secrets,
     /// Says what machines boot.
     pub boots: Arc<Boots>,
     /// Serves nodes while they are installed.
@@ -103,6 +105,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     };
     let profile = config.images.default_profile.clone();
     Ok(Arc::new(Services {
+        secrets: Secrets::new(state.clone()),
         specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
         boots: Arc::new(Boots::new(state.clone(), profile, config.menu.timeout_seconds)),
         installs: Installs::new(state.clone(), signer.clone()),

@@ -12,6 +12,7 @@ mod init;
 mod logs;
 mod output;
 mod power;
+mod secret;
 mod serve;
 mod specs;
 mod token;
@@ -60,6 +61,7 @@ enum Verb {
     Cluster(cluster::Args),
     EnrolToken(enrol_token::Args),
     Power(power::Args),
+    Secret(secret::Args),
     Token(token::Args),
     Audit(audit::Args),
     /// Wait until a node has come to a state
@@ -94,6 +96,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Power(args) => runtime.block_on(power::run(args)),
         Verb::EnrolToken(args) => runtime.block_on(enrol_token::run(args)),
         Verb::Audit(args) => runtime.block_on(audit::run(args)),
+        Verb::Secret(args) => runtime.block_on(secret::run(args)),
         Verb::Token(args) => runtime.block_on(token::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }

@@ -104,7 +104,8 @@ impl Installs {
             let cause = format!("handing out secrets for generation {generation} of node {name}: it is not under way");
             return Err(Failure::new(Code::WrongState, cause));
         }
-        let bundle = manifest::secrets(node.spec()?, generation)?;
+        let apart = unit.open_secrets(name).await?;
+        let bundle = manifest::secrets(node.spec()?, apart, generation)?;
         let text = format!("was handed out {} secret files for generation {generation}", bundle.files.len());
         let paths: Vec<&str> = bundle.files.iter().map(|file| file.path.as_str()).collect();
         let deed = Action::SecretsHandedOut.says(text).changing(None, json!({ "paths": paths, "key": key }));
