@@ -3,10 +3,10 @@
 use crate::{base::span::Span, netboot::site::Site};
 use ::tpm::certificate::Issuers;
 use host::file;
-use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
+use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -92,6 +92,8 @@ pub struct Enrol {
 pub struct Tpm {
     /// PEM files with certificates of vendors: whose endorsement key one of these has certified has a genuine TPM.
     pub roots: Vec<PathBuf>,
+    /// SHA-256 of public areas of endorsement keys: these TPMs are known.
+    pub ek_allow: BTreeSet<Sha256>,
 }
 
 impl Tpm {
