@@ -12,7 +12,8 @@ use crate::{
     config::Config,
     domain::enrolment::Policy,
     fleet::{
-        boots::Boots, closures::Closures, installs::Installs, intake::Intake, specs::Specs, view::View, vitals::Vitals,
+        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, specs::Specs, view::View,
+        vitals::Vitals,
     },
     state::{self, State},
     trust::{
@@ -60,6 +61,8 @@ pub struct Services {
     pub view: View,
     /// The cache beside the nodes that need it.
     pub closures: Closures,
+    /// Notes who fills the cache.
+    pub pushes: Pushes,
     /// Gives turns.
     pub arbiter: Arbiter,
     /// Hands out what a cluster that was lost begins with.
@@ -105,6 +108,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         intake: Intake::new(state.clone(), config.journal.node_bytes()),
         view: View::new(state.clone(), admission.clone(), vitals.clone()),
         closures: Closures::new(state.clone(), cache.clone()),
+        pushes: Pushes::new(state.clone(), stop.clone()),
         arbiter: Arbiter::new(state.clone(), vitals.clone()),
         founding: Founding::new(state.clone(), dir),
         members: Members::new(state.clone(), ca.clone()),

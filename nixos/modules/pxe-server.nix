@@ -318,7 +318,7 @@ in
       preStart = ''
         if [ ! -e ca.key ]; then
           rm -f config.toml
-          ${lib.getExe cfg.package} init "$PWD" --address ${lib.escapeShellArg cfg.serverAddress}
+          ${lib.getExe cfg.package} init "$PWD" --first-token file --address ${lib.escapeShellArg cfg.serverAddress}
         fi
         ln -sfn ${configFile} config.toml
       '';

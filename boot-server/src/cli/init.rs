@@ -3,8 +3,9 @@
 use crate::{
     base::{clock::now, health::Health, random},
     config::Config,
-    state::{self, State},
-    trust::{ca::Ca, manifest::ManifestKey},
+    domain::audit::{Action, Actor},
+    state::{self, State, tokens::Credential},
+    trust::{ca::Ca, manifest::ManifestKey, tokens},
 };
 use host::file;
 use protocol::{
@@ -46,9 +47,23 @@ pub struct Args {
     /// Last address to give [default: .199 of the subnet, or where there is room beside the server]
     #[arg(long, value_name = "IP")]
     range_end: Option<Ipv4Addr>,
+    /// Where the first admin token goes: printed once, kept in DIR/admin.token (0600) for the command line on this host, or both
+    #[arg(long, value_enum, default_value_t = FirstToken::Both, value_name = "WHERE")]
+    first_token: FirstToken,
     /// Admit every machine that a NodeSpec matches: only on a network where nobody lies
     #[arg(long)]
     open_lab: bool,
+}
+
+/// Where the first token goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FirstToken {
+    /// Printed, and kept in DIR/admin.token
+    Both,
+    /// Kept in DIR/admin.token alone: where what is printed goes into a log
+    File,
+    /// Printed alone: no file has it
+    Print,
 }
 
 /// Makes the folder.
@@ -65,17 +80,19 @@ pub async fn run(args: Args) -> Result<()> {
     for part in ["", "images", "cache", "ipxe"] {
         make_dir(&dir.join(part), if part.is_empty() { 0o750 } else { 0o755 })?;
     }
-    let token = keys(dir)?;
+    let token = keys(dir, args.first_token)?;
     let state = State::create(&state::path_in(dir), Health::default()).await?;
     let mut unit = state.begin().await?;
-    unit.add_token("admin", &token, Scope::Admin, None).await?;
+    unit.add_token("admin", Credential::Token(&token), Scope::Admin, None).await?;
+    unit.note(Actor::folder(), None, Action::ServerMade.says("made the server")).await?;
+    unit.note(Actor::folder(), None, tokens::made("admin", Scope::Admin, None)).await?;
     unit.commit().await?;
     state.close().await;
     let copied = copy_ipxe(&dir.join("ipxe"))?;
     let config = dir.join("config.toml");
     file::write_new(&config, 0o644, text.as_bytes())?;
     Config::load(&config)?;
-    tell(&args, &copied);
+    tell(&args, &copied, &token);
     Ok(())
 }
 
@@ -112,7 +129,7 @@ fn range(subnet: &str, server: Ipv4Addr) -> Option<(Ipv4Addr, Ipv4Addr)> {
 }
 
 /// Makes the keys; the admin's token.
-fn keys(dir: &Path) -> Result<String> {
+fn keys(dir: &Path, first_token: FirstToken) -> Result<String> {
     let (certificate, key) = Ca::create("centra boot-server CA", now())?;
     let signer = ManifestKey::create()?;
     let token = random::name()?;
@@ -120,7 +137,9 @@ fn keys(dir: &Path) -> Result<String> {
     file::write_new(&dir.join("ca.crt"), 0o644, certificate.as_bytes())?;
     let text = data_encoding::BASE64.encode(&signer) + "\n";
     file::write_new(&dir.join("manifest.key"), 0o600, text.as_bytes())?;
-    file::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
+    if first_token != FirstToken::Print {
+        file::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
+    }
     let trust = TrustAnchors {
         ca_spki_sha256: vec![Ca::load(dir)?.spki()],
         manifest_keys: vec![ManifestKey::from_pkcs8(&signer)?.public()],
@@ -186,7 +205,7 @@ fn config_text(args: &Args) -> String {
     )
 }
 
-fn tell(args: &Args, ipxe: &[&str]) {
+fn tell(args: &Args, ipxe: &[&str], token: &str) {
     let dir = args.dir.display();
     host::say!("Made {dir}: a CA, a manifest key, an admin token and config.toml.");
     if ipxe.is_empty() {
@@ -202,10 +221,21 @@ fn tell(args: &Args, ipxe: &[&str]) {
          image-builder deploy --from OUT --to {dir}/images\n  \
          boot-server serve --config {dir}/config.toml\n  \
          boot-server apply --dir {dir} -f NODE.json\n\
-         The page: https://{address}:8443/ (log in with the token in {dir}/admin.token; CA: {dir}/ca.crt)\n\
-         Keep ca.key, manifest.key and admin.token to yourself: who has them owns every node.",
+         The page: https://{address}:8443/ (CA: {dir}/ca.crt)\n\
+         Keep ca.key, manifest.key, secrets.key and the admin token to yourself: who has them owns every node.",
         address = args.address
     );
+    let kept = format!("{dir}/admin.token, for --dir {dir} on this host");
+    match args.first_token {
+        FirstToken::File => host::say!("\nThe first admin token, which allows everything, is in {kept}."),
+        FirstToken::Both => shown(token, &format!("It is kept in {kept}; delete the file once others have tokens.")),
+        FirstToken::Print => shown(token, "No file has it: put it into one (0600) for --token-file."),
+    }
+}
+
+/// The last that is printed, so that nobody misses it.
+fn shown(token: &str, kept: &str) {
+    host::say!("\nThe first admin token, which allows everything. It is shown this once:\n\n    {token}\n\n{kept}");
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod audit;
 mod certificate;
 mod client;
 mod closure;
@@ -58,6 +59,7 @@ enum Verb {
     EnrolToken(enrol_token::Args),
     Power(power::Args),
     Token(token::Args),
+    Audit(audit::Args),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
 }
@@ -77,7 +79,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Init(args) => runtime.block_on(init::run(args)),
         Verb::Serve(args) => runtime.block_on(serve::run(args)),
-        Verb::Certificate(args) => certificate::run(&args),
+        Verb::Certificate(args) => runtime.block_on(certificate::run(&args)),
         Verb::Apply(args) => runtime.block_on(admin::apply(args)),
         Verb::Get(args) => runtime.block_on(admin::get(args)),
         Verb::Describe(args) => runtime.block_on(admin::describe(args)),
@@ -88,6 +90,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Cluster(args) => runtime.block_on(cluster::run(args)),
         Verb::Power(args) => runtime.block_on(power::run(args)),
         Verb::EnrolToken(args) => runtime.block_on(enrol_token::run(args)),
+        Verb::Audit(args) => runtime.block_on(audit::run(args)),
         Verb::Token(args) => runtime.block_on(token::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }

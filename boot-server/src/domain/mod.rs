@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod arbiter;
+pub mod audit;
 pub mod boot;
 pub mod enrolment;
 pub mod lifecycle;

@@ -3,7 +3,11 @@
 use super::spec_check;
 use crate::{
     cache::Cache,
-    domain::{addresses::Network, lifecycle::Input},
+    domain::{
+        addresses::Network,
+        audit::{self, Action, Actor},
+        lifecycle::Input,
+    },
     state::{State, Unit, nodes::Node},
     trust::admission::Admission,
 };
@@ -43,7 +47,7 @@ impl Specs {
     ///
     /// # Errors
     /// `E-INPUT` with the path of the key; nothing is stored then.
-    pub async fn apply(&self, request: ApplyRequest, actor: &str) -> Result<Vec<Applied>> {
+    pub async fn apply(&self, request: ApplyRequest, actor: &Actor) -> Result<Vec<Applied>> {
         check(&request.nodes)?;
         // Nothing is collected meanwhile that a spec begins to need.
         let _settled = self.cache.settled().await;
@@ -154,7 +158,7 @@ async fn apply_one(
     unit: &mut Unit,
     spec: NodeSpec,
     reopen: bool,
-    actor: &str,
+    actor: &Actor,
     mut warnings: Vec<String>,
 ) -> Result<Applied> {
     let name = spec.name.clone();
@@ -185,10 +189,12 @@ async fn apply_one(
             (node.key, node.next_key, node.certificate_ends, node.enrolment) = (None, None, None, None);
             node.record = node.record.after(&Input::Reopened).map_err(|refusal| refusal.failure(&name))?;
         }
+        let (before, after) = audit::specs(node.spec.as_ref(), &spec);
         node.spec = Some(spec);
         node.record = node.record.after(&Input::Applied).map_err(|refusal| refusal.failure(&name))?;
         unit.save_node(&node).await?;
-        unit.note(actor, Some(&name), format!("applied the spec: {result}")).await?;
+        let deed = Action::SpecApplied.says(format!("applied the spec: {result}"));
+        unit.note(actor, Some(&name), deed.changing(before, after)).await?;
     }
     Ok(Applied { name, result: result.to_owned(), warnings })
 }

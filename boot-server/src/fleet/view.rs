@@ -30,7 +30,7 @@ use protocol::{
     spec::NodeSpec,
     tpm::TpmState,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 /// A machine that waits and has been silent for so long is not shown any more.
 const GONE: time::Duration = time::Duration::days(1);
@@ -155,7 +155,7 @@ impl View {
             plan: node.and_then(|node| node.plan.clone()).map(|plan| plan.lines).unwrap_or_default(),
             events,
             history: match node {
-                Some(node) => self.state.audit(Some(&node.name)).await?,
+                Some(node) => self.state.history(&node.name).await?,
                 None => Vec::new(),
             },
             ready: node.and_then(|node| node.ready.clone()),
@@ -231,7 +231,8 @@ impl View {
         };
         let enrolment = waiting.map(|waiting| &waiting.enrolment);
         let word = word.or_else(|| enrolment.and_then(|enrolment| self.state.memory.presence.of(&enrolment.run)));
-        let polled = enrolment.and_then(|enrolment| self.state.memory.presence.of_waiting(enrolment.id));
+        let polled =
+            enrolment.and_then(|enrolment| self.state.memory.presence.of_waiting(enrolment.id, Instant::now(), now()));
         let record = match subject {
             Subject::Node(node, _) => Some(&node.record),
             Subject::Machine(_) => None,
@@ -247,7 +248,7 @@ impl View {
             Subject::Node(..) | Subject::Machine(_) => None,
         };
         let asked = turn.as_ref().map(|turn| turn.heard);
-        let heard = last_heard(run.as_ref(), enrolment, word.as_ref()).max(polled).max(spoke).max(asked);
+        let heard = last_heard(run.as_ref(), enrolment, word.as_ref(), now()).max(polled).max(spoke).max(asked);
         let beat = word.and_then(|word| word.heartbeat);
         let busy =
             !matches!(state, NodeState::Expected | NodeState::Discovered | NodeState::Ready | NodeState::Installed);
@@ -359,11 +360,16 @@ fn shown_state(record: Option<&Record>, waiting: Option<&Enrolment>) -> NodeStat
     }
 }
 
-fn last_heard(run: Option<&Run>, waiting: Option<&Enrolment>, word: Option<&Word>) -> Option<Timestamp> {
-    [run.map(|run| run.heard), waiting.map(|waiting| waiting.heard), word.map(|word| word.heard)]
-        .into_iter()
-        .flatten()
-        .max()
+/// What was stored before the clock was set back says nothing: it would be heard for ever.
+fn last_heard(
+    run: Option<&Run>,
+    waiting: Option<&Enrolment>,
+    word: Option<&Word>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let stored = [run.map(|run| run.heard), waiting.map(|waiting| waiting.heard)];
+    let stored = stored.into_iter().flatten().filter(|heard| *heard <= now).max();
+    stored.max(word.map(|word| word.heard(Instant::now(), now)))
 }
 
 /// An installed node whose certificate has ended cannot say so itself: nobody takes its word any more.

@@ -21,7 +21,10 @@ pub mod tokens;
 mod unit;
 pub mod vault;
 
-use crate::base::{bell::Bell, clock, health::Health};
+use crate::{
+    base::{bell::Bell, clock, health::Health},
+    domain::audit::{Actor, Deed},
+};
 use memory::Memory;
 use protocol::{
     Code, Failure, Timestamp,
@@ -169,6 +172,7 @@ impl State {
         let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
         let state = Self { readers, writer, memory, changed, written, vault, health };
         state.seal_all().await?;
+        state.chain_all().await?;
         state.recall().await?;
         Ok(state)
     }
@@ -178,6 +182,7 @@ impl State {
         let mut unit = self.begin().await?;
         unit.after.nodes = self.nodes().await?.into_iter().map(|node| node.name).collect();
         unit.after.memory.revoked = self.revoked_keys().await?;
+        unit.after.memory.admins = self.admin_keys().await?;
         unit.after.memory.vitals = self.health().await?.into_iter().map(|(name, heard)| (name, Some(heard))).collect();
         unit.commit().await
     }
@@ -193,10 +198,10 @@ impl State {
         Ok(unit)
     }
 
-    /// Adds one line to the history of a node, or of none.
-    pub async fn note(&self, actor: &str, node: Option<&NodeName>, text: impl Into<String>) -> Result<()> {
+    /// Adds one entry to the audit, about a node or about none.
+    pub async fn note(&self, actor: impl Into<Actor>, node: Option<&NodeName>, deed: impl Into<Deed>) -> Result<()> {
         let mut unit = self.begin().await?;
-        unit.note(actor, node, text).await?;
+        unit.note(actor, node, deed).await?;
         unit.commit().await
     }
 

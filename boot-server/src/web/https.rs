@@ -3,6 +3,7 @@
 
 use super::{
     api,
+    clients::Clients,
     peer::Peer,
     seat::{Rooms, Seat},
 };
@@ -133,14 +134,17 @@ async fn serve_connection(
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let shown = certificate.and_then(|leaf| ca::spki_of(leaf));
+    let admin = shown.filter(|key| services.state.memory.admins.holds(key));
     let peer = Peer {
         address,
-        key: certificate.and_then(|leaf| ca::spki_of(leaf)),
+        key: shown.filter(|_| admin.is_none()),
+        admin,
         certificate_ends: certificate.and_then(|leaf| ca::end_of(leaf)),
         seat: seat.clone(),
     };
     let key = peer.key;
-    if key.is_some_and(|key| !services.state.memory.revoked.holds(&key)) {
+    if admin.is_some() || key.is_some_and(|key| !services.state.memory.revoked.holds(&key)) {
         seat.is_known();
     }
     let asked = services.clone();
@@ -180,13 +184,17 @@ async fn serve_connection(
             }
         }
         () = seat.left_idle() => tracing::debug!(%address, "closed a connection that asked nothing"),
-        () = revoked(services, key) => tracing::info!(%address, "closed the connection of a key that was revoked"),
+        () = revoked(services, key, admin) => tracing::info!(%address, "closed the connection of a key that was revoked"),
     }
 }
 
 /// Ends some moments after the key was revoked: an answer that is under way gets out.
-async fn revoked(services: &Services, key: Option<Sha256>) {
-    services.state.memory.revoked.wait_for(key).await;
+async fn revoked(services: &Services, key: Option<Sha256>, admin: Option<Sha256>) {
+    let memory = &services.state.memory;
+    tokio::select! {
+        () = memory.revoked.wait_for(key) => {}
+        () = memory.admins.wait_for_end(admin) => {}
+    }
     tokio::time::sleep(LAST_WORD).await;
 }
 
@@ -218,7 +226,7 @@ fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(Clients { ours: verifier, memory: services.state.memory.clone() }))
         .with_single_cert(chain, key)
         .map_err(|error| unusable(&error))?;
     // A session that is taken up again would bring its certificate without a look at its dates.

@@ -1,6 +1,7 @@
 //! The HTTPS port: the API of agents and admins, and the admin's page.
 
 pub mod api;
+mod clients;
 pub mod https;
 pub mod peer;
 pub mod seat;

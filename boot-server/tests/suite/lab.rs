@@ -236,6 +236,16 @@ impl Caller {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> hyper::Response<hyper::body::Incoming> {
+        let request = self.request(method, path, headers, body);
+        self.client.request(request).await.unwrap()
+    }
+
+    /// GET and the like without a body; none where there is no connection.
+    pub async fn tries(&self, method: Method, path: &str) -> Option<hyper::Response<hyper::body::Incoming>> {
+        self.client.request(self.request(method, path, &[], Bytes::new())).await.ok()
+    }
+
+    fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -243,7 +253,7 @@ impl Caller {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.client.request(request.body(Full::new(body)).unwrap()).await.unwrap()
+        request.body(Full::new(body)).unwrap()
     }
 
     pub async fn get(&self, path: &str) -> (StatusCode, Value) {

@@ -5,8 +5,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod admin;
+mod admin_certificates;
 mod admission;
 mod artefacts;
+mod audit;
 mod cache;
 mod calls;
 mod cluster;

@@ -175,7 +175,7 @@ async fn keys_that_prove_nothing_or_are_too_long_are_named_and_the_machine_waits
         (TpmKeys { endorsement: vec![0; 100_000], ..chip.keys() }, "too long"),
     ];
     for (run, (keys, why)) in wrong.into_iter().enumerate() {
-        let (name, mac) = (format!("n{run}"), format!("52:54:00:00:00:0{run}"));
+        let (name, mac) = (format!("n{run}"), format!("52:54:00:00:00:{run:02x}"));
         lab.apply(&name, &mac);
         let machine = Machine::new(&mac, &format!("run-{run}"));
         let greeted = machine.greet(&lab).await;

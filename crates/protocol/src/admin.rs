@@ -2,6 +2,7 @@
 
 use crate::{
     Failure, Timestamp,
+    audit::AuditEntry,
     claims::Claims,
     encoding::Sha256,
     inventory::Inventory,
@@ -247,18 +248,6 @@ impl NodeDetail {
         let destroys = |line| self.destroys.as_ref().is_none_or(|lines| lines.contains(&line));
         self.plan.iter().enumerate().map(move |(line, text)| (text.as_str(), destroys(line)))
     }
-}
-
-/// Who decided or did what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// The server's clock.
-    #[serde(with = "time::serde::rfc3339")]
-    pub time: Timestamp,
-    /// `admin`, `server` or a node.
-    pub actor: String,
-    /// One line.
-    pub text: String,
 }
 
 /// An event or a log line, in the order in which they arrived.

@@ -3,10 +3,11 @@
 
 use crate::{
     admin::{
-        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, AuditEntry, JournalEntry, NodeDetail,
-        NodeSummary, Reinstalling,
+        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, JournalEntry, NodeDetail, NodeSummary,
+        Reinstalling,
     },
     arbiter::{RestartTurn, Turn, TurnRequest},
+    audit::{AuditEntry, AuditQuery, AuditVerdict, FromAnchor},
     closures::{ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
     enrol_token::{EnrolTokenMade, EnrolTokenRequest, EnrolTokenSummary},
@@ -18,7 +19,7 @@ use crate::{
     renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
-    tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
+    tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
     tpm::TpmProof,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -240,11 +241,17 @@ calls! {
     RemoveForeign: Post "/v1/clusters/{cluster}/remove", Operator, Lines, ForeignRequest => ();
     /// Lists what the server noticed on the boot network.
     Events: Get "/v1/events", Viewer, Json, Nothing => Vec<AuditEntry>;
+    /// Reads the audit: lines of JSON, each with its hash.
+    Audit: Get "/v1/audit", Admin, File, AuditQuery => Nothing;
+    /// Checks that nothing of the audit was changed, left out or put in between.
+    VerifyAudit: Get "/v1/audit/verify", Viewer, Json, FromAnchor => AuditVerdict;
     /// Lists the tokens of admins.
     Tokens: Get "/v1/tokens", Admin, Json, Nothing => Vec<TokenSummary>;
     /// Makes a token.
     MakeToken: Post "/v1/tokens", Admin, Json, TokenRequest => TokenMade;
-    /// Revokes a token: it, and sessions of the page that were begun with it, are good for nothing any more.
+    /// Takes a certificate as an admin's.
+    TakeCertificate: Post "/v1/certificates", Admin, Json, CertificateRequest => TokenSummary;
+    /// Revokes a token or a certificate: it, and sessions of the page that were begun with it, are good for nothing any more.
     RevokeToken: Delete "/v1/tokens/{name}", Admin, Json, Nothing => Nothing;
     /// Lists the one-time tokens that admit machines.
     EnrolTokens: Get "/v1/enrol-tokens", Viewer, Json, Nothing => Vec<EnrolTokenSummary>;
@@ -350,7 +357,7 @@ mod tests {
     #[test]
     fn only_who_may_do_everything_makes_tokens() {
         let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
-        assert_eq!(of(Who::Admin), ["Tokens", "MakeToken", "RevokeToken"]);
+        assert_eq!(of(Who::Admin), ["Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]);
         assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve", "MakeEnrolToken", "RevokeEnrolToken"]);
         assert!(ALL.iter().filter(|call| call.who == Who::Viewer).all(|call| call.method != Method::Post));
     }

@@ -5,6 +5,7 @@ use crate::domain::plan::short;
 use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
+    audit::AuditEntry,
     report::{JoinOutcome, ReadyReport, Versions},
     step::Step,
     telemetry::EventKind,
@@ -31,10 +32,13 @@ pub fn detail(detail: &NodeDetail) -> String {
     section(&mut text, "Boot order as found", found);
     let steps: Vec<String> = timeline(&detail.events);
     section(&mut text, "Timeline", &steps);
-    let history: Vec<String> =
-        detail.history.iter().map(|entry| format!("{}  {}: {}", clock(entry.time), entry.actor, entry.text)).collect();
-    section(&mut text, "History", &history);
+    section(&mut text, "History", &detail.history.iter().map(deed).collect::<Vec<_>>());
     printable(&text)
+}
+
+/// Who did what, and from where.
+fn deed(entry: &AuditEntry) -> String {
+    format!("{} {}  {}: {}", entry.time.date(), clock(entry.time), entry.who(), entry.text)
 }
 
 fn health(detail: &NodeDetail) -> Vec<String> {

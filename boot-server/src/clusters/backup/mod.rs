@@ -15,9 +15,9 @@ use protocol::{failure::Result, service::Service};
 use std::path::Path;
 
 /// What belongs to the server itself, beside its database.
-const SERVER_FILES: [&str; 6] = ["config.toml", "ca.crt", "ca.key", "manifest.key", "admin.token", "trust.json"];
+const SERVER_FILES: [&str; 5] = ["config.toml", "ca.crt", "ca.key", "manifest.key", "trust.json"];
 /// What belongs to it where there is one.
-const OPTIONAL_FILES: [&str; 2] = ["dhcp-leases.json", KEY_FILE];
+const OPTIONAL_FILES: [&str; 3] = ["admin.token", "dhcp-leases.json", KEY_FILE];
 /// The database in the folder of the server, and in a backup.
 const DATABASE: &str = "state.db";
 /// The server's own part of a backup.

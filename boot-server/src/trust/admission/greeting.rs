@@ -22,6 +22,7 @@ use protocol::{
     names::NodeName,
     text::cut,
 };
+use std::time::Instant;
 use time::Duration;
 
 /// Machines that wait at once.
@@ -111,7 +112,7 @@ impl Admission {
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             let enrolment = self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session)?;
-            self.state.memory.presence.heard_waiting(enrolment.id, now());
+            self.state.memory.presence.heard_waiting(enrolment.id, Instant::now());
             let over = tokio::time::Instant::now() >= deadline || *stopping.borrow();
             let enrolment = self.up_to_date(enrolment).await?;
             if !enrolment.is_open() || over {
@@ -228,9 +229,9 @@ impl Admission {
         // In one unit: nobody comes between what is asked and what becomes of it.
         self.settle_in(&mut unit, &enrolment).await?;
         unit.commit().await?;
-        self.state.memory.presence.heard_waiting(enrolment.id, now());
+        self.state.memory.presence.heard_waiting(enrolment.id, Instant::now());
         // Its own, as has been checked.
-        self.state.memory.presence.heard(&enrolment.run, None, now());
+        self.state.memory.presence.heard(&enrolment.run, None, Instant::now());
         self.hellos.remove(&session);
         self.state.enrolment(enrolment.id).await?.ok_or_else(unknown_session)
     }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     base::{bell::Stop, clock::now},
     domain::{
+        audit::{Action, Actor},
         enrolment::{self, Asking, By, Decision, Policy, constant_time_equal},
         lifecycle::Input,
         operation::Kind,
@@ -32,7 +33,8 @@ use protocol::{
     names::{NodeName, RunId},
     spec::Way,
 };
-use std::sync::Arc;
+use serde_json::json;
+use std::{sync::Arc, time::Instant};
 use time::Duration;
 
 /// Admits machines.
@@ -82,7 +84,7 @@ impl Admission {
     /// # Errors
     /// `E-NOT-FOUND` for a code that no machine shows; `E-NO-SPEC`; `E-ENROL-CONFLICT`; `E-WRONG-STATE` where the node is not
     /// admitted by a code.
-    pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &str) -> Result<NodeName> {
+    pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &Actor) -> Result<NodeName> {
         self.wrong_codes.may_try(now())?;
         let wanted = enrolment::normal_code(code).unwrap_or_default();
         let open = self.state.open_enrolments().await?;
@@ -154,8 +156,8 @@ impl Admission {
 
     /// How long the machine has not asked.
     pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
-        let asked = self.state.memory.presence.of_waiting(enrolment.id);
-        now() - asked.map_or(enrolment.heard, |asked| asked.max(enrolment.heard))
+        let asked = self.state.memory.presence.of_waiting(enrolment.id, Instant::now(), now());
+        (now() - asked.unwrap_or(enrolment.heard)).max(Duration::ZERO)
     }
 
     async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
@@ -250,7 +252,7 @@ impl Admission {
         enrolment: &Enrolment,
         name: &NodeName,
         by: &str,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<()> {
         if !unit.enrolment_is_open(enrolment.id).await? {
             return Err(Failure::new(Code::WrongState, format!("approving a machine as {name}: it no longer waits")));
@@ -258,8 +260,9 @@ impl Admission {
         let mut node = unit.node(name).await?;
         if ![node.key, node.next_key].contains(&Some(enrolment.key)) {
             node.record = node.record.after(&Input::Approved).map_err(|refusal| refusal.failure(name))?;
-            let text = format!("admitted a machine by {by}: {}", describe(enrolment));
-            unit.note(actor, Some(name), text).await?;
+            let deed = Action::MachineAdmitted.says(format!("admitted a machine by {by}: {}", describe(enrolment)));
+            let is = json!({ "key": enrolment.key, "claims": enrolment.claims, "generation": node.record.generation, "by": by });
+            unit.note(actor, Some(name), deed.changing(json!({ "key": node.key }), is)).await?;
         }
         let issued = self.certificates.issue(unit, &node, &enrolment.spki, enrolment.key).await?;
         if self.state.memory.revoked.holds(&enrolment.key) {
@@ -283,7 +286,7 @@ impl Admission {
     /// What becomes of the enrolment as things stand.
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
         let Enrolment { key, claims, code, shown, tpm, .. } = enrolment;
-        let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard);
+        let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard(Instant::now(), now()));
         self.state.memory.directory.with(|entries| {
             let asking = Asking { key, claims, code, token: shown, tpm };
             enrolment::decide(entries, asking, &self.policy, &heard, now())

@@ -74,7 +74,7 @@ function login() {
   };
   show(make("form", { class: "card login", submit },
     make("h1", {}, "Log in"),
-    make("div", { class: "soft" }, "The token is in admin.token of the server's folder."),
+    make("div", { class: "soft" }, "boot-server init has shown the first token; boot-server token create makes others."),
     token, word, make("button", {}, "Log in")));
   token.focus();
 }
@@ -139,7 +139,7 @@ async function approvePlan(name, detail) {
 
 function past(item) {
   return make("div", { class: "small" },
-    make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}: ${item.text}`);
+    make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}${item.from ? ` from ${item.from}` : ""}: ${item.text}`);
 }
 
 // The newest lines first, earlier ones on demand; what arrives together is shown together, for each look at the height of

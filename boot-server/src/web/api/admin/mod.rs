@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod audit;
 mod closures;
 mod clusters;
 mod enrol_tokens;
@@ -39,8 +40,11 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::RemoveForeign, _>(operate::remove_foreign)
         .call::<calls::ForgetCluster, _>(clusters::forget)
         .call::<calls::Events, _>(events::list)
+        .call::<calls::Audit, _>(audit::export)
+        .call::<calls::VerifyAudit, _>(audit::verify)
         .call::<calls::Tokens, _>(tokens::list)
         .call::<calls::MakeToken, _>(tokens::make)
+        .call::<calls::TakeCertificate, _>(tokens::take)
         .call::<calls::RevokeToken, _>(tokens::revoke)
         .call::<calls::EnrolTokens, _>(enrol_tokens::list)
         .call::<calls::MakeEnrolToken, _>(enrol_tokens::make)
