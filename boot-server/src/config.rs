@@ -379,6 +379,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_tpm_vendors_that_has_none_is_refused_with_its_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let with = |pem: &str| {
+            std::fs::write(file.path(), pem).unwrap();
+            Tpm { roots: vec![file.path().to_owned()], ..Tpm::default() }.issuers()
+        };
+        let (authority, _) = crate::trust::ca::Ca::create("vendor", protocol::Timestamp::now_utc()).unwrap();
+        assert!(with(&authority).is_ok());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        for (pem, why) in
+            [("", "there is none"), (&leaf, "no certificate of an issuer"), (&format!("{authority}{leaf}"), "")]
+        {
+            let failure = with(pem).unwrap_err();
+            let name = file.path().display().to_string();
+            assert!(failure.code == Code::Config && failure.cause.contains(&name), "{failure}");
+            assert!(failure.cause.contains(why), "{failure}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_path() {
         let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[enrol]\nadmision = 'x'").unwrap_err();
         assert_eq!(failure.code, Code::Config);
