@@ -91,6 +91,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let policy = Policy {
         admission: config.enrol.admission.clone(),
         by_profile: config.enrol.profiles.clone(),
+        listed_tpms: config.tpm.ek_allow.clone(),
         return_within: config.certificates.return_within.0,
     };
     let prover = Prover::new(config.tpm.issuers()?)?;

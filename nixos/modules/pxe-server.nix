@@ -156,6 +156,7 @@ in
         let
           way = types.enum [
             "token"
+            "tpm"
             "approval"
             "open-lab"
           ];
@@ -166,7 +167,7 @@ in
         "approval"
       ];
       description = ''
-        How a machine may become a node, in the order in which the ways are tried: it shows a one-time token, an admin types
+        How a machine may become a node, in the order in which the ways are tried: it shows a one-time token, its TPM is known, an admin types
         its code, or (where nobody lies) by itself.
       '';
     };
