@@ -121,7 +121,7 @@ impl Certificates {
             ));
         }
         let belief = Belief { node: name.clone(), key: *key, believed };
-        if !self.state.beliefs().await?.contains(&belief) {
+        if !self.state.has_told(&belief).await? {
             let mut unit = self.state.begin().await?;
             unit.node_of(name, key).await?;
             unit.believes(&belief).await?;
