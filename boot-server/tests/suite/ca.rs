@@ -211,7 +211,12 @@ async fn a_company_s_ca_issues_for_the_server_after_images_have_learnt_its_root(
 
 fn believed(lab: &Lab, under: Option<Sha256>) -> Believed {
     let anchors = anchors(lab);
-    Believed { ca_spki_sha256: anchors.ca_spki_sha256, manifest_keys: anchors.manifest_keys, issued_under: under }
+    Believed {
+        ca_spki_sha256: anchors.ca_spki_sha256,
+        manifest_keys: anchors.manifest_keys,
+        issued_under: under,
+        nonce: vec![7; 32],
+    }
 }
 
 async fn told(node: &Node, believed: &Believed) -> Vec<Sha256> {

@@ -93,7 +93,7 @@ async fn admitted(lab: &Lab, dir: &Path, n: u8) -> (Machine, Node) {
 
 /// What the timer of a node does: asks, and puts the answer in the place of the files. The roots.
 async fn keeps_fresh(node: &Node, dir: &Path) -> Vec<Sha256> {
-    let nothing = Believed { ca_spki_sha256: vec![], manifest_keys: vec![], issued_under: None };
+    let nothing = Believed { ca_spki_sha256: vec![], manifest_keys: vec![], issued_under: None, nonce: vec![7; 32] };
     let believe: Believe = node.caller.done("/v1/node/trust", &nothing).await;
     let roots = pem::decode(&believe.roots).unwrap();
     for (name, content) in [("ca.crt", believe.roots), ("ca.crl", believe.revoked)] {
@@ -124,6 +124,7 @@ async fn tells(lab: &Lab, node: &Node, issued_under: Sha256) {
         ca_spki_sha256: anchors.ca_spki_sha256,
         manifest_keys: anchors.manifest_keys,
         issued_under: Some(issued_under),
+        nonce: vec![7; 32],
     };
     let _: Believe = node.caller.done("/v1/node/trust", &believed).await;
 }
