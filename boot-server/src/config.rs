@@ -3,7 +3,9 @@
 use crate::{base::span::Span, netboot::site::Site};
 use ::tpm::certificate::Issuers;
 use host::file;
-use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName, spec::Admission};
+use protocol::{
+    Code, Failure, boot_trust::BootTrust, encoding::Sha256, failure::Result, names::NodeName, spec::Admission,
+};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -88,6 +90,8 @@ pub struct Enrol {
     pub admission: Admission,
     /// The same for the nodes of a profile.
     pub profiles: BTreeMap<NodeName, Admission>,
+    /// What has to be verified of a machine's boot before it gets its secrets, where its spec does not say.
+    pub secrets_at_least: BootTrust,
 }
 
 /// `[tpm]`

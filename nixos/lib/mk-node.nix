@@ -44,6 +44,8 @@
   bootOrder ? null,
   # approval or open-lab
   admission ? null,
+  # nothing, secure-boot or measured: what has to be verified of the machine's boot before it gets its secrets
+  secretsAtLeast ? null,
 }:
 let
   # What is left out takes the server's default.
@@ -90,6 +92,7 @@ in
     secrets
     admission
     ;
+  secrets_at_least = secretsAtLeast;
   cluster = if cluster == null then null else given cluster;
   boot = given { order = bootOrder; };
 }

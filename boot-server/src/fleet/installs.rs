@@ -7,12 +7,13 @@ use crate::{
         lifecycle::{Input, Record, Refusal},
         plan::{HeldPlan, short},
     },
-    state::{State, runs::Owner},
+    state::{State, Unit, nodes::Node, runs::Owner},
     trust::manifest::{self, Signer},
 };
 use protocol::{
     Code, Failure,
     admin::NodeState,
+    boot_trust::BootTrust,
     encoding::Sha256,
     enrol::NONCE_BYTES,
     failure::Result,
@@ -47,12 +48,14 @@ fn check_lines(report: &PlanReport) -> Result<()> {
 pub struct Installs {
     state: State,
     signer: Arc<Signer>,
+    /// What secrets need where a spec does not say.
+    secrets_at_least: BootTrust,
 }
 
 impl Installs {
     /// Of the parts it uses.
-    pub fn new(state: State, signer: Arc<Signer>) -> Self {
-        Self { state, signer }
+    pub fn new(state: State, signer: Arc<Signer>, secrets_at_least: BootTrust) -> Self {
+        Self { state, signer, secrets_at_least }
     }
 
     /// The signed manifest; with it the run begins to use the generation.
@@ -67,6 +70,8 @@ impl Installs {
         let mut unit = self.state.begin().await?;
         let mut node = unit.node_of(name, key).await?;
         let refused = |refusal: Refusal| refusal.failure(name);
+        // Before anything is wiped for a node that cannot be finished.
+        self.check_boot(&mut unit, &node).await?;
         let before = node.record.clone();
         node.record = node.record.after(&Input::Began(request.run.clone())).map_err(refused)?;
         let owner = Owner::Node(name.clone());
@@ -104,6 +109,7 @@ impl Installs {
             let cause = format!("handing out secrets for generation {generation} of node {name}: it is not under way");
             return Err(Failure::new(Code::WrongState, cause));
         }
+        self.check_boot(&mut unit, &node).await?;
         let apart = unit.open_secrets(name).await?;
         let bundle = manifest::secrets(node.spec()?, apart, generation)?;
         let text = format!("was handed out {} secret files for generation {generation}", bundle.files.len());
@@ -112,6 +118,30 @@ impl Installs {
         unit.note(Actor::from(name).at(from), Some(name), deed).await?;
         unit.commit().await?;
         Ok(bundle)
+    }
+
+    /// Refuses a node that has secrets and whose boot is trusted less than they need.
+    async fn check_boot(&self, unit: &mut Unit, node: &Node) -> Result<()> {
+        let Some(spec) = &node.spec else { return Ok(()) };
+        let wanted = spec.secrets_at_least.unwrap_or(self.secrets_at_least);
+        let has_some = !spec.secrets.is_empty() || spec.cluster.is_some() || unit.has_secrets(&node.name).await?;
+        if wanted == BootTrust::Nothing || !has_some || node.record.purpose == Purpose::Wipe {
+            return Ok(());
+        }
+        let known = match node.enrolment {
+            Some(enrolment) => unit.boot_trust(enrolment).await?,
+            None => BootTrust::Nothing,
+        };
+        if known >= wanted {
+            return Ok(());
+        }
+        let cause = format!(
+            "handing out secrets to node {}: its boot is trusted as {known} ({}), and they need {wanted} ({})",
+            node.name,
+            known.title(),
+            wanted.title()
+        );
+        Err(Failure::new(Code::BootTrust, cause))
     }
 
     /// Whether the plan may be carried out.

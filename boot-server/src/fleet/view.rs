@@ -22,6 +22,7 @@ use crate::{
 use protocol::{
     Code, Failure, Timestamp,
     admin::{Missing, Need, NodeDetail, NodeHealth, NodeState, NodeSummary},
+    boot_trust::BootTrust,
     encoding::Sha256,
     failure::Result,
     manifest::Purpose,
@@ -131,16 +132,20 @@ impl View {
             (None, None) => Vec::new(),
         };
         let installed = node.and_then(|node| node.installed.as_ref());
+        let inventory = match &enrolment {
+            Some(enrolment) => self.state.inventory(enrolment.id).await?,
+            None => None,
+        };
+        let says = inventory.as_ref().map(|inventory| inventory.secure_boot.clone()).unwrap_or_default();
+        let measured = enrolment.as_ref().is_some_and(|enrolment| enrolment.tpm.proven_ek().is_some());
         Ok(NodeDetail {
+            boot_trust: BootTrust::of(&says, measured),
             agent_peak_rss: self.peak_rss(installed, run.as_ref()),
             boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
             summary: self.summary(&subject, run),
             spec: node.and_then(|node| node.spec.clone()).map(without_secrets),
             claims: enrolment.as_ref().map(|enrolment| enrolment.claims.clone()),
-            inventory: match &enrolment {
-                Some(enrolment) => self.state.inventory(enrolment.id).await?,
-                None => None,
-            },
+            inventory,
             tpm: match (&enrolment, node.and_then(|node| node.tpm.as_ref())) {
                 // What was proven once is worth more than a claim.
                 (Some(Enrolment { tpm: Tpm::Absent | Tpm::Broken { .. }, .. }) | None, Some(known)) => {

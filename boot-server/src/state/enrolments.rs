@@ -8,6 +8,7 @@ use super::{
 use crate::domain::{enrolment::Shown, tpm::Tpm};
 use protocol::{
     Code, Failure, Timestamp,
+    boot_trust::BootTrust,
     claims::Claims,
     encoding::Sha256,
     failure::Result,
@@ -299,6 +300,20 @@ impl Unit {
             .await
             .doing(READING)?;
         row.map(Row::enrolment).transpose()
+    }
+
+    /// What was verified of the boot of the machine that enrolled so.
+    pub async fn boot_trust(&mut self, id: i64) -> Result<BootTrust> {
+        let row: Option<(String, Option<String>)> =
+            sqlx::query_as("SELECT inventory, tpm FROM enrolments WHERE id = ?")
+                .bind(id)
+                .fetch_optional(&mut *self.connection)
+                .await
+                .doing(READING)?;
+        let Some((inventory, tpm)) = row else { return Ok(BootTrust::Nothing) };
+        let inventory: Inventory = column("an inventory", &inventory)?;
+        let tpm: Option<Tpm> = tpm.map(|tpm| column("a TPM", &tpm)).transpose()?;
+        Ok(BootTrust::of(&inventory.secure_boot, tpm.is_some_and(|tpm| tpm.proven_ek().is_some())))
     }
 
     /// The machine has proven its TPM.

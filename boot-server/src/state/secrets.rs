@@ -85,6 +85,15 @@ impl Unit {
         Ok(gone.doing("deleting a secret")?.rows_affected() > 0)
     }
 
+    /// Whether the node has secrets apart from its spec.
+    pub async fn has_secrets(&mut self, node: &NodeName) -> Result<bool> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM secrets WHERE node = ?)")
+            .bind(node.as_str())
+            .fetch_one(&mut *self.connection)
+            .await
+            .doing(READING)
+    }
+
     /// The secrets of a node, open.
     pub async fn open_secrets(&mut self, node: &NodeName) -> Result<Vec<FileSpec>> {
         let sealed: Vec<String> = sqlx::query_scalar("SELECT sealed FROM secrets WHERE node = ? ORDER BY path")

@@ -9,6 +9,7 @@ mod admin_certificates;
 mod admission;
 mod artefacts;
 mod audit;
+mod boot_trust;
 mod ca;
 mod cache;
 mod calls;

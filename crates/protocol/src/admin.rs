@@ -3,6 +3,7 @@
 use crate::{
     Failure, Timestamp,
     audit::AuditEntry,
+    boot_trust::BootTrust,
     claims::Claims,
     encoding::Sha256,
     inventory::Inventory,
@@ -208,6 +209,9 @@ pub struct NodeDetail {
     pub claims: Option<Claims>,
     /// What the agent read.
     pub inventory: Option<Inventory>,
+    /// What was verified of the machine's boot when it enrolled.
+    #[serde(default)]
+    pub boot_trust: BootTrust,
     /// What is known of the machine's TPM.
     #[serde(default)]
     pub tpm: TpmState,

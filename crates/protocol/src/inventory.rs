@@ -1,6 +1,6 @@
 //! The hardware facts that the agent read.
 
-use crate::names::Mac;
+use crate::{boot_trust::SecureBoot, names::Mac};
 use serde::{Deserialize, Serialize};
 
 /// Everything the agent read of a machine.
@@ -21,6 +21,8 @@ pub struct Inventory {
     pub firmware: Firmware,
     /// A TPM is present.
     pub tpm: bool,
+    /// Secure Boot, as the firmware says.
+    pub secure_boot: SecureBoot,
     /// PCI devices.
     pub pci: Vec<PciDevice>,
     /// Release of the kernel that runs the agent.
@@ -43,8 +45,8 @@ impl Inventory {
                 self.nics.truncate(self.nics.len().div_ceil(2));
                 self.disks.truncate(self.disks.len().div_ceil(2));
             } else {
-                let Self { memory_bytes, firmware, tpm, .. } = self;
-                return Self { memory_bytes, firmware, tpm, ..Self::default() };
+                let Self { memory_bytes, firmware, tpm, secure_boot, .. } = self;
+                return Self { memory_bytes, firmware, tpm, secure_boot, ..Self::default() };
             }
         }
         self

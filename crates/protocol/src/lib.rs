@@ -7,6 +7,7 @@ pub mod admin;
 pub mod arbiter;
 pub mod artefact;
 pub mod audit;
+pub mod boot_trust;
 pub mod calls;
 pub mod claims;
 pub mod closures;

@@ -2,6 +2,7 @@
 
 pub use crate::selector::Selector;
 use crate::{
+    boot_trust::BootTrust,
     cluster::ClusterConfig,
     encoding::Sha256,
     names::{Mac, NodeName, StorePath},
@@ -43,6 +44,9 @@ pub struct NodeSpec {
     /// How this machine may become the node; the server's default where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admission: Option<Admission>,
+    /// What has to be verified of the machine's boot before it gets its secrets; the server's default where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets_at_least: Option<BootTrust>,
 }
 
 /// The profile of a spec that names none.

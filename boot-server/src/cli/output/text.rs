@@ -108,6 +108,12 @@ fn tpm(state: &TpmState) -> Option<String> {
     })
 }
 
+fn boot_trust(detail: &NodeDetail) -> String {
+    let level = detail.boot_trust;
+    let state = detail.inventory.as_ref().map(|inventory| inventory.secure_boot.state).unwrap_or_default();
+    format!("{level}: {}; Secure Boot is {state}, as it says", level.title())
+}
+
 fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     let summary = &detail.summary;
     let mut facts = vec![("Name:", summary.name.clone()), ("State:", summary.state.to_string())];
@@ -136,6 +142,7 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
         fact("Serial:", claims.serial.clone());
         fact("UUID:", claims.uuid.clone());
     }
+    fact("Boot trust:", detail.claims.as_ref().map(|_| boot_trust(detail)));
     fact("TPM:", tpm(&detail.tpm));
     if let Some(inventory) = &detail.inventory {
         let maker = [&inventory.dmi.vendor, &inventory.dmi.product].map(|text| text.as_deref().unwrap_or(""));

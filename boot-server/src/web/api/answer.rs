@@ -51,7 +51,7 @@ fn status(code: Code) -> StatusCode {
         Code::Input | Code::Config | Code::NoSpec | Code::Layout | Code::ClosureCorrupt | Code::Tpm => {
             StatusCode::BAD_REQUEST
         }
-        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::BootTrust => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::EnrolUnknown => StatusCode::UNAUTHORIZED,
         Code::WrongState

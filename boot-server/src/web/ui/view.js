@@ -127,6 +127,7 @@ export function facts(detail) {
   fact("MACs", claims?.macs.join(", "));
   fact("Serial", claims?.serial);
   fact("UUID", claims?.uuid);
+  if (claims) fact("Boot trust", `${detail.boot_trust}; Secure Boot is ${inventory?.secure_boot.state ?? "absent"}, as it says`);
   fact("TPM", tpm(detail.tpm));
   if (inventory) {
     fact("Hardware", [inventory.dmi.vendor, inventory.dmi.product].filter(Boolean).join(" "));

@@ -8,6 +8,7 @@ mod disks;
 mod firmware;
 mod nics;
 mod processor;
+mod secure_boot;
 pub mod sysfs;
 
 #[cfg(test)]
@@ -106,6 +107,7 @@ pub fn read_from(roots: &Roots) -> Inventory {
         dmi: firmware::dmi(&sys),
         firmware: firmware::kind(&sys),
         tpm: firmware::has_tpm(&sys),
+        secure_boot: secure_boot::read(&sys),
         pci: firmware::pci(&sys),
         kernel: proc.and_then(|proc| proc.text("sys/kernel/osrelease")).unwrap_or_default(),
     }
