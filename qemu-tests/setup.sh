@@ -14,7 +14,7 @@ packages=(
   nix-bin etcd-server etcd-client dpkg
   # clients and servers that the tests let ours meet
   swtpm swtpm-tools
-  curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
+  age curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
 )
 
 if ! command -v cargo >/dev/null; then

@@ -74,6 +74,10 @@ pub struct Https {
     pub listen: Option<SocketAddr>,
     /// Further names and addresses for the server's certificate.
     pub names: Vec<String>,
+    /// The operator's own certificate for the page, PEM: shown to who asks for a name in it.
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
 }
 
 /// `[enrol]`
@@ -293,6 +297,9 @@ impl Config {
         for path in &mut config.tpm.roots {
             *path = config.dir.join(&*path);
         }
+        for file in [&mut config.https.certificate, &mut config.https.key].into_iter().flatten() {
+            *file = config.dir.join(&*file);
+        }
         let cluster = &mut config.cluster;
         let hooks =
             [&mut config.power.command, &mut cluster.drain, &mut cluster.backup_hook, &mut cluster.restore_hook];
@@ -330,6 +337,10 @@ impl Config {
             let cause = format!("reading {what} at address: {} is no address of this server", config.address);
             return Err(Failure::new(Code::Config, cause)
                 .with_remedy("name the one by which machines on the boot network reach it"));
+        }
+        if config.https.certificate.is_some() != config.https.key.is_some() {
+            let cause = format!("reading {what} at https: certificate and key are named together");
+            return Err(Failure::new(Code::Config, cause));
         }
         // Shorter, and nodes would do little else; longer, and a lost key would be good for too long.
         let life = config.certificates.node_life.0;
@@ -385,10 +396,15 @@ mod tests {
             std::fs::write(file.path(), pem).unwrap();
             Tpm { roots: vec![file.path().to_owned()], ..Tpm::default() }.issuers()
         };
-        let (authority, _) = crate::trust::ca::Ca::create("vendor", protocol::Timestamp::now_utc()).unwrap();
-        assert!(with(&authority).is_ok());
         let key = rcgen::KeyPair::generate().unwrap();
-        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let certificate = |is_ca| {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = is_ca;
+            params.self_signed(&key).unwrap().pem()
+        };
+        let authority = certificate(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained));
+        let leaf = certificate(rcgen::IsCa::NoCa);
+        assert!(with(&authority).is_ok());
         for (pem, why) in
             [("", "there is none"), (&leaf, "no certificate of an issuer"), (&format!("{authority}{leaf}"), "")]
         {

@@ -12,15 +12,15 @@ use crate::{
     config::Config,
     domain::enrolment::Policy,
     fleet::{
-        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, specs::Specs, view::View,
-        vitals::Vitals,
+        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, secrets::Secrets,
+        specs::Specs, view::View, vitals::Vitals,
     },
     state::{self, State},
     trust::{
         admission::{Admission, Prover},
         ca::Ca,
         certificates::Certificates,
-        manifest::ManifestKey,
+        manifest::Signer,
         tokens::Tokens,
     },
 };
@@ -35,6 +35,8 @@ pub struct Services {
     pub state: State,
     /// The certificate authority.
     pub ca: Arc<Ca>,
+    /// Who signs manifests.
+    pub signer: Arc<Signer>,
     /// The Nix binary cache.
     pub cache: Arc<Cache>,
     /// What the legs and the state are doing.
@@ -49,6 +51,8 @@ pub struct Services {
     pub admission: Arc<Admission>,
     /// Takes in what operators apply.
     pub specs: Specs,
+    /// Secrets of nodes apart from their specs.
+    pub secrets: Secrets,
     /// Says what machines boot.
     pub boots: Arc<Boots>,
     /// Serves nodes while they are installed.
@@ -81,7 +85,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let (health, stop) = (Health::default(), Stop::default());
     let dir = config.dir.clone();
     let state = State::open(&state::path_in(&dir), health.clone()).await?;
-    let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(ManifestKey::load(&dir)?));
+    let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(Signer::load(&dir)?));
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
     let certificates = Certificates::new(state.clone(), ca.clone(), config.certificates.node_life.0);
     let policy = Policy {
@@ -102,9 +106,10 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     };
     let profile = config.images.default_profile.clone();
     Ok(Arc::new(Services {
+        secrets: Secrets::new(state.clone()),
         specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
         boots: Arc::new(Boots::new(state.clone(), profile, config.menu.timeout_seconds)),
-        installs: Installs::new(state.clone(), signer),
+        installs: Installs::new(state.clone(), signer.clone()),
         intake: Intake::new(state.clone(), config.journal.node_bytes()),
         view: View::new(state.clone(), admission.clone(), vitals.clone()),
         closures: Closures::new(state.clone(), cache.clone()),
@@ -113,6 +118,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         founding: Founding::new(state.clone(), dir),
         members: Members::new(state.clone(), ca.clone()),
         operations: Arc::new(Operations::new(state.clone(), ca.clone(), admission.clone(), hooks)),
+        signer,
         tokens: Tokens::new(state.clone()),
         certificates,
         admission,

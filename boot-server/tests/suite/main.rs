@@ -9,6 +9,7 @@ mod admin_certificates;
 mod admission;
 mod artefacts;
 mod audit;
+mod ca;
 mod cache;
 mod calls;
 mod cluster;

@@ -22,6 +22,9 @@ pub struct HelloRequest {
     pub nonce: Vec<u8>,
     /// SHA-256 of the CSR in DER.
     pub csr_sha256: Sha256,
+    /// The root by which the node knows this server, which is in its code: the first that its image pins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_spki_sha256: Option<Sha256>,
 }
 
 /// The server's answer to hello.

@@ -30,6 +30,7 @@ pub mod overlay;
 pub mod parse;
 pub mod renewal;
 pub mod report;
+pub mod secrets;
 pub mod selector;
 pub mod service;
 pub mod size;

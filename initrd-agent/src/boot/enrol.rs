@@ -45,7 +45,10 @@ pub struct Greeted {
 /// Those of the call; `E-TLS` for a signature of a key that the image does not trust.
 pub async fn hello(server: &BootServer, anchors: &TrustAnchors, identity: &Identity) -> Result<(Greeted, HelloReply)> {
     let nonce = identity::nonce()?;
-    let request = HelloRequest { nonce: nonce.clone(), csr_sha256: Sha256::of(&identity.csr) };
+    let ca = anchors.ca_spki_sha256.first().copied();
+    let ca = ca.ok_or_else(|| Failure::new(Code::TrustAnchors, "trust.json pins no CA"))?;
+    let request =
+        HelloRequest { nonce: nonce.clone(), csr_sha256: Sha256::of(&identity.csr), ca_spki_sha256: Some(ca) };
     let reply = server.hello(&request).await?;
     let statement = hello_statement(&nonce, &reply.nonce, reply.time);
     if !is_signed(anchors, &statement, &reply.signature) {
@@ -56,9 +59,6 @@ pub async fn hello(server: &BootServer, anchors: &TrustAnchors, identity: &Ident
     if reply.nonce.len() != NONCE_BYTES || reply.session.is_empty() || !reply.session.bytes().all(grammar) {
         return Err(Failure::new(Code::Protocol, "checking the server's hello: the nonce or the session is malformed"));
     }
-    // The image may pin the next CA beside the current one, which comes first.
-    let ca = anchors.ca_spki_sha256.first().copied();
-    let ca = ca.ok_or_else(|| Failure::new(Code::TrustAnchors, "trust.json pins no CA"))?;
     let code = code(&identity.spki(), &ca, &nonce, &reply.nonce);
     Ok((Greeted { session: reply.session.clone(), code }, reply))
 }
@@ -239,6 +239,7 @@ mod tests {
         let anchors = TrustAnchors {
             ca_spki_sha256: vec![],
             manifest_keys: vec![PublicKey(key.public_key().as_ref().to_vec())],
+            earlier_ca_spki_sha256: vec![],
             build_time: None,
         };
         let signature = key.sign(b"statement");

@@ -11,7 +11,10 @@ use crate::{
         enrolments::{Enrolment, Standing},
         runs::Owner,
     },
-    trust::ca::{self, CsrKey},
+    trust::{
+        ca::{self, CsrKey},
+        sessions::Hello,
+    },
 };
 use protocol::{
     Code, Failure,
@@ -58,8 +61,11 @@ impl Admission {
             return Err(Failure::new(Code::Input, cause));
         }
         let (session, nonce, time) = (random::name()?, random::bytes::<NONCE_BYTES>()?.to_vec(), now());
-        let signature = self.signer.sign_hello(&request.nonce, &nonce, time);
-        self.hellos.add(Sha256::of(session.as_bytes()), request.csr_sha256, request.nonce, nonce.clone(), time)?;
+        let signature = self.signer.key().sign_hello(&request.nonce, &nonce, time);
+        let ca = self.ca.known_as(request.ca_spki_sha256);
+        let hello =
+            Hello { csr: request.csr_sha256, ca, client_nonce: request.nonce, server_nonce: nonce.clone(), at: time };
+        self.hellos.add(Sha256::of(session.as_bytes()), hello)?;
         Ok(HelloReply { session, nonce, time, signature })
     }
 
@@ -179,7 +185,7 @@ impl Admission {
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
         let inventory = request.inventory.bounded();
-        let code = enrol::code(&key.hash(), &self.ca.spki(), &hello.client_nonce, &hello.server_nonce);
+        let code = enrol::code(&key.hash(), &hello.ca, &hello.client_nonce, &hello.server_nonce);
         let mut enrolment = Enrolment {
             id: 0,
             session,

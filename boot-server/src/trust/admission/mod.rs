@@ -10,7 +10,7 @@ pub use proofs::Prover;
 use super::{
     ca::Ca,
     certificates::Certificates,
-    manifest::ManifestKey,
+    manifest::Signer,
     sessions::{Hellos, WrongCodes},
 };
 use crate::{
@@ -31,7 +31,7 @@ use protocol::{
     Code, Failure,
     failure::Result,
     names::{NodeName, RunId},
-    spec::Way,
+    spec::{NodeSpec, Way},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Instant};
@@ -42,7 +42,7 @@ use time::Duration;
 pub struct Admission {
     state: State,
     ca: Arc<Ca>,
-    signer: Arc<ManifestKey>,
+    signer: Arc<Signer>,
     certificates: Certificates,
     policy: Policy,
     prover: Prover,
@@ -58,13 +58,21 @@ impl Admission {
         state: State,
         ca: Arc<Ca>,
         certificates: Certificates,
-        signer: Arc<ManifestKey>,
+        signer: Arc<Signer>,
         policy: Policy,
         prover: Prover,
         stop: Stop,
     ) -> Self {
         let (hellos, wrong_codes) = (Hellos::default(), WrongCodes::default());
         Self { state, ca, signer, certificates, policy, prover, hellos, wrong_codes, stop }
+    }
+
+    /// As [`Certificates::refuse_unissuable`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn refuse_unissuable(&self, specs: &[NodeSpec]) -> Result<()> {
+        self.certificates.refuse_unissuable(specs)
     }
 
     /// Decides about every machine that waits: a spec has been applied. One that cannot be admitted keeps no other
