@@ -396,15 +396,10 @@ mod tests {
             std::fs::write(file.path(), pem).unwrap();
             Tpm { roots: vec![file.path().to_owned()], ..Tpm::default() }.issuers()
         };
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = |is_ca| {
-            let mut params = rcgen::CertificateParams::default();
-            params.is_ca = is_ca;
-            params.self_signed(&key).unwrap().pem()
-        };
-        let authority = certificate(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained));
-        let leaf = certificate(rcgen::IsCa::NoCa);
+        let (authority, _) = crate::trust::ca::make::root(protocol::Timestamp::now_utc()).unwrap();
         assert!(with(&authority).is_ok());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
         for (pem, why) in
             [("", "there is none"), (&leaf, "no certificate of an issuer"), (&format!("{authority}{leaf}"), "")]
         {
