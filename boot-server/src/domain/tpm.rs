@@ -2,9 +2,9 @@
 
 use ::tpm::public::{EndorsementKey, QuotingKey};
 use protocol::{
-    encoding::Sha256,
+    encoding::{Sha256, base64},
     failure,
-    tpm::{ProvenTpm, TpmFound, TpmKeys, TpmState, Vouched, pcr_title},
+    tpm::{ProvenTpm, TpmFound, TpmState, Vouched, pcr_title},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -21,10 +21,24 @@ pub enum Tpm {
         /// What is wrong with it.
         why: String,
     },
-    /// The machine says that it has one with these keys.
-    Claimed(TpmKeys),
+    /// The machine says that it has this one.
+    Claimed(Claimed),
     /// It has it.
     Proven(ProvenTpm),
+}
+
+/// A TPM that a machine says that it has. Of the vendor's certificate nothing but what it says is kept: there may be many
+/// machines that prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Public area of the endorsement key.
+    #[serde(with = "base64")]
+    pub endorsement: Vec<u8>,
+    /// Public area of the key that quotes.
+    #[serde(with = "base64")]
+    pub quoting: Vec<u8>,
+    /// Who vouches for the endorsement key.
+    pub vendor: Vouched,
 }
 
 /// The keys of a TPM, read.
@@ -37,24 +51,28 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads the keys that a machine shows.
+    /// Reads the public areas that a machine shows.
     ///
     /// # Errors
     /// `E-TPM` where they are not of the kinds that prove anything.
-    pub fn read(keys: &TpmKeys) -> failure::Result<Self> {
-        let (endorsement, quoting) = (EndorsementKey::parse(&keys.endorsement)?, QuotingKey::parse(&keys.quoting)?);
+    pub fn read(endorsement: &[u8], quoting: &[u8]) -> failure::Result<Self> {
+        let (endorsement, quoting) = (EndorsementKey::parse(endorsement)?, QuotingKey::parse(quoting)?);
         Ok(Self { endorsement, quoting })
     }
 }
 
 impl Tpm {
-    /// What a machine says that it has found.
-    pub fn of(found: TpmFound) -> Self {
+    /// What a machine says that it has found; `vouch` says who vouches for an endorsement key by a certificate.
+    pub fn of(found: TpmFound, vouch: impl FnOnce(Option<&[u8]>, &EndorsementKey) -> Vouched) -> Self {
         match found.bounded() {
             TpmFound::Nothing => Self::Absent,
             TpmFound::Broken { why } => Self::Broken { why },
-            TpmFound::There(keys) => match Keys::read(&keys) {
-                Ok(_) => Self::Claimed(keys),
+            TpmFound::There(keys) => match Keys::read(&keys.endorsement, &keys.quoting) {
+                Ok(read) => {
+                    let vendor =
+                        vouch(keys.certificate.as_ref().map(|certificate| &certificate.0[..]), &read.endorsement);
+                    Self::Claimed(Claimed { endorsement: keys.endorsement, quoting: keys.quoting, vendor })
+                }
                 Err(failure) => Self::Broken { why: failure.cause },
             },
         }
@@ -159,7 +177,7 @@ pub fn changes(before: &ProvenTpm, now: &ProvenTpm) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::Timestamp;
+    use protocol::{Timestamp, tpm::TpmKeys};
 
     fn proven(ek: u8, pcrs: &[(u8, u8)]) -> ProvenTpm {
         ProvenTpm {
@@ -206,7 +224,8 @@ mod tests {
 
     #[test]
     fn a_tpm_that_is_absent_broken_or_only_claimed_admits_nobody_and_says_so() {
-        let keys = TpmKeys { endorsement: vec![1], certificate: None, quoting: vec![2] };
+        let nobody = Vouched::Nobody(String::new());
+        let keys = Claimed { endorsement: vec![1], quoting: vec![2], vendor: nobody };
         let ek = Sha256::of(&keys.endorsement);
         let listed = BTreeSet::from([ek]);
         for (tpm, words) in [
@@ -224,7 +243,7 @@ mod tests {
     #[test]
     fn keys_that_prove_nothing_are_taken_as_a_broken_tpm() {
         let keys = TpmKeys { endorsement: vec![1; 300], certificate: None, quoting: vec![2; 80] };
-        let Tpm::Broken { why } = Tpm::of(TpmFound::There(keys)) else { panic!() };
+        let Tpm::Broken { why } = Tpm::of(TpmFound::There(keys), |_, _| panic!("nobody is asked")) else { panic!() };
         assert!(why.contains("default templates"), "{why}");
     }
 }

@@ -158,6 +158,11 @@ async fn a_proof_is_replayed_in_another_session_and_a_quote_is_made_for_another_
 
     assert!(send(&lab, &greeted, &proof).await.0.is_success());
     assert!(send(&lab, &greeted, &proof).await.0.is_success(), "the answer may have been lost");
+    // A session that another one took the place of proves nothing any more.
+    let right = chip.prove(&other, &rogue.spki());
+    let again = rogue.greet(&lab).await;
+    ask(&lab, &rogue, &again, chip.keys()).await;
+    assert_eq!(send(&lab, &elsewhere, &right).await.1["code"], "E-ENROL-UNKNOWN");
     let unknown = Greeted { session: "nonsense".to_owned(), code: String::new() };
     assert_eq!(send(&lab, &unknown, &proof).await.1["code"], "E-ENROL-UNKNOWN");
 }

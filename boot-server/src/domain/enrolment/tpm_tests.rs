@@ -4,7 +4,7 @@ use super::{
 };
 use crate::domain::{
     lifecycle::Record,
-    tpm::{Known, Tpm},
+    tpm::{Claimed, Known, Tpm},
 };
 use proptest::prelude::*;
 use protocol::{
@@ -13,7 +13,7 @@ use protocol::{
     encoding::Sha256,
     names::RunId,
     spec::{Admission, Match, Way},
-    tpm::{ProvenTpm, TpmKeys, Vouched},
+    tpm::{ProvenTpm, Vouched},
 };
 use time::Duration;
 
@@ -23,7 +23,7 @@ fn ek(n: u8) -> Sha256 {
 }
 
 fn claimed(n: u8) -> Tpm {
-    Tpm::Claimed(TpmKeys { endorsement: vec![n], certificate: None, quoting: vec![] })
+    Tpm::Claimed(Claimed { endorsement: vec![n], quoting: vec![], vendor: Vouched::By("CN=v".to_owned()) })
 }
 
 fn proven(n: u8, vendor: Option<&str>) -> Tpm {

@@ -201,7 +201,7 @@ impl Admission {
             agent_version: cut(request.agent_version, MOST_VERSION),
             address: address.to_owned(),
             certificate: None,
-            tpm: Tpm::of(request.tpm),
+            tpm: Tpm::of(request.tpm, |certificate, key| self.prover.vouch(certificate, key)),
             heard: now(),
         };
         let mut unit = self.state.begin().await?;

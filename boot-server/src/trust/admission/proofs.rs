@@ -3,7 +3,7 @@
 use super::Admission;
 use crate::{
     base::{clock::now, random},
-    domain::tpm::{Keys, Tpm, changes},
+    domain::tpm::{Claimed, Keys, Tpm, changes},
     state::{
         Unit,
         enrolments::{Enrolment, Standing},
@@ -13,6 +13,7 @@ use crate::{
 use ::tpm::{
     certificate::Issuers,
     credential,
+    public::EndorsementKey,
     quote::{self, Quote},
 };
 use protocol::{
@@ -20,9 +21,13 @@ use protocol::{
     encoding::Sha256,
     enrol::EnrolReply,
     failure::Result,
-    tpm::{ProvenTpm, TpmChallenge, TpmKeys, TpmProof, Vouched, quoted},
+    text::cut,
+    tpm::{ProvenTpm, TpmChallenge, TpmProof, Vouched, quoted},
 };
 use ring::hmac;
+
+/// Bytes of a vendor's name.
+const MOST_NAME: usize = 256;
 
 /// What proofs are asked and judged by.
 pub struct Prover {
@@ -47,7 +52,18 @@ impl Prover {
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &random::bytes::<32>()?), issuers })
     }
 
-    fn draw(&self, what: &str, enrolment: &Enrolment, keys: &TpmKeys) -> [u8; 32] {
+    /// Who vouches for an endorsement key by this certificate.
+    pub fn vouch(&self, certificate: Option<&[u8]>, key: &EndorsementKey) -> Vouched {
+        let Some(certificate) = certificate else {
+            return Vouched::Nobody("there is no certificate in the TPM".to_owned());
+        };
+        match self.issuers.vouch(certificate, key, now()) {
+            Ok(vendor) => Vouched::By(cut(vendor, MOST_NAME)),
+            Err(failure) => Vouched::Nobody(failure.cause),
+        }
+    }
+
+    fn draw(&self, what: &str, enrolment: &Enrolment, keys: &Claimed) -> [u8; 32] {
         let mut drawn = [0; 32];
         drawn.copy_from_slice(hmac::sign(&self.key, &statement(what, enrolment, keys)).as_ref());
         drawn
@@ -56,7 +72,7 @@ impl Prover {
     /// What proves the TPM that an enrolment claims, where there is something to be proven.
     pub fn challenge(&self, enrolment: &Enrolment) -> Option<TpmChallenge> {
         let Tpm::Claimed(shown) = &enrolment.tpm else { return None };
-        let keys = Keys::read(shown).ok()?;
+        let keys = Keys::read(&shown.endorsement, &shown.quoting).ok()?;
         let secret = self.draw("secret", enrolment, shown);
         let made = credential::make(&keys.endorsement, &keys.quoting.name(), &secret).ok()?;
         let nonce = self.draw("nonce", enrolment, shown).to_vec();
@@ -67,29 +83,23 @@ impl Prover {
     ///
     /// # Errors
     /// `E-TPM` where it proves nothing.
-    fn judge(&self, enrolment: &Enrolment, shown: &TpmKeys, proof: TpmProof) -> Result<ProvenTpm> {
+    fn judge(&self, enrolment: &Enrolment, shown: &Claimed, proof: TpmProof) -> Result<ProvenTpm> {
         if !proof.is_bounded() {
             return Err(unproven("it is too long"));
         }
-        let keys = Keys::read(shown)?;
+        let keys = Keys::read(&shown.endorsement, &shown.quoting)?;
         hmac::verify(&self.key, &statement("secret", enrolment, shown), &proof.opened)
             .map_err(|_| unproven("the TPM with this endorsement key has not opened the challenge"))?;
         let over = quoted(&self.draw("nonce", enrolment, shown), &enrolment.key);
         let quote = Quote { attested: proof.attested, signature: proof.signature, pcrs: proof.pcrs };
         let pcrs = quote::verify(quote, &keys.quoting, &over)?;
-        let vendor = match &shown.certificate {
-            None => Vouched::Nobody("there is no certificate in the TPM".to_owned()),
-            Some(certificate) => match self.issuers.vouch(&certificate.0, &keys.endorsement, now()) {
-                Ok(vendor) => Vouched::By(vendor),
-                Err(failure) => Vouched::Nobody(failure.cause),
-            },
-        };
+        let vendor = shown.vendor.clone();
         Ok(ProvenTpm { ek: keys.endorsement.hash(), quoting: keys.quoting.name().0, vendor, pcrs, at: now() })
     }
 }
 
 /// What a challenge is drawn for: one session, the key that enrols, and both keys of the TPM.
-fn statement(what: &str, enrolment: &Enrolment, keys: &TpmKeys) -> Vec<u8> {
+fn statement(what: &str, enrolment: &Enrolment, keys: &Claimed) -> Vec<u8> {
     let mut statement = format!("centra tpm/1 {what}\n").into_bytes();
     for hash in [enrolment.session, enrolment.key, Sha256::of(&keys.endorsement), Sha256::of(&keys.quoting)] {
         statement.extend_from_slice(&hash.0);
@@ -119,7 +129,8 @@ impl Admission {
         };
         let mut unit = self.state.begin().await?;
         // As it stands now: an admin may have admitted it since.
-        let Some(mut enrolment) = unit.enrolment_of(&session).await? else { return Err(unknown()) };
+        let known = unit.enrolment_of(&session).await?.filter(|known| known.standing != Standing::Superseded);
+        let mut enrolment = known.ok_or_else(unknown)?;
         unit.prove_tpm(enrolment.id, &proven).await?;
         enrolment.tpm = Tpm::Proven(proven);
         match (enrolment.standing, &enrolment.node) {
