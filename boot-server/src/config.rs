@@ -1,10 +1,12 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
 use crate::{base::span::Span, netboot::site::Site};
+use ::tpm::certificate::Issuers;
 use host::file;
-use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
+use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -32,6 +34,9 @@ pub struct Config {
     /// Who may become a node.
     #[serde(default)]
     pub enrol: Enrol,
+    /// TPMs of machines.
+    #[serde(default)]
+    pub tpm: Tpm,
     /// Certificates of nodes.
     #[serde(default)]
     pub certificates: Certificates,
@@ -79,8 +84,39 @@ pub struct Https {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Enrol {
-    /// How a machine may become a node where its spec does not say.
+    /// How a machine may become a node where its spec does not say: ways in the order in which they are tried.
     pub admission: Admission,
+    /// The same for the nodes of a profile.
+    pub profiles: BTreeMap<NodeName, Admission>,
+}
+
+/// `[tpm]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tpm {
+    /// PEM files with certificates of vendors: whose endorsement key one of these has certified has a genuine TPM.
+    pub roots: Vec<PathBuf>,
+    /// SHA-256 of public areas of endorsement keys: these TPMs are known.
+    pub ek_allow: BTreeSet<Sha256>,
+}
+
+impl Tpm {
+    /// The vendors whose word counts.
+    ///
+    /// # Errors
+    /// `E-CONFIG` where a file cannot be read or has no certificate of an issuer.
+    pub fn issuers(&self) -> Result<Issuers> {
+        let mut issuers = Issuers::default();
+        for path in &self.roots {
+            issuers.add(file::read_text(path)?.as_bytes()).map_err(|failure| {
+                Failure::new(Code::Config, format!("reading {} (tpm.roots): {}", path.display(), failure.cause))
+                    .with_remedy(
+                        "give PEM files with the certificates of the vendor that issue those of endorsement keys",
+                    )
+            })?;
+        }
+        Ok(issuers)
+    }
 }
 
 /// `[certificates]`
@@ -258,6 +294,9 @@ impl Config {
         for dir in [&mut config.images.dir, &mut config.cache.dir, &mut config.ipxe.dir] {
             *dir = config.dir.join(&*dir);
         }
+        for path in &mut config.tpm.roots {
+            *path = config.dir.join(&*path);
+        }
         for file in [&mut config.https.certificate, &mut config.https.key].into_iter().flatten() {
             *file = config.dir.join(&*file);
         }
@@ -340,13 +379,35 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::spec::Way;
 
     #[test]
     fn a_minimal_file_has_sane_defaults() {
         let config = Config::parse("config.toml", "address = '10.77.0.1'").unwrap();
         assert_eq!(config.https_address().to_string(), "10.77.0.1:8443");
-        assert_eq!(config.enrol.admission, Admission::Approval);
+        assert_eq!(config.enrol.admission.ways(), [Way::Token, Way::Approval]);
         assert_eq!(config.server_names(), ["10.77.0.1", "127.0.0.1", "localhost"]);
+    }
+
+    #[test]
+    fn a_file_of_tpm_vendors_that_has_none_is_refused_with_its_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let with = |pem: &str| {
+            std::fs::write(file.path(), pem).unwrap();
+            Tpm { roots: vec![file.path().to_owned()], ..Tpm::default() }.issuers()
+        };
+        let (authority, _) = crate::trust::ca::make::root(protocol::Timestamp::now_utc()).unwrap();
+        assert!(with(&authority).is_ok());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        for (pem, why) in
+            [("", "there is none"), (&leaf, "no certificate of an issuer"), (&format!("{authority}{leaf}"), "")]
+        {
+            let failure = with(pem).unwrap_err();
+            let name = file.path().display().to_string();
+            assert!(failure.code == Code::Config && failure.cause.contains(&name), "{failure}");
+            assert!(failure.cause.contains(why), "{failure}");
+        }
     }
 
     #[test]

@@ -12,10 +12,17 @@ use crate::{
     config::Config,
     domain::enrolment::Policy,
     fleet::{
-        boots::Boots, closures::Closures, installs::Installs, intake::Intake, specs::Specs, view::View, vitals::Vitals,
+        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, secrets::Secrets,
+        specs::Specs, view::View, vitals::Vitals,
     },
     state::{self, State},
-    trust::{admission::Admission, ca::Ca, certificates::Certificates, manifest::Signer, tokens::Tokens},
+    trust::{
+        admission::{Admission, Prover},
+        ca::Ca,
+        certificates::Certificates,
+        manifest::Signer,
+        tokens::Tokens,
+    },
 };
 use protocol::failure::Result;
 use std::sync::Arc;
@@ -44,6 +51,8 @@ pub struct Services {
     pub admission: Arc<Admission>,
     /// Takes in what operators apply.
     pub specs: Specs,
+    /// Secrets of nodes apart from their specs.
+    pub secrets: Secrets,
     /// Says what machines boot.
     pub boots: Arc<Boots>,
     /// Serves nodes while they are installed.
@@ -56,6 +65,8 @@ pub struct Services {
     pub view: View,
     /// The cache beside the nodes that need it.
     pub closures: Closures,
+    /// Notes who fills the cache.
+    pub pushes: Pushes,
     /// Gives turns.
     pub arbiter: Arbiter,
     /// Hands out what a cluster that was lost begins with.
@@ -77,9 +88,15 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(Signer::load(&dir)?));
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
     let certificates = Certificates::new(state.clone(), ca.clone(), signer.clone(), config.certificates.node_life.0);
-    let policy = Policy { admission: config.enrol.admission, return_within: config.certificates.return_within.0 };
+    let policy = Policy {
+        admission: config.enrol.admission.clone(),
+        by_profile: config.enrol.profiles.clone(),
+        listed_tpms: config.tpm.ek_allow.clone(),
+        return_within: config.certificates.return_within.0,
+    };
+    let prover = Prover::new(config.tpm.issuers()?)?;
     let admission =
-        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, stop.clone());
+        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, prover, stop.clone());
     let admission = Arc::new(admission);
     let vitals = Arc::new(Vitals::new(state.clone(), config.cluster.silent_after(), stop.clone()));
     let hooks = Hooks {
@@ -89,12 +106,14 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     };
     let profile = config.images.default_profile.clone();
     Ok(Arc::new(Services {
+        secrets: Secrets::new(state.clone()),
         specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
         boots: Arc::new(Boots::new(state.clone(), profile, config.menu.timeout_seconds)),
         installs: Installs::new(state.clone(), signer.clone()),
         intake: Intake::new(state.clone(), config.journal.node_bytes()),
         view: View::new(state.clone(), admission.clone(), vitals.clone()),
         closures: Closures::new(state.clone(), cache.clone()),
+        pushes: Pushes::new(state.clone(), stop.clone()),
         arbiter: Arbiter::new(state.clone(), vitals.clone()),
         founding: Founding::new(state.clone(), dir),
         members: Members::new(state.clone(), ca.clone()),

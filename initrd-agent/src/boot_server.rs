@@ -19,6 +19,7 @@ use protocol::{
     renewal::{RenewRequest, Renewed},
     report::{InstalledReply, InstalledReport, PlanReply, PlanReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
+    tpm::TpmProof,
     trust::{Believe, Believed, TrustAnchors},
 };
 use rustls::pki_types::CertificateDer;
@@ -99,6 +100,11 @@ impl BootServer {
     /// Where the enrolment stands; answers when it changes, or after a while.
     pub async fn poll_enrolment(&self, session: &str) -> Result<EnrolReply> {
         self.api.call::<calls::PollEnrolment>(&[session], &Wait { wait: POLL_SECONDS }).await
+    }
+
+    /// Proves the machine's TPM.
+    pub async fn prove_tpm(&self, session: &str, proof: &TpmProof) -> Result<EnrolReply> {
+        self.api.call::<calls::ProveTpm>(&[session], proof).await
     }
 
     /// A new certificate for this node.

@@ -165,12 +165,24 @@ in
     };
 
     admission = mkOption {
-      type = types.enum [
+      type =
+        let
+          way = types.enum [
+            "token"
+            "tpm"
+            "approval"
+            "open-lab"
+          ];
+        in
+        types.either way (types.nonEmptyListOf way);
+      default = [
+        "token"
         "approval"
-        "open-lab"
       ];
-      default = "approval";
-      description = "How a machine may become a node: an admin types its code, or (where nobody lies) by itself.";
+      description = ''
+        How a machine may become a node, in the order in which the ways are tried: it shows a one-time token, its TPM is known, an admin types
+        its code, or (where nobody lies) by itself.
+      '';
     };
 
     defaultProfile = mkOption {
@@ -319,7 +331,7 @@ in
       preStart = ''
         if [ ! -e ca.crt ]; then
           rm -f config.toml
-          ${lib.getExe cfg.package} init "$PWD" --address ${lib.escapeShellArg cfg.serverAddress} ${
+          ${lib.getExe cfg.package} init "$PWD" --first-token file --address ${lib.escapeShellArg cfg.serverAddress} ${
             lib.concatMapStringsSep " " (permit: "--permit ${lib.escapeShellArg permit}") cfg.caPermits
           }
         fi

@@ -21,6 +21,8 @@ use std::{
 pub enum Admission {
     /// By an admin.
     Approval,
+    /// By a one-time token alone.
+    Token,
     /// Everybody whose claims match.
     OpenLab,
 }
@@ -48,7 +50,11 @@ impl Server {
     /// # Errors
     /// The configuration cannot be written.
     pub fn configure(dir: &Path, admission: Admission, binary_cache: &Path) -> Result<Self> {
-        let admission = if admission == Admission::OpenLab { "open-lab" } else { "approval" };
+        let admission = match admission {
+            Admission::Approval => "approval",
+            Admission::Token => "token",
+            Admission::OpenLab => "open-lab",
+        };
         let config = format!(
             r#"address = "{HOST}"
 

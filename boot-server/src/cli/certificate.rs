@@ -1,7 +1,9 @@
 //! `boot-server certificate`: a leaf for a member of the cluster that this server did not install.
 
 use crate::{
-    base::clock::now,
+    base::{clock::now, health::Health},
+    domain::audit::{Action, Actor},
+    state::{self, State},
     trust::ca::{self, Ca},
 };
 use host::{file, http::pem};
@@ -10,6 +12,7 @@ use protocol::{
     failure::{OrFail, Result},
     names::NodeName,
 };
+use serde_json::json;
 use std::{net::IpAddr, path::PathBuf};
 
 /// Issue a certificate for a member of the cluster that this server did not install
@@ -35,7 +38,7 @@ pub struct Args {
 }
 
 /// Writes the three files.
-pub fn run(args: &Args) -> Result<()> {
+pub async fn run(args: &Args) -> Result<()> {
     let ca = Ca::load(&args.dir)?;
     let mut names = vec![args.name.to_string(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     names.extend(args.address.iter().map(ToString::to_string));
@@ -48,6 +51,11 @@ pub fn run(args: &Args) -> Result<()> {
     if !ca_file.exists() {
         file::write_new(&ca_file, 0o644, pem::encode(&ca.roots()).as_bytes())?;
     }
+    let state = State::open(&state::path_in(&args.dir), Health::default()).await?;
+    let text = format!("made a certificate for {}, until {}", args.name, protocol::to_the_second(issued.not_after));
+    let is = json!({ "name": args.name, "addresses": args.address, "serial": issued.serial });
+    state.note(Actor::folder(), None, Action::CertificateIssued.says(text).changing(None, is)).await?;
+    state.close().await;
     host::say!("Wrote {0}/{1}.crt, {0}/{1}.key and {0}/ca.crt.", out.display(), args.name);
     Ok(())
 }

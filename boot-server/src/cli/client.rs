@@ -38,6 +38,12 @@ pub struct Target {
     /// File with the server's CA certificate
     #[arg(long, env = "CENTRA_CA", value_name = "FILE", help_heading = "Server")]
     ca: Option<PathBuf>,
+    /// File with an admin's certificate, in the place of a token
+    #[arg(long, env = "CENTRA_CLIENT_CERT", value_name = "FILE", requires = "client_key", help_heading = "Server")]
+    client_cert: Option<PathBuf>,
+    /// File with its key
+    #[arg(long, env = "CENTRA_CLIENT_KEY", value_name = "FILE", requires = "client_cert", help_heading = "Server")]
+    client_key: Option<PathBuf>,
 }
 
 type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -45,7 +51,7 @@ type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
 /// A connection to the server.
 pub struct Client {
     api: Api,
-    token: String,
+    token: Option<String>,
 }
 
 impl Target {
@@ -60,14 +66,29 @@ impl Target {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => self.server_of_dir()?.ok_or_else(|| missing("its URL", "--server URL"))?,
         };
-        let token = self.token_file.clone().or_else(|| in_dir("admin.token"));
-        let token = file::read_text(&token.ok_or_else(|| missing("the token", "--token-file FILE"))?)?;
+        let identity = match (&self.client_cert, &self.client_key) {
+            (Some(certificate), Some(key)) => Some(http::pem::identity(certificate, key)?),
+            _ => None,
+        };
+        let token = match &self.token_file {
+            Some(file) => Some(file.clone()),
+            None if identity.is_some() => None,
+            None => {
+                let file = in_dir("admin.token").filter(|file| file.exists());
+                Some(file.ok_or_else(|| missing("the token", "--token-file FILE"))?)
+            }
+        };
+        let token = token.map(|file| file::read_text(&file)).transpose()?.map(|token| token.trim().to_owned());
         let ca = self.ca.clone().or_else(|| in_dir("ca.crt"));
         let ca = ca.ok_or_else(|| missing("its CA", "--ca FILE"))?;
         let roots = http::pem::certificates(&ca).map_err(|failure| Failure::new(Code::Config, failure.cause))?;
-        let http = http::Client::new(&http::Trust::BootServer(roots), None, SystemTime::UNIX_EPOCH)?;
-        let token = token.trim().to_owned();
-        Ok(Client { api: Api::new(http, &base).with_token(token.clone()), token })
+        let http = http::Client::new(&http::Trust::BootServer(roots), identity, SystemTime::UNIX_EPOCH)?;
+        let api = Api::new(http, &base);
+        let api = match &token {
+            Some(token) => api.with_token(token.clone()),
+            None => api,
+        };
+        Ok(Client { api, token })
     }
 
     /// The server whose folder this is; where its port was left open, the one that it says it took.
@@ -89,11 +110,19 @@ fn taken_port(dir: &std::path::Path) -> Result<u16> {
 impl Client {
     /// A call of the list, answered by one JSON value.
     pub async fn call<C: Call>(&self, arguments: &[&str], request: &C::Request) -> Result<C::Answer> {
-        self.api.call::<C>(arguments, request).await.map_err(unanswered)
+        self.api.call::<C>(arguments, request).await.map_err(|failure| self.unanswered(failure))
     }
 
     fn base(&self) -> &str {
         self.api.base()
+    }
+
+    /// A call of the list, answered by a file: its body still to be read.
+    pub async fn file<C: Call>(&self, arguments: &[&str], request: &C::Request) -> Result<Incoming> {
+        let url = self.api.url::<C>(arguments, request)?;
+        let path = url.strip_prefix(self.base()).unwrap_or(&url);
+        let answer = self.send(Method::GET, path, Bytes::new(), None).await?;
+        self.streamed(&format!("GET {url}"), answer).await
     }
 
     /// GET as text.
@@ -222,12 +251,16 @@ impl Client {
     pub async fn events<C: Call>(&self, arguments: &[&str], after: i64) -> Result<Incoming> {
         let path = C::path(arguments);
         let answer = self.send(Method::GET, &path, Bytes::new(), Some(after)).await?;
+        self.streamed(&format!("GET {}{path}", self.base()), answer).await
+    }
+
+    /// The body of an answer of success.
+    async fn streamed(&self, activity: &str, answer: Response<Incoming>) -> Result<Incoming> {
         if answer.status().is_success() {
             return Ok(answer.into_body());
         }
-        let activity = format!("GET {}{path}", self.base());
-        let (status, bytes) = self.read(&activity, answer).await?;
-        Err(http::refusal(&activity, status, &bytes))
+        let (status, bytes) = self.read(activity, answer).await?;
+        Err(http::refusal(activity, status, &bytes))
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes, after: Option<i64>) -> Result<Response<Incoming>> {
@@ -243,27 +276,30 @@ impl Client {
         after: Option<i64>,
     ) -> Result<Response<Incoming>> {
         let url = format!("{}{path}", self.base());
-        let mut request = Request::builder()
-            .method(method)
-            .uri(&url)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
-            .header(header::CONTENT_TYPE, "application/json");
+        let mut request = Request::builder().method(method).uri(&url).header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
         if let Some(after) = after {
             request = request.header("last-event-id", after);
         }
         let request = request.body(body).or_fail(Code::Config, || format!("addressing {url}"))?;
-        self.api.client().send(request).await.map_err(unanswered)
+        self.api.client().send(request).await.map_err(|failure| self.unanswered(failure))
     }
-}
 
-/// The remedies of a connection that does not come about.
-fn unanswered(failure: Failure) -> Failure {
-    match failure.code {
-        // Where its name or its time is wrong, that has been said.
-        Code::Tls if failure.remedy == Code::Tls.remedy() => {
-            failure.with_remedy("pass the CA certificate of this server: --ca DIR/ca.crt")
+    /// The remedies of a connection that does not come about.
+    fn unanswered(&self, failure: Failure) -> Failure {
+        match failure.code {
+            // Where its name or its time is wrong, that has been said.
+            Code::Tls if failure.remedy == Code::Tls.remedy() => {
+                failure.with_remedy("pass the CA certificate of this server: --ca DIR/ca.crt")
+            }
+            // A server that refuses the certificate breaks off without a word that would reach us.
+            Code::ServerUnreachable if self.token.is_none() => failure.with_remedy(
+                "check the URL, that boot-server serve runs, and that it has taken this certificate: boot-server token list",
+            ),
+            Code::ServerUnreachable => failure.with_remedy("check the URL, and that boot-server serve runs"),
+            _ => failure,
         }
-        Code::ServerUnreachable => failure.with_remedy("check the URL, and that boot-server serve runs"),
-        _ => failure,
     }
 }

@@ -3,12 +3,13 @@
 use crate::{
     base::{clock::now, health::Health, random},
     config::Config,
-    state::{self, State},
+    domain::audit::{Action, Actor},
+    state::{self, State, tokens::Credential},
     trust::{
         ca::make::{self, Permit},
         folder::{ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
         manifest::ManifestKey,
-        rotation,
+        rotation, tokens,
     },
 };
 use host::file;
@@ -50,6 +51,9 @@ pub struct Args {
     /// Last address to give [default: .199 of the subnet, or where there is room beside the server]
     #[arg(long, value_name = "IP")]
     range_end: Option<Ipv4Addr>,
+    /// Where the first admin token goes: printed once, kept in DIR/admin.token (0600) for the command line on this host, or both
+    #[arg(long, value_enum, default_value_t = FirstToken::Both, value_name = "WHERE")]
+    first_token: FirstToken,
     /// Admit every machine that a NodeSpec matches: only on a network where nobody lies
     #[arg(long)]
     open_lab: bool,
@@ -57,6 +61,17 @@ pub struct Args {
     /// labels are in no certificate [default: no limit]
     #[arg(long, value_name = "NAME|NET")]
     permit: Vec<Permit>,
+}
+
+/// Where the first token goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FirstToken {
+    /// Printed, and kept in DIR/admin.token
+    Both,
+    /// Kept in DIR/admin.token alone: where what is printed goes into a log
+    File,
+    /// Printed alone: no file has it
+    Print,
 }
 
 /// Makes the folder.
@@ -76,14 +91,16 @@ pub async fn run(args: Args) -> Result<()> {
     let token = keys(&args)?;
     let state = State::create(&state::path_in(dir), Health::default()).await?;
     let mut unit = state.begin().await?;
-    unit.add_token("admin", &token, Scope::Admin, None).await?;
+    unit.add_token("admin", Credential::Token(&token), Scope::Admin, None).await?;
+    unit.note(Actor::folder(), None, Action::ServerMade.says("made the server")).await?;
+    unit.note(Actor::folder(), None, tokens::made("admin", Scope::Admin, None)).await?;
     unit.commit().await?;
     state.close().await;
     let copied = copy_ipxe(&dir.join("ipxe"))?;
     let config = dir.join("config.toml");
     file::write_new(&config, 0o644, text.as_bytes())?;
     Config::load(&config)?;
-    tell(&args, &copied);
+    tell(&args, &copied, &token);
     Ok(())
 }
 
@@ -133,7 +150,9 @@ fn keys(args: &Args) -> Result<String> {
     file::write_new(&dir.join(ROOT), 0o644, root.as_bytes())?;
     let text = data_encoding::BASE64.encode(&signer) + "\n";
     file::write_new(&dir.join(MANIFEST_KEY), 0o600, text.as_bytes())?;
-    file::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
+    if args.first_token != FirstToken::Print {
+        file::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
+    }
     rotation::write_anchors(dir, None, now())?;
     Ok(token)
 }
@@ -174,7 +193,7 @@ fn config_text(args: &Args) -> String {
     let interface = args.interface.as_deref().unwrap_or("eth0");
     let full = if mode == "full" { "" } else { "# " };
     let tftp = mode != "off";
-    let admission = if args.open_lab { "open-lab" } else { "approval" };
+    let admission = if args.open_lab { r#""open-lab""# } else { r#"["token", "approval"]"# };
     format!(
         include_str!("init.toml"),
         a = a,
@@ -192,7 +211,7 @@ fn config_text(args: &Args) -> String {
     )
 }
 
-fn tell(args: &Args, ipxe: &[&str]) {
+fn tell(args: &Args, ipxe: &[&str], token: &str) {
     let dir = args.dir.display();
     host::say!("Made {dir}: a CA, a manifest key, an admin token and config.toml.");
     if ipxe.is_empty() {
@@ -208,11 +227,22 @@ fn tell(args: &Args, ipxe: &[&str]) {
          image-builder deploy --from OUT --to {dir}/images\n  \
          boot-server serve --config {dir}/config.toml\n  \
          boot-server apply --dir {dir} -f NODE.json\n\
-         The page: https://{address}:8443/ (log in with the token in {dir}/admin.token; CA: {dir}/ca.crt)\n\
-         Keep issuing.key, manifest.key and admin.token to yourself: who has them owns every node.\n\
+         The page: https://{address}:8443/ (CA: {dir}/ca.crt)\n\
+         Keep issuing.key, manifest.key, secrets.key and the admin token to yourself: who has them owns every node.\n\
          Move ca.key to a safe place off this host: the server runs without it, and boot-server ca renew and rotate ask for it.",
         address = args.address
     );
+    let kept = format!("{dir}/admin.token, for --dir {dir} on this host");
+    match args.first_token {
+        FirstToken::File => host::say!("\nThe first admin token, which allows everything, is in {kept}."),
+        FirstToken::Both => shown(token, &format!("It is kept in {kept}; delete the file once others have tokens.")),
+        FirstToken::Print => shown(token, "No file has it: put it into one (0600) for --token-file."),
+    }
+}
+
+/// The last that is printed, so that nobody misses it.
+fn shown(token: &str, kept: &str) {
+    host::say!("\nThe first admin token, which allows everything. It is shown this once:\n\n    {token}\n\n{kept}");
 }
 
 #[cfg(test)]

@@ -1,19 +1,23 @@
 //! The command line.
 
 mod admin;
+mod audit;
 mod ca;
 mod certificate;
 mod client;
 mod closure;
 mod cluster;
+mod enrol_token;
 mod init;
 mod logs;
 mod output;
 mod power;
+mod secret;
 mod serve;
 mod specs;
 mod token;
 
+use crate::base::span::Span;
 use clap::{Parser, Subcommand};
 use protocol::{
     Code,
@@ -55,10 +59,18 @@ enum Verb {
     /// Fill, list, check and clean the binary cache
     Closure(closure::Args),
     Cluster(cluster::Args),
+    EnrolToken(enrol_token::Args),
     Power(power::Args),
+    Secret(secret::Args),
     Token(token::Args),
+    Audit(audit::Args),
     /// Wait until a node has come to a state
     Wait(admin::Wait),
+}
+
+/// A span of time on the command line.
+fn span(text: &str) -> std::result::Result<Span, &'static str> {
+    Span::parse(text).ok_or("it is a number with s, m, h or d, such as 90d")
 }
 
 /// Runs the verb.
@@ -72,7 +84,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Init(args) => runtime.block_on(init::run(args)),
         Verb::Serve(args) => runtime.block_on(serve::run(args)),
         Verb::Ca(args) => runtime.block_on(ca::run(args)),
-        Verb::Certificate(args) => certificate::run(&args),
+        Verb::Certificate(args) => runtime.block_on(certificate::run(&args)),
         Verb::Apply(args) => runtime.block_on(admin::apply(args)),
         Verb::Get(args) => runtime.block_on(admin::get(args)),
         Verb::Describe(args) => runtime.block_on(admin::describe(args)),
@@ -82,6 +94,9 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Closure(args) => runtime.block_on(closure::run(args)),
         Verb::Cluster(args) => runtime.block_on(cluster::run(args)),
         Verb::Power(args) => runtime.block_on(power::run(args)),
+        Verb::EnrolToken(args) => runtime.block_on(enrol_token::run(args)),
+        Verb::Audit(args) => runtime.block_on(audit::run(args)),
+        Verb::Secret(args) => runtime.block_on(secret::run(args)),
         Verb::Token(args) => runtime.block_on(token::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }

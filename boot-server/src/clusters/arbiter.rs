@@ -5,6 +5,7 @@ use crate::{
     base::clock::now,
     domain::{
         arbiter::{self, Ask, Cluster, Decision, Refusal, Restored},
+        audit::{Action, Actor},
         lifecycle::Input,
         operation::{self, Stage},
     },
@@ -174,10 +175,10 @@ impl Arbiter {
         let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
         let members = report.members.len();
         if last && after != node.record {
-            unit.note(name.as_str(), Some(name), format!("ready: {service} with {members} members")).await?;
+            unit.note(name, Some(name), format!("ready: {service} with {members} members")).await?;
         } else if unit.member_since(name, service).await? != Some((generation, report.boot_id)) {
             // Said again, it is no news.
-            unit.note(name.as_str(), Some(name), format!("member of {service} with {members} members")).await?;
+            unit.note(name, Some(name), format!("member of {service} with {members} members")).await?;
         }
         entered(&mut unit, &node, service, &report).await?;
         unit.add_membership(name, service, &report).await?;
@@ -238,7 +239,7 @@ impl Arbiter {
     ///
     /// # Errors
     /// `E-NOT-FOUND`; `E-WRONG-STATE` while members are heard healthy, or the cluster is being restored.
-    pub async fn forget(&self, cluster: &str, force: bool, actor: &str) -> Result<Forgotten> {
+    pub async fn forget(&self, cluster: &str, force: bool, actor: &Actor) -> Result<Forgotten> {
         let healthy = self.healthy_nodes_of(cluster).await?;
         if !force && !healthy.is_empty() {
             let cause = format!("forgetting cluster {cluster}: {} are heard healthy", healthy.join(", "));
@@ -260,7 +261,7 @@ impl Arbiter {
         unit.forget_cluster(cluster).await?;
         let dropped = if restored.is_some() { ", and the snapshot that it was to begin with" } else { "" };
         let text = format!("forgot the founding set of cluster {cluster} ({} services){dropped}", known.len());
-        unit.note(actor, None, text).await?;
+        unit.note(actor, None, Action::ClusterForgotten.says(text)).await?;
         unit.commit().await?;
         Ok(Forgotten { services: known.len() as u64 })
     }

@@ -3,7 +3,10 @@
 
 use crate::{
     base::{files, hashing, random},
-    domain::arbiter::{Cluster, Restored},
+    domain::{
+        arbiter::{Cluster, Restored},
+        audit::{Action, Actor},
+    },
     state::{self, State},
 };
 use host::file;
@@ -38,7 +41,7 @@ pub async fn stage(state: &State, dir: &Path, cluster: &str, service: Service, f
     let restored = Some(Restored { snapshot: snapshot.clone(), token });
     unit.save_cluster(cluster, service, &Cluster { restored, ..Cluster::default() }).await?;
     let text = format!("has the founders of {service} of {cluster} begin with the snapshot {}", snapshot.sha256);
-    unit.note("cluster restore", None, text).await?;
+    unit.note(Actor::folder(), None, Action::ClusterRestored.says(text)).await?;
     unit.commit().await?;
     Ok(snapshot)
 }
@@ -106,7 +109,7 @@ impl Founding {
             seat.handed = Some(generation);
             unit.save_cluster(cluster, service, &known).await?;
             let text = format!("was handed the snapshot of {service} of {cluster}");
-            unit.note("server", Some(name), text).await?;
+            unit.note(Actor::from(name), Some(name), Action::SnapshotHandedOut.says(text)).await?;
         }
         unit.commit().await?;
         Ok((file, snapshot))

@@ -2,9 +2,11 @@
 
 pub mod addresses;
 pub mod arbiter;
+pub mod audit;
 pub mod boot;
 pub mod enrolment;
 pub mod lifecycle;
 pub mod operation;
 pub mod plan;
+pub mod tpm;
 pub mod vitals;

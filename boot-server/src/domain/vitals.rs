@@ -20,9 +20,9 @@ pub struct Heard {
 
 impl Heard {
     /// How the node is, where silence begins after `silent`. What was not heard before the server began to listen, at
-    /// `begun`, is no silence, unless it was one already.
+    /// `begun`, is no silence, unless it was one already. A clock that was set back since then began anew.
     pub fn condition(&self, now: Timestamp, silent: Duration, begun: Timestamp) -> Condition {
-        let at = if self.noted == Condition::Silent { self.at } else { self.at.max(begun) };
+        let at = if self.noted == Condition::Silent { self.at } else { self.at.max(begun.min(now)) };
         if now - at >= silent {
             return Condition::Silent;
         }
@@ -108,6 +108,7 @@ mod tests {
     fn a_server_that_was_away_gives_its_nodes_time_to_speak_but_a_silent_one_stays_silent() {
         assert_eq!(heard(true).condition(at(1179), SILENT, at(1000)), Condition::Healthy);
         assert_eq!(heard(true).condition(at(1180), SILENT, at(1000)), Condition::Silent);
+        assert_eq!(heard(true).condition(at(180), SILENT, at(99_000)), Condition::Healthy, "the clock was set back");
         let silent = Heard { noted: Condition::Silent, ..heard(true) };
         assert_eq!(silent.condition(at(1001), SILENT, at(1000)), Condition::Silent);
     }

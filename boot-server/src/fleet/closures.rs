@@ -3,6 +3,7 @@
 use crate::{
     base::clock::now,
     cache::{Cache, Progress, Roots},
+    domain::audit::{Action, Actor},
     state::State,
 };
 use nix_store::signature::PublicKey;
@@ -61,14 +62,14 @@ impl Closures {
     ///
     /// # Errors
     /// `E-CLOSURE-MISSING`, `E-SYSTEM`.
-    pub async fn verify(&self, request: VerifyRequest, actor: &str, progress: impl Progress) -> Result<VerifyReport> {
+    pub async fn verify(&self, request: VerifyRequest, actor: &Actor, progress: impl Progress) -> Result<VerifyReport> {
         let report = self.cache.clone().verify(request, self.trusted().await?, progress).await?;
         for failure in &report.damaged {
             tracing::warn!(%failure, "the cache is damaged");
         }
         if !report.removed.is_empty() {
             let text = format!("took {} damaged or incomplete paths out of the cache", report.removed.len());
-            self.state.note(actor, None, text).await?;
+            self.state.note(actor, None, Action::CacheRepaired.says(text)).await?;
         }
         Ok(report)
     }
@@ -77,7 +78,7 @@ impl Closures {
     ///
     /// # Errors
     /// `E-CLOSURE-CORRUPT`, `E-SYSTEM`.
-    pub async fn collect(&self, request: GcRequest, actor: &str, progress: impl Progress) -> Result<GcReport> {
+    pub async fn collect(&self, request: GcRequest, actor: &Actor, progress: impl Progress) -> Result<GcReport> {
         // First this, then the roots: an apply waits for it, so that no closure goes that a node begins to need.
         let settled = self.cache.settled().await;
         let roots = self.roots().await?;
@@ -85,7 +86,7 @@ impl Closures {
         if !request.dry_run && !report.paths.is_empty() {
             let text =
                 format!("removed {} unneeded paths from the cache, {} bytes", report.paths.len(), report.freed_bytes);
-            self.state.note(actor, None, text).await?;
+            self.state.note(actor, None, Action::CacheCollected.says(text)).await?;
         }
         Ok(report)
     }

@@ -3,6 +3,7 @@
 use crate::{
     base::clock::now,
     domain::{
+        audit::{Action, Actor},
         lifecycle::{Input, Record, Refusal},
         plan::{HeldPlan, short},
     },
@@ -19,7 +20,8 @@ use protocol::{
     names::NodeName,
     report::{InstalledReport, PlanDecision, PlanReport},
 };
-use std::sync::Arc;
+use serde_json::json;
+use std::{net::IpAddr, sync::Arc};
 
 /// A plan beyond this is one that nobody could read before agreeing to it.
 const MOST_PLAN_LINES: usize = 5_000;
@@ -83,16 +85,17 @@ impl Installs {
         let signed = self.signer.key().sign(&manifest)?;
         unit.hand_out(name, &spec.system.toplevel).await?;
         unit.commit().await?;
+        self.state.memory.presence.heard(&request.run, None, std::time::Instant::now());
         // A run that vanished may have been one too many: that is stored, and nothing is handed out.
         node.record.may_install().map_err(refused)?;
         Ok(signed)
     }
 
-    /// The node's own secrets, while its generation is open.
+    /// The node's own secrets, while its generation is open, for who asks from this address.
     ///
     /// # Errors
     /// `E-GENERATION-USED`, `E-WRONG-STATE`.
-    pub async fn secrets(&self, name: &NodeName, key: &Sha256, generation: u64) -> Result<SecretBundle> {
+    pub async fn secrets(&self, name: &NodeName, key: &Sha256, generation: u64, from: IpAddr) -> Result<SecretBundle> {
         let mut unit = self.state.begin().await?;
         let node = unit.node_of(name, key).await?;
         node.record.may_install().map_err(|refusal| refusal.failure(name))?;
@@ -101,9 +104,12 @@ impl Installs {
             let cause = format!("handing out secrets for generation {generation} of node {name}: it is not under way");
             return Err(Failure::new(Code::WrongState, cause));
         }
-        let bundle = manifest::secrets(node.spec()?, generation)?;
-        let text = format!("handed out {} secret files for generation {generation}", bundle.files.len());
-        unit.note("server", Some(name), text).await?;
+        let apart = unit.open_secrets(name).await?;
+        let bundle = manifest::secrets(node.spec()?, apart, generation)?;
+        let text = format!("was handed out {} secret files for generation {generation}", bundle.files.len());
+        let paths: Vec<&str> = bundle.files.iter().map(|file| file.path.as_str()).collect();
+        let deed = Action::SecretsHandedOut.says(text).changing(None, json!({ "paths": paths, "key": key }));
+        unit.note(Actor::from(name).at(from), Some(name), deed).await?;
         unit.commit().await?;
         Ok(bundle)
     }
@@ -146,7 +152,7 @@ impl Installs {
     ///
     /// # Errors
     /// `E-NOT-FOUND`; `E-WRONG-STATE` where no plan is held, or another one.
-    pub async fn approve_plan(&self, name: &NodeName, shown: &Sha256, actor: &str) -> Result<()> {
+    pub async fn approve_plan(&self, name: &NodeName, shown: &Sha256, actor: &Actor) -> Result<()> {
         let mut unit = self.state.begin().await?;
         let mut node = unit.node(name).await?;
         let Some(plan) = node.plan.as_mut().filter(|plan| plan.held) else {
@@ -165,8 +171,8 @@ impl Installs {
                 .with_remedy(format!("read the new plan: boot-server describe node {name}")));
         }
         (plan.held, plan.approved) = (false, true);
-        let text = format!("approved plan {}", short(shown));
-        unit.note(actor, Some(name), text).await?;
+        let deed = Action::PlanApproved.says(format!("approved plan {}", short(shown)));
+        unit.note(actor, Some(name), deed.changing(None, json!({ "plan": shown }))).await?;
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(())
@@ -183,7 +189,7 @@ impl Installs {
         let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
         if after != node.record {
             let text = format!("installed generation {} in run {}", report.generation, report.run);
-            unit.note(name.as_str(), Some(name), text).await?;
+            unit.note(name, Some(name), Action::Installed.says(text)).await?;
             unit.used_memory(&report.run, report.agent_peak_rss).await?;
             node.record = after;
             node.installed = Some(report);

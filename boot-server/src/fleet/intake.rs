@@ -1,7 +1,7 @@
 //! Telemetry taken in: stored once, acknowledged once durable, and what it says about the node's life.
 
 use crate::{
-    base::{allowance::Allowances, clock::now},
+    base::allowance::Allowances,
     domain::lifecycle::{Input, Record},
     state::{State, Unit, nodes::Node, runs::Owner},
 };
@@ -85,7 +85,7 @@ impl Intake {
         } else {
             self.store(telemetry, owner, address).await?
         };
-        self.state.memory.presence.heard(&run, heartbeat.as_ref(), now());
+        self.state.memory.presence.heard(&run, heartbeat.as_ref(), Instant::now());
         Ok(ack)
     }
 

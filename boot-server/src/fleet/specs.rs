@@ -3,7 +3,11 @@
 use super::spec_check;
 use crate::{
     cache::Cache,
-    domain::{addresses::Network, lifecycle::Input},
+    domain::{
+        addresses::Network,
+        audit::{self, Action, Actor},
+        lifecycle::Input,
+    },
     state::{State, Unit, nodes::Node},
     trust::admission::Admission,
 };
@@ -43,8 +47,8 @@ impl Specs {
     ///
     /// # Errors
     /// `E-INPUT` with the path of the key; nothing is stored then.
-    pub async fn apply(&self, request: ApplyRequest, actor: &str) -> Result<Vec<Applied>> {
-        check(&request.nodes)?;
+    pub async fn apply(&self, request: ApplyRequest, actor: &Actor) -> Result<Vec<Applied>> {
+        self.check(&request.nodes).await?;
         self.admission.refuse_unissuable(&request.nodes)?;
         // Nothing is collected meanwhile that a spec begins to need.
         let _settled = self.cache.settled().await;
@@ -62,6 +66,21 @@ impl Specs {
         unit.commit().await?;
         self.admission.settle_all().await?;
         Ok(applied)
+    }
+
+    async fn check(&self, specs: &[NodeSpec]) -> Result<()> {
+        if specs.len() > MOST_NODES {
+            return Err(Failure::new(Code::Input, format!("checking the request: more than {MOST_NODES} nodes")));
+        }
+        let mut names = HashSet::new();
+        for spec in specs {
+            spec_check::check(spec, &self.state.secret_paths(&spec.name).await?)?;
+            if !names.insert(&spec.name) {
+                let cause = format!("checking the request: node {} is there twice", spec.name);
+                return Err(Failure::new(Code::Input, cause));
+            }
+        }
+        Ok(())
     }
 
     /// A machine that two nodes claim would wait for a person when it boots; who wrote the specs sits here now.
@@ -137,25 +156,11 @@ fn node_ip(spec: &NodeSpec) -> Option<Ipv4Addr> {
     }
 }
 
-fn check(specs: &[NodeSpec]) -> Result<()> {
-    if specs.len() > MOST_NODES {
-        return Err(Failure::new(Code::Input, format!("checking the request: more than {MOST_NODES} nodes")));
-    }
-    let mut names = HashSet::new();
-    for spec in specs {
-        spec_check::check(spec)?;
-        if !names.insert(&spec.name) {
-            return Err(Failure::new(Code::Input, format!("checking the request: node {} is there twice", spec.name)));
-        }
-    }
-    Ok(())
-}
-
 async fn apply_one(
     unit: &mut Unit,
     spec: NodeSpec,
     reopen: bool,
-    actor: &str,
+    actor: &Actor,
     mut warnings: Vec<String>,
 ) -> Result<Applied> {
     let name = spec.name.clone();
@@ -186,10 +191,12 @@ async fn apply_one(
             (node.key, node.next_key, node.certificate_ends, node.enrolment) = (None, None, None, None);
             node.record = node.record.after(&Input::Reopened).map_err(|refusal| refusal.failure(&name))?;
         }
+        let (before, after) = audit::specs(node.spec.as_ref(), &spec);
         node.spec = Some(spec);
         node.record = node.record.after(&Input::Applied).map_err(|refusal| refusal.failure(&name))?;
         unit.save_node(&node).await?;
-        unit.note(actor, Some(&name), format!("applied the spec: {result}")).await?;
+        let deed = Action::SpecApplied.says(format!("applied the spec: {result}"));
+        unit.note(actor, Some(&name), deed.changing(before, after)).await?;
     }
     Ok(Applied { name, result: result.to_owned(), warnings })
 }

@@ -7,6 +7,7 @@ use crate::{
         enrolment::Decision,
         lifecycle::Record,
         plan::{HeldPlan, short},
+        tpm::Tpm,
     },
     state::{
         State,
@@ -16,7 +17,7 @@ use crate::{
         nodes::Node,
         runs::Run,
     },
-    trust::admission::Admission,
+    trust::admission::{Admission, to_decide},
 };
 use protocol::{
     Code, Failure, Timestamp,
@@ -27,16 +28,38 @@ use protocol::{
     names::{NodeName, StorePath},
     report::InstalledReport,
     spec::NodeSpec,
+    tpm::TpmState,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 /// A machine that waits and has been silent for so long is not shown any more.
 const GONE: time::Duration = time::Duration::days(1);
 
 /// A node or a machine that waits to become one.
 enum Subject {
-    Node(Box<Node>, Option<Box<Enrolment>>),
-    Machine(Box<Enrolment>),
+    Node(Box<Node>, Option<Box<Waiting>>),
+    Machine(Box<Waiting>),
+}
+
+/// A machine that waits.
+struct Waiting {
+    enrolment: Enrolment,
+    /// What becomes of it as things stand.
+    decision: Decision,
+    /// It still asks.
+    asks: bool,
+    /// How many machines ask that claim to be the same node, this one included.
+    claimants: usize,
+}
+
+impl Waiting {
+    /// The node that it would become.
+    fn wanted(&self) -> Option<&NodeName> {
+        match &self.decision {
+            Decision::Wait { node, .. } => node.as_ref(),
+            Decision::Approve { .. } | Decision::Conflict { .. } => None,
+        }
+    }
 }
 
 /// Shows them.
@@ -60,8 +83,9 @@ impl View {
         for subject in self.subjects().await? {
             let run = match &subject {
                 Subject::Node(node, None) => runs.get(node.name.as_str()).cloned(),
-                Subject::Node(_, Some(enrolment)) => self.state.run(&enrolment.run).await?,
-                Subject::Machine(enrolment) => self.state.run(&enrolment.run).await?,
+                Subject::Node(_, Some(waiting)) | Subject::Machine(waiting) => {
+                    self.state.run(&waiting.enrolment.run).await?
+                }
             };
             summaries.push(self.summary(&subject, run));
         }
@@ -77,13 +101,13 @@ impl View {
         let (node, enrolment) = match &subject {
             Subject::Node(node, waiting) => {
                 let admitted = match (waiting, node.enrolment) {
-                    (Some(waiting), _) => Some(waiting.as_ref().clone()),
+                    (Some(waiting), _) => Some(waiting.enrolment.clone()),
                     (None, Some(id)) => self.state.enrolment(id).await?,
                     (None, None) => None,
                 };
                 (Some(node.as_ref()), admitted)
             }
-            Subject::Machine(enrolment) => (None, Some(enrolment.as_ref().clone())),
+            Subject::Machine(waiting) => (None, Some(waiting.enrolment.clone())),
         };
         let run = match (node, &subject) {
             (Some(node), Subject::Node(_, None)) => {
@@ -98,8 +122,8 @@ impl View {
         let shown = node.and_then(|node| node.record.run.clone()).or_else(|| run.as_ref().map(|run| run.id.clone()));
         // A machine that waits speaks by its enrolment, also where it would become a node that is known.
         let waiting_run = match &subject {
-            Subject::Node(_, waiting) => waiting.as_deref().map(|waiting| &waiting.run),
-            Subject::Machine(waiting) => Some(&waiting.run),
+            Subject::Node(_, waiting) => waiting.as_deref().map(|waiting| &waiting.enrolment.run),
+            Subject::Machine(waiting) => Some(&waiting.enrolment.run),
         };
         let events = match (node, waiting_run) {
             (_, Some(run)) => self.state.events_of_run(run).await?,
@@ -117,13 +141,21 @@ impl View {
                 Some(enrolment) => self.state.inventory(enrolment.id).await?,
                 None => None,
             },
+            tpm: match (&enrolment, node.and_then(|node| node.tpm.as_ref())) {
+                // What was proven once is worth more than a claim.
+                (Some(Enrolment { tpm: Tpm::Absent | Tpm::Broken { .. }, .. }) | None, Some(known)) => {
+                    TpmState::Proven(known.clone())
+                }
+                (Some(enrolment), _) => enrolment.tpm.state(),
+                (None, None) => TpmState::Absent,
+            },
             run: shown,
             held_plan: node.and_then(waiting_plan).map(HeldPlan::id),
             destroys: node.and_then(|node| node.plan.as_ref()).map(HeldPlan::destroys),
             plan: node.and_then(|node| node.plan.clone()).map(|plan| plan.lines).unwrap_or_default(),
             events,
             history: match node {
-                Some(node) => self.state.audit(Some(&node.name)).await?,
+                Some(node) => self.state.history(&node.name).await?,
                 None => Vec::new(),
             },
             ready: node.and_then(|node| node.ready.clone()),
@@ -140,9 +172,8 @@ impl View {
     /// `E-NOT-FOUND`.
     pub async fn journal_of(&self, name: &str) -> Result<Of> {
         Ok(match self.subject(name).await? {
-            Subject::Node(_, Some(enrolment)) => Of::Run(enrolment.run),
+            Subject::Node(_, Some(waiting)) | Subject::Machine(waiting) => Of::Run(waiting.enrolment.run),
             Subject::Node(node, None) => Of::Node(node.name),
-            Subject::Machine(enrolment) => Of::Run(enrolment.run),
         })
     }
 
@@ -158,46 +189,55 @@ impl View {
     }
 
     async fn subjects(&self) -> Result<Vec<Subject>> {
-        let mut waiting = self.state.open_enrolments().await?;
-        waiting.retain(|enrolment| self.admission.silent_for(enrolment) < GONE);
+        let mut open = self.state.open_enrolments().await?;
+        open.retain(|enrolment| self.admission.silent_for(enrolment) < GONE);
+        let judge = |enrolment| {
+            let decision = self.admission.decision(&enrolment);
+            let asks = self.admission.still_asks(&enrolment);
+            Waiting { enrolment, decision, asks, claimants: 0 }
+        };
+        let mut waiting: Vec<Waiting> = open.into_iter().map(judge).collect();
+        let mut claimants: HashMap<NodeName, usize> = HashMap::new();
+        for node in waiting.iter().filter(|waiting| waiting.asks).filter_map(Waiting::wanted) {
+            *claimants.entry(node.clone()).or_default() += 1;
+        }
+        for waiting in &mut waiting {
+            waiting.claimants = waiting.wanted().and_then(|node| claimants.get(node)).copied().unwrap_or(0);
+        }
         let mut subjects = Vec::new();
         for node in self.state.nodes().await? {
-            let own = waiting.iter().position(|enrolment| self.is_shown_as(enrolment, &node));
+            // The one that came first keeps the row while it asks: nobody puts his code where an admin has seen another one.
+            let first = |asks| waiting.iter().rposition(|waiting| waiting.asks == asks && is_shown_as(waiting, &node));
+            let own = first(true).or_else(|| first(false));
             subjects.push(Subject::Node(Box::new(node), own.map(|index| Box::new(waiting.remove(index)))));
         }
-        subjects.extend(waiting.into_iter().map(|enrolment| Subject::Machine(Box::new(enrolment))));
+        subjects.extend(waiting.into_iter().map(|waiting| Subject::Machine(Box::new(waiting))));
         Ok(subjects)
     }
 
     async fn subject(&self, name: &str) -> Result<Subject> {
         let found = self.subjects().await?.into_iter().find(|subject| match subject {
             Subject::Node(node, _) => node.name.as_str() == name,
-            Subject::Machine(enrolment) => machine_name(&enrolment.key) == name,
+            Subject::Machine(waiting) => machine_name(&waiting.enrolment.key) == name,
         });
         found.ok_or_else(|| Failure::new(Code::NotFound, format!("looking for node {name:?}: there is none")))
-    }
-
-    /// A machine that waits is shown as the node that it would become, while no other machine is that node.
-    fn is_shown_as(&self, enrolment: &Enrolment, node: &Node) -> bool {
-        let wanted = || match self.admission.decision(enrolment) {
-            Decision::Wait { node, .. } => node,
-            Decision::Approve(_) | Decision::Conflict(_) => None,
-        };
-        node.key.is_none() && enrolment.standing == Standing::Pending && wanted().as_ref() == Some(&node.name)
     }
 
     fn summary(&self, subject: &Subject, run: Option<Run>) -> NodeSummary {
         let word = run.as_ref().and_then(|run| self.state.memory.presence.of(&run.id));
         let waiting = match subject {
             Subject::Node(_, waiting) => waiting.as_deref(),
-            Subject::Machine(enrolment) => Some(enrolment.as_ref()),
+            Subject::Machine(waiting) => Some(waiting.as_ref()),
         };
-        let word = word.or_else(|| waiting.and_then(|enrolment| self.state.memory.presence.of(&enrolment.run)));
+        let enrolment = waiting.map(|waiting| &waiting.enrolment);
+        let word = word.or_else(|| enrolment.and_then(|enrolment| self.state.memory.presence.of(&enrolment.run)));
+        let polled =
+            enrolment.and_then(|enrolment| self.state.memory.presence.of_waiting(enrolment.id, Instant::now(), now()));
         let record = match subject {
             Subject::Node(node, _) => Some(&node.record),
             Subject::Machine(_) => None,
         };
-        let state = shown_state(record, waiting);
+        let state = shown_state(record, enrolment);
         let health = match subject {
             Subject::Node(node, _) => self.vitals.of(&node.name),
             Subject::Machine(_) => None,
@@ -208,7 +248,7 @@ impl View {
             Subject::Node(..) | Subject::Machine(_) => None,
         };
         let asked = turn.as_ref().map(|turn| turn.heard);
-        let heard = last_heard(run.as_ref(), waiting, word.as_ref()).max(spoke).max(asked);
+        let heard = last_heard(run.as_ref(), enrolment, word.as_ref(), now()).max(polled).max(spoke).max(asked);
         let beat = word.and_then(|word| word.heartbeat);
         let busy =
             !matches!(state, NodeState::Expected | NodeState::Discovered | NodeState::Ready | NodeState::Installed);
@@ -221,12 +261,12 @@ impl View {
         NodeSummary {
             name: match subject {
                 Subject::Node(node, _) => node.name.to_string(),
-                Subject::Machine(enrolment) => machine_name(&enrolment.key),
+                Subject::Machine(waiting) => machine_name(&waiting.enrolment.key),
             },
             state,
             step,
             progress: beat.filter(|beat| Some(beat.step) == step).and_then(|beat| beat.progress),
-            code: waiting.filter(|waiting| waiting.standing == Standing::Pending).map(|waiting| waiting.code.clone()),
+            code: enrolment.filter(|waiting| waiting.standing == Standing::Pending).map(|waiting| waiting.code.clone()),
             missing: self
                 .missing(subject, waiting)
                 .into_iter()
@@ -240,7 +280,7 @@ impl View {
             address: run
                 .map(|run| run.address)
                 .filter(|address| !address.is_empty())
-                .or_else(|| waiting.map(|waiting| waiting.address.clone())),
+                .or_else(|| enrolment.map(|waiting| waiting.address.clone())),
             health,
             running,
             certificate_ends: match subject {
@@ -258,18 +298,9 @@ impl View {
             .with(|entries| entries.iter().any(|entry| entry.name == *name && entry.window.is_some_and(open)))
     }
 
-    fn missing(&self, subject: &Subject, waiting: Option<&Enrolment>) -> Vec<Missing> {
+    fn missing(&self, subject: &Subject, waiting: Option<&Waiting>) -> Vec<Missing> {
         if let Some(waiting) = waiting {
-            return match (waiting.standing, self.admission.decision(waiting)) {
-                (Standing::Conflict, _) | (_, Decision::Conflict(_)) => {
-                    let node = waiting.node.as_ref().map_or("another node", NodeName::as_str);
-                    let text =
-                        format!("an admin to decide: it claims to be {node}, which is installed under another key");
-                    vec![Missing::new(Need::Decision, text)]
-                }
-                (_, Decision::Wait { missing, .. }) => missing,
-                (_, Decision::Approve(_)) => vec![],
-            };
+            return waits_for(waiting);
         }
         let Subject::Node(node, None) = subject else { return vec![] };
         if let Some(plan) = waiting_plan(node) {
@@ -294,6 +325,28 @@ impl View {
     }
 }
 
+/// A machine that waits is shown as the node that it would become, while no other machine is that node.
+fn is_shown_as(waiting: &Waiting, node: &Node) -> bool {
+    let pending = waiting.enrolment.standing == Standing::Pending;
+    node.key.is_none() && pending && waiting.wanted() == Some(&node.name)
+}
+
+fn waits_for(waiting: &Waiting) -> Vec<Missing> {
+    let missing = match &waiting.decision {
+        Decision::Conflict { node, with } => vec![Missing::new(Need::Decision, to_decide(node, *with))],
+        Decision::Wait { missing, .. } => missing.clone(),
+        Decision::Approve { .. } => vec![],
+    };
+    let claimed = waiting.wanted().filter(|_| waiting.claimants > 1).map(|node| {
+        let others = waiting.claimants;
+        let text = format!(
+            "{others} machines claim to be {node}: look at the console of the right one before its code is typed"
+        );
+        Missing::new(Need::Decision, text)
+    });
+    claimed.into_iter().chain(missing).collect()
+}
+
 /// The plan that waits for an admin.
 fn waiting_plan(node: &Node) -> Option<&HeldPlan> {
     node.plan.as_ref().filter(|plan| plan.held && !node.record.used)
@@ -307,11 +360,16 @@ fn shown_state(record: Option<&Record>, waiting: Option<&Enrolment>) -> NodeStat
     }
 }
 
-fn last_heard(run: Option<&Run>, waiting: Option<&Enrolment>, word: Option<&Word>) -> Option<Timestamp> {
-    [run.map(|run| run.heard), waiting.map(|waiting| waiting.heard), word.map(|word| word.heard)]
-        .into_iter()
-        .flatten()
-        .max()
+/// What was stored before the clock was set back says nothing: it would be heard for ever.
+fn last_heard(
+    run: Option<&Run>,
+    waiting: Option<&Enrolment>,
+    word: Option<&Word>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let stored = [run.map(|run| run.heard), waiting.map(|waiting| waiting.heard)];
+    let stored = stored.into_iter().flatten().filter(|heard| *heard <= now).max();
+    stored.max(word.map(|word| word.heard(Instant::now(), now)))
 }
 
 /// An installed node whose certificate has ended cannot say so itself: nobody takes its word any more.

@@ -93,6 +93,7 @@ impl Vitals {
                 _ = tick.tick() => {}
                 _ = stopping.wait_for(|stop| *stop) => return,
             }
+            self.state.memory.vitals.not_after(now());
             for name in self.ready_nodes() {
                 if let Err(failure) = self.look_after(&name).await {
                     tracing::error!(%failure, node = name.as_str(), "noting the silence of a node");

@@ -1,6 +1,11 @@
 //! Machines that asked to become a node.
 
-use super::{Doing, State, Unit, column, millis, time_of, to_column};
+use super::{
+    Doing, State, Unit, column,
+    enrol_tokens::{self, shown_token},
+    millis, plain, time_of, to_column,
+};
+use crate::domain::{enrolment::Shown, tpm::Tpm};
 use protocol::{
     Code, Failure, Timestamp,
     claims::Claims,
@@ -8,6 +13,7 @@ use protocol::{
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::ProvenTpm,
 };
 
 const READING: &str = "reading enrolments";
@@ -61,6 +67,10 @@ pub struct Enrolment {
     pub node: Option<NodeName>,
     /// What the machine says of itself.
     pub claims: Claims,
+    /// SHA-256 of the one-time token that it has shown.
+    pub token: Option<Sha256>,
+    /// What is known of that token.
+    pub shown: Shown,
     /// The run that enrolled.
     pub run: RunId,
     /// Release of the agent.
@@ -71,6 +81,15 @@ pub struct Enrolment {
     pub certificate: Option<String>,
     /// When the machine asked last.
     pub heard: Timestamp,
+    /// Its TPM.
+    pub tpm: Tpm,
+}
+
+impl Enrolment {
+    /// Whether it waits, for whatever it is.
+    pub fn is_open(&self) -> bool {
+        matches!(self.standing, Standing::Pending | Standing::Conflict)
+    }
 }
 
 /// A row without its inventory, which is large and read where one machine is looked at.
@@ -78,7 +97,9 @@ macro_rules! select {
     ($which:literal) => {
         concat!(
             "SELECT id, session_sha256, key_sha256, spki, code, state, node, claims, run, agent_version, address, \
-             certificate, heard FROM enrolments WHERE ",
+             certificate, heard, tpm, token_sha256, ",
+            shown_token!(),
+            " AS token FROM enrolments WHERE ",
             $which
         )
     };
@@ -99,11 +120,15 @@ struct Row {
     address: String,
     certificate: Option<String>,
     heard: i64,
+    tpm: Option<String>,
+    token_sha256: Option<String>,
+    token: Option<String>,
 }
 
 impl Row {
     fn enrolment(self) -> Result<Enrolment> {
         let bad = |what: &str| Failure::new(Code::Internal, format!("reading an enrolment: its {what} is damaged"));
+        let token = self.token_sha256.map(|text| text.parse()).transpose().map_err(|_| bad("token"))?;
         Ok(Enrolment {
             id: self.id,
             session: self.session_sha256.parse().map_err(|_| bad("session"))?,
@@ -118,6 +143,9 @@ impl Row {
             address: self.address,
             certificate: self.certificate,
             heard: time_of(self.heard),
+            tpm: self.tpm.map(|text| column("a TPM", &text)).transpose()?.unwrap_or_default(),
+            shown: enrol_tokens::shown(token.as_ref(), self.token.as_deref())?,
+            token,
         })
     }
 }
@@ -199,7 +227,8 @@ impl Unit {
         self.after.changed = true;
         let done = sqlx::query(
             "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
-             agent_version, address, created, heard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12)",
+             agent_version, address, created, heard, token_sha256, tpm) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12, ?13, ?14)",
         )
         .bind(enrolment.session.hex())
         .bind(enrolment.key.hex())
@@ -213,6 +242,8 @@ impl Unit {
         .bind(&enrolment.agent_version)
         .bind(&enrolment.address)
         .bind(millis(enrolment.heard))
+        .bind(enrolment.token.map(|token| token.hex()))
+        .bind(to_column("a TPM", &enrolment.tpm)?)
         .execute(&mut *self.connection)
         .await
         .doing("adding an enrolment")?;
@@ -253,6 +284,29 @@ impl Unit {
             .bind(standing.name())
             .bind(node.map(NodeName::as_str))
             .bind(certificate)
+            .bind(id)
+            .execute(&mut *self.connection)
+            .await
+            .doing("changing an enrolment")?;
+        Ok(())
+    }
+
+    /// The enrolment of this session, as the unit sees it.
+    pub async fn enrolment_of(&mut self, session: &Sha256) -> Result<Option<Enrolment>> {
+        let row: Option<Row> = sqlx::query_as(select!("session_sha256 = ?"))
+            .bind(session.hex())
+            .fetch_optional(&mut *self.connection)
+            .await
+            .doing(READING)?;
+        row.map(Row::enrolment).transpose()
+    }
+
+    /// The machine has proven its TPM.
+    pub async fn prove_tpm(&mut self, id: i64, proven: &ProvenTpm) -> Result<()> {
+        self.after.changed = true;
+        self.after.memory.enrolments.push(id);
+        sqlx::query("UPDATE enrolments SET tpm = ? WHERE id = ?")
+            .bind(to_column("a TPM", &Tpm::Proven(proven.clone()))?)
             .bind(id)
             .execute(&mut *self.connection)
             .await
@@ -316,14 +370,14 @@ impl Unit {
         Ok(())
     }
 
-    /// The claims of the machine that enrolled.
-    pub(super) async fn claims(&mut self, id: i64) -> Result<Option<Claims>> {
-        let claims: Option<String> = sqlx::query_scalar("SELECT claims FROM enrolments WHERE id = ?")
+    /// What the machine that enrolled says of itself, and in which run it asked.
+    pub(super) async fn asked(&mut self, id: i64) -> Result<Option<(Claims, RunId)>> {
+        let row: Option<(String, String)> = sqlx::query_as("SELECT claims, run FROM enrolments WHERE id = ?")
             .bind(id)
             .fetch_optional(&mut *self.connection)
             .await
             .doing(READING)?;
-        claims.map(|claims| column("claims", &claims)).transpose()
+        row.map(|(claims, run)| Ok((column("claims", &claims)?, plain("a run", &run)?))).transpose()
     }
 
     /// Whether the enrolment still waits.

@@ -14,9 +14,9 @@ pub struct Bounds {
     pub runs_of_node: i64,
     /// Certificates of one key.
     pub certificates_of_key: i64,
-    /// Entries in the history of one node.
+    /// Entries about one node, of one kind of actor.
     pub entries_of_node: i64,
-    /// Entries about no node.
+    /// Entries about no node, of one kind of actor.
     pub entries_of_none: i64,
 }
 
@@ -34,6 +34,7 @@ impl Unit {
             ("DELETE FROM journal WHERE run IN (SELECT id FROM runs WHERE node IS NULL AND heard < ?1)", before),
             ("DELETE FROM runs WHERE node IS NULL AND heard < ?1", before),
             ("DELETE FROM certificates WHERE not_after < ?1", before),
+            ("DELETE FROM enrol_tokens WHERE expires < ?1", before),
         ] {
             sqlx::query(query).bind(bound).execute(&mut *self.connection).await.doing("forgetting what is old")?;
         }
@@ -74,20 +75,10 @@ impl Unit {
                  (PARTITION BY key_sha256 ORDER BY not_after DESC) AS place FROM certificates) WHERE place > ?1)",
                 bounds.certificates_of_key,
             ),
-            (
-                "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER \
-                 (PARTITION BY node ORDER BY id DESC) AS place FROM audit WHERE node IS NOT NULL) WHERE place > ?1)",
-                bounds.entries_of_node,
-            ),
-            (
-                "DELETE FROM audit WHERE id IN \
-                 (SELECT id FROM audit WHERE node IS NULL ORDER BY id DESC LIMIT -1 OFFSET ?1)",
-                bounds.entries_of_none,
-            ),
         ] {
             sqlx::query(query).bind(bound).execute(&mut *self.connection).await.doing("forgetting what is old")?;
         }
-        Ok(())
+        self.forget_entries(bounds.entries_of_node, bounds.entries_of_none).await
     }
 }
 
@@ -96,6 +87,7 @@ mod tests {
     use super::*;
     use crate::{
         base::health::Health,
+        domain::tpm::Tpm,
         state::{
             State,
             enrolments::{Enrolment, Standing},
@@ -115,11 +107,14 @@ mod tests {
             standing: Standing::Pending,
             node: None,
             claims: Claims { uuid: None, serial: None, macs: vec![] },
+            token: None,
+            shown: crate::domain::enrolment::Shown::Nothing,
             run: format!("run-{number}").parse().unwrap(),
             agent_version: String::new(),
             address: String::new(),
             certificate: None,
             heard: Timestamp::UNIX_EPOCH,
+            tpm: Tpm::Absent,
         }
     }
 
@@ -158,8 +153,16 @@ mod tests {
         }
         unit.commit().await.unwrap();
         for node in [Some(&node), None] {
-            let texts: Vec<String> = state.audit(node).await.unwrap().into_iter().map(|entry| entry.text).collect();
-            assert_eq!(texts, ["entry 7", "entry 8", "entry 9"]);
+            let entries = match node {
+                Some(node) => state.history(node).await.unwrap(),
+                None => state.noticed().await.unwrap(),
+            };
+            let texts: Vec<String> = entries.into_iter().map(|entry| entry.text).collect();
+            assert_eq!(texts[..3], ["entry 7", "entry 8", "entry 9"]);
+            assert_eq!(
+                texts.get(3).map(String::as_str),
+                node.is_none().then_some("forgot 14 entries beyond the bounds, 14 in all")
+            );
         }
         assert!(state.enrolment_by_session(&Sha256::of(&[9])).await.unwrap().is_some());
     }

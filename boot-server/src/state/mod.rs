@@ -7,6 +7,7 @@
 mod audit;
 pub mod beliefs;
 mod clusters;
+pub mod enrol_tokens;
 pub mod enrolments;
 pub mod forgetting;
 mod handed_out;
@@ -16,12 +17,16 @@ pub mod memory;
 pub mod nodes;
 mod operations;
 pub mod runs;
+mod secrets;
 pub mod seen;
 pub mod tokens;
 mod unit;
 pub mod vault;
 
-use crate::base::{bell::Bell, clock, health::Health};
+use crate::{
+    base::{bell::Bell, clock, health::Health},
+    domain::audit::{Action, Actor, Deed},
+};
 use memory::Memory;
 use protocol::{
     Code, Failure, Timestamp,
@@ -103,10 +108,12 @@ impl State {
         if let Some(vault) = Vault::open(dir)? {
             return Ok(vault);
         }
-        let sealed: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM nodes WHERE secrets IS NOT NULL)")
-            .fetch_one(writer)
-            .await
-            .doing("looking for sealed secrets")?;
+        let sealed: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM nodes WHERE secrets IS NOT NULL) OR EXISTS (SELECT 1 FROM secrets)",
+        )
+        .fetch_one(writer)
+        .await
+        .doing("looking for sealed secrets")?;
         if sealed {
             let cause =
                 format!("opening the state {}: {} is not there", path.display(), vault::key_path(dir).display());
@@ -132,11 +139,34 @@ impl State {
             }
         }
         unit.commit().await?;
-        for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
-            sqlx::query(statement).execute(&self.writer).await.doing(SEALING)?;
-        }
+        self.leave_no_trace().await?;
         tracing::info!("sealed the secrets of {} nodes", plain.len());
         Ok(())
+    }
+
+    /// What was replaced is not in the file any more.
+    async fn leave_no_trace(&self) -> Result<()> {
+        for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            sqlx::query(statement).execute(&self.writer).await.doing("sealing secrets")?;
+        }
+        Ok(())
+    }
+
+    /// Draws the next key of the secrets, seals all of them with it, and forgets the keys before it; of how many nodes. Broken
+    /// off, it is said again: until its end every key opens.
+    ///
+    /// # Errors
+    /// As [`Vault::begin_anew`]; those of the state.
+    pub async fn rekey(&self, actor: &Actor) -> Result<usize> {
+        self.vault.begin_anew()?;
+        let mut unit = self.begin().await?;
+        let nodes = unit.seal_anew().await?;
+        let deed = Action::SecretsSealedAnew.says(format!("sealed the secrets of {nodes} nodes with a new key"));
+        unit.note(actor, None, deed).await?;
+        unit.commit().await?;
+        self.leave_no_trace().await?;
+        self.vault.forget_earlier()?;
+        Ok(nodes)
     }
 
     /// Opens the database, brings its tables up to date, and recalls what is at hand.
@@ -169,6 +199,7 @@ impl State {
         let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
         let state = Self { readers, writer, memory, changed, written, vault, health };
         state.seal_all().await?;
+        state.chain_all().await?;
         state.recall().await?;
         Ok(state)
     }
@@ -178,6 +209,7 @@ impl State {
         let mut unit = self.begin().await?;
         unit.after.nodes = self.nodes().await?.into_iter().map(|node| node.name).collect();
         unit.after.memory.revoked = self.revoked_keys().await?;
+        unit.after.memory.admins = self.admin_keys().await?;
         unit.after.memory.vitals = self.health().await?.into_iter().map(|(name, heard)| (name, Some(heard))).collect();
         unit.commit().await
     }
@@ -193,10 +225,10 @@ impl State {
         Ok(unit)
     }
 
-    /// Adds one line to the history of a node, or of none.
-    pub async fn note(&self, actor: &str, node: Option<&NodeName>, text: impl Into<String>) -> Result<()> {
+    /// Adds one entry to the audit, about a node or about none.
+    pub async fn note(&self, actor: impl Into<Actor>, node: Option<&NodeName>, deed: impl Into<Deed>) -> Result<()> {
         let mut unit = self.begin().await?;
-        unit.note(actor, node, text).await?;
+        unit.note(actor, node, deed).await?;
         unit.commit().await
     }
 

@@ -8,9 +8,10 @@ use protocol::{
     cluster::ClusterConfig,
     encoding::Sha256,
     failure::Result,
-    names::NodeName,
+    names::{NodeName, RunId},
     report::{InstalledReport, ReadyReport},
     spec::NodeSpec,
+    tpm::ProvenTpm,
 };
 use std::net::IpAddr;
 
@@ -39,6 +40,8 @@ pub struct Node {
     pub installed: Option<InstalledReport>,
     /// The report of its membership.
     pub ready: Option<ReadyReport>,
+    /// The TPM that it has proven last.
+    pub tpm: Option<ProvenTpm>,
 }
 
 impl Node {
@@ -55,6 +58,7 @@ impl Node {
             plan: None,
             installed: None,
             ready: None,
+            tpm: None,
         }
     }
 
@@ -94,7 +98,8 @@ impl Node {
     }
 
     /// What decisions need to know of it.
-    pub(super) fn entry(self, claims: Option<Claims>, window: Option<Timestamp>) -> Entry {
+    pub(super) fn entry(self, asked: Option<(Claims, RunId)>, window: Option<Timestamp>) -> Entry {
+        let (claims, asked_in) = asked.unzip();
         let spec = self.spec.as_ref();
         let cluster = spec.and_then(|spec| spec.cluster.as_ref());
         let address = cluster.and_then(|cluster| cluster.node_ip);
@@ -102,14 +107,16 @@ impl Node {
             address: address.and_then(|address| if let IpAddr::V4(address) = address { Some(address) } else { None }),
             founds: cluster.filter(|cluster| cluster.bootstrap).map(|cluster| cluster.cluster_name.clone()),
             matches: spec.map(|spec| spec.matches.clone()),
-            admission: spec.and_then(|spec| spec.admission),
+            admission: spec.and_then(|spec| spec.admission.clone()),
             profile: spec.map_or_else(protocol::spec::default_profile, |spec| spec.profile.clone()),
             name: self.name,
             claims,
+            asked_in,
             window,
             key: self.key,
             next_key: self.next_key,
             certificate_ends: self.certificate_ends,
+            tpm: self.tpm.map(|tpm| tpm.ek),
             record: self.record,
         }
     }
@@ -128,6 +135,7 @@ struct Row {
     plan: Option<String>,
     installed: Option<String>,
     ready: Option<String>,
+    tpm: Option<String>,
 }
 
 impl Row {
@@ -149,6 +157,7 @@ impl Row {
             plan: self.plan.map(|text| column("a plan", &text)).transpose()?,
             installed: self.installed.map(|text| column("a report", &text)).transpose()?,
             ready: self.ready.map(|text| column("a report", &text)).transpose()?,
+            tpm: self.tpm.map(|text| column("a TPM", &text)).transpose()?,
         })
     }
 }
@@ -157,7 +166,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT name, spec, secrets, record, key_sha256, next_key_sha256, certificate_ends, enrolment, plan, installed, ",
-            "ready FROM nodes ",
+            "ready, tpm FROM nodes ",
             $rest
         )
     };
@@ -249,10 +258,10 @@ impl Unit {
         let sealed = self.state.vault.seal(&node.name, &secrets)?;
         sqlx::query(
             "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created, \
-             next_key_sha256, certificate_ends, secrets) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+             next_key_sha256, certificate_ends, secrets, tpm) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
              ON CONFLICT (name) DO UPDATE SET spec = ?2, record = ?3, key_sha256 = ?4, enrolment = ?5, plan = ?6, \
-             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11, secrets = ?12",
+             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11, secrets = ?12, tpm = ?13",
         )
         .bind(node.name.as_str())
         .bind(spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
@@ -266,6 +275,7 @@ impl Unit {
         .bind(node.next_key.map(|key| key.hex()))
         .bind(node.certificate_ends.map(millis))
         .bind(sealed)
+        .bind(node.tpm.as_ref().map(|tpm| to_column("a TPM", tpm)).transpose()?)
         .execute(&mut *self.connection)
         .await
         .doing("writing a node")?;

@@ -127,7 +127,7 @@ impl Unit {
         if allowed {
             return Ok(());
         }
-        Err(Failure::new(Code::Forbidden, format!("taking in telemetry of run {run}: it is another machine's")))
+        Err(Failure::new(Code::Forbidden, format!("speaking for run {run}: it is another machine's")))
     }
 
     /// Whose the run is: `None` where it is new, else its session and node.

@@ -1,23 +1,53 @@
 //! Admin tokens, and sessions of the page, of which only hashes are kept.
 
-use super::{Doing, State, Unit, millis, time_of};
+use super::{Doing, State, Unit, memory::admins::Key, millis, plain, time_of};
+use crate::domain::audit::Actor;
 use protocol::{
     Code, Failure, Timestamp,
+    audit::ActorKind,
     encoding::Sha256,
     failure::Result,
-    tokens::{Scope, TokenSummary},
+    tokens::{Kind, Scope, TokenSummary},
 };
+use std::net::IpAddr;
 use time::Duration;
 
 const READING: &str = "looking up a token";
 /// Sessions of the page at once; the oldest gives way.
 const MOST_SESSIONS: i64 = 100;
 
-/// A token that is good now.
+/// What an admin is known by; the hash of it is kept.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// A token. No `Debug`: it is secret.
+    Token(&'a str),
+    /// The SPKI hash of a certificate.
+    Certificate(&'a Sha256),
+}
+
+impl Credential<'_> {
+    fn hash(self) -> Sha256 {
+        match self {
+            Credential::Token(token) => Sha256::of(token.as_bytes()),
+            Credential::Certificate(key) => *key,
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Credential::Token(_) => Kind::Token,
+            Credential::Certificate(_) => Kind::Certificate,
+        }
+    }
+}
+
+/// A token or certificate that is good now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// SHA-256 of it.
+    /// SHA-256 of the token, or of the certificate's public key.
     pub hash: Sha256,
+    /// Which of both it is.
+    pub kind: Kind,
     /// Its name.
     pub name: String,
     /// What it allows.
@@ -26,9 +56,28 @@ pub struct Token {
     pub used: Option<Timestamp>,
 }
 
+impl Token {
+    /// Who acts with it, from this address.
+    pub fn actor(&self, from: IpAddr) -> Actor {
+        let kind = match self.kind {
+            Kind::Token => ActorKind::Token,
+            Kind::Certificate => ActorKind::Certificate,
+        };
+        Actor { name: self.name.clone(), kind, from: None }.at(from)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Session {
+    began: i64,
+    #[sqlx(flatten)]
+    token: Row,
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     sha256: String,
+    kind: String,
     name: String,
     scope: String,
     created: i64,
@@ -42,15 +91,21 @@ impl Row {
         Scope::parse(&self.scope).ok_or_else(unknown)
     }
 
+    fn kind(&self) -> Result<Kind> {
+        let unknown = || Failure::new(Code::Internal, format!("reading a token: its kind is {:?}", self.kind));
+        Kind::parse(&self.kind).ok_or_else(unknown)
+    }
+
     fn token(self) -> Result<Token> {
-        let scope = self.scope()?;
-        let hash = self.sha256.parse().map_err(|_| Failure::new(Code::Internal, "reading a token: it has no hash"))?;
-        Ok(Token { hash, name: self.name, scope, used: self.used.map(time_of) })
+        let (scope, kind) = (self.scope()?, self.kind()?);
+        let hash = plain("the hash of a token", &self.sha256)?;
+        Ok(Token { hash, kind, name: self.name, scope, used: self.used.map(time_of) })
     }
 
     fn summary(self) -> Result<TokenSummary> {
         Ok(TokenSummary {
             scope: self.scope()?,
+            kind: self.kind()?,
             name: self.name,
             created: time_of(self.created),
             expires: self.expires.map(time_of),
@@ -60,39 +115,55 @@ impl Row {
 }
 
 impl Unit {
-    /// Keeps the token's hash; `false` where the name is taken.
+    /// Keeps the credential's hash; `false` where the name is taken, or the certificate's key.
     pub async fn add_token(
         &mut self,
         name: &str,
-        token: &str,
+        credential: Credential<'_>,
         scope: Scope,
         expires: Option<Timestamp>,
     ) -> Result<bool> {
         let added = sqlx::query(
-            "INSERT INTO tokens (sha256, name, created, scope, expires) SELECT ?1, ?2, ?3, ?4, ?5 \
-             WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE name = ?2)",
+            "INSERT INTO tokens (sha256, name, created, scope, expires, kind) SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+             WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE name = ?2 OR sha256 = ?1)",
         )
-        .bind(Sha256::of(token.as_bytes()).hex())
+        .bind(credential.hash().hex())
         .bind(name)
         .bind(millis(self.now))
         .bind(scope.name())
         .bind(expires.map(millis))
+        .bind(credential.kind().name())
         .execute(&mut *self.connection)
         .await
         .doing("adding a token")?;
-        Ok(added.rows_affected() > 0)
+        let added = added.rows_affected() > 0;
+        if let Credential::Certificate(key) = credential
+            && added
+        {
+            self.after.memory.admins.push(Key::Taken(*key));
+        }
+        Ok(added)
     }
 
-    /// Forgets the token of this name, and its sessions; whether there was one.
-    pub async fn remove_token(&mut self, name: &str) -> Result<bool> {
+    /// Forgets the token of this name, and its sessions; what was known of it.
+    pub async fn remove_token(&mut self, name: &str) -> Result<Option<TokenSummary>> {
         sqlx::query("DELETE FROM sessions WHERE token IN (SELECT sha256 FROM tokens WHERE name = ?)")
             .bind(name)
             .execute(&mut *self.connection)
             .await
             .doing("ending sessions")?;
-        let removed = sqlx::query("DELETE FROM tokens WHERE name = ?");
-        let removed = removed.bind(name).execute(&mut *self.connection).await.doing("revoking a token")?;
-        Ok(removed.rows_affected() > 0)
+        let removed: Option<Row> = sqlx::query_as(
+            "DELETE FROM tokens WHERE name = ? RETURNING sha256, kind, name, scope, created, expires, used",
+        )
+        .bind(name)
+        .fetch_optional(&mut *self.connection)
+        .await
+        .doing("revoking a token")?;
+        let Some(removed) = removed else { return Ok(None) };
+        if removed.kind()? == Kind::Certificate {
+            self.after.memory.admins.push(Key::Revoked(plain("the hash of a token", &removed.sha256)?));
+        }
+        removed.summary().map(Some)
     }
 
     /// Whether a token other than this one allows everything, for ever.
@@ -150,25 +221,32 @@ impl Unit {
 }
 
 impl State {
-    /// The token, where it is one and has not ended. The look-up is by hash, so its time tells nothing of a token.
-    pub async fn token(&self, token: &str, now: Timestamp) -> Result<Option<Token>> {
+    /// Who shows this, where it is good and has not ended. The look-up is by hash, so its time tells nothing of a token; and by
+    /// kind, for a certificate's public key is no secret.
+    pub async fn token(&self, shown: Credential<'_>, now: Timestamp) -> Result<Option<Token>> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT sha256, name, scope, created, expires, used FROM tokens WHERE sha256 = ?1 \
-             AND (expires IS NULL OR expires > ?2)",
+            "SELECT sha256, kind, name, scope, created, expires, used FROM tokens WHERE sha256 = ?1 \
+             AND (expires IS NULL OR expires > ?2) AND kind = ?3",
         )
-        .bind(Sha256::of(token.as_bytes()).hex())
+        .bind(shown.hash().hex())
         .bind(millis(now))
+        .bind(shown.kind().name())
         .fetch_optional(&self.readers)
         .await
         .doing(READING)?;
         row.map(Row::token).transpose()
     }
 
-    /// The token that a session of the page was begun with: while both last. A session from the future is none: the clock
+    /// The token that a session of the page was begun with, and when: while both last. A session from the future is none: the clock
     /// was set back.
-    pub async fn token_of_session(&self, cookie: &str, life: Duration, now: Timestamp) -> Result<Option<Token>> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT tokens.sha256, name, scope, created, expires, used FROM sessions JOIN tokens ON tokens.sha256 = token \
+    pub async fn token_of_session(
+        &self,
+        cookie: &str,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Option<(Token, Timestamp)>> {
+        let row: Option<Session> = sqlx::query_as(
+            "SELECT began, tokens.sha256, kind, name, scope, created, expires, used FROM sessions JOIN tokens ON tokens.sha256 = token \
              WHERE sessions.sha256 = ?1 AND began > ?2 AND began < ?3 AND (expires IS NULL OR expires > ?4)",
         )
         .bind(Sha256::of(cookie.as_bytes()).hex())
@@ -178,16 +256,56 @@ impl State {
         .fetch_optional(&self.readers)
         .await
         .doing(READING)?;
-        row.map(Row::token).transpose()
+        row.map(|row| Ok((row.token.token()?, time_of(row.began)))).transpose()
+    }
+
+    /// The keys of admins' certificates, whether they have ended or not.
+    pub(super) async fn admin_keys(&self) -> Result<Vec<Key>> {
+        let keys: Vec<String> = sqlx::query_scalar("SELECT sha256 FROM tokens WHERE kind = 'certificate'")
+            .fetch_all(&self.readers)
+            .await
+            .doing(READING)?;
+        keys.iter().map(|key| plain("the hash of a token", key).map(Key::Taken)).collect()
     }
 
     /// Every token, by name.
     pub async fn tokens(&self) -> Result<Vec<TokenSummary>> {
         let rows: Vec<Row> =
-            sqlx::query_as("SELECT sha256, name, scope, created, expires, used FROM tokens ORDER BY name")
+            sqlx::query_as("SELECT sha256, kind, name, scope, created, expires, used FROM tokens ORDER BY name")
                 .fetch_all(&self.readers)
                 .await
                 .doing(READING)?;
         rows.into_iter().map(Row::summary).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{clock::now, health::Health},
+        state::path_in,
+    };
+
+    #[tokio::test]
+    async fn whose_certificate_is_known_has_no_token_of_its_public_key_and_the_other_way_round() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::create(&path_in(dir.path()), Health::default()).await.unwrap();
+        let (public, secret) = (Sha256::of(b"a public key"), Sha256::of(b"a secret"));
+        let mut unit = state.begin().await.unwrap();
+        assert!(unit.add_token("one", Credential::Certificate(&public), Scope::Admin, None).await.unwrap());
+        assert!(unit.add_token("two", Credential::Token("a secret"), Scope::Admin, None).await.unwrap());
+        unit.commit().await.unwrap();
+        let found = async |credential| state.token(credential, now()).await.unwrap().map(|token| token.name);
+        assert_eq!(found(Credential::Certificate(&public)).await.as_deref(), Some("one"));
+        assert_eq!(found(Credential::Token("a secret")).await.as_deref(), Some("two"));
+        assert_eq!(found(Credential::Token("a public key")).await, None);
+        assert_eq!(found(Credential::Certificate(&secret)).await, None);
+        assert!(state.memory.admins.holds(&public) && !state.memory.admins.holds(&secret));
+        let mut unit = state.begin().await.unwrap();
+        unit.remove_token("one").await.unwrap().unwrap();
+        assert!(state.memory.admins.holds(&public), "not before the commit");
+        unit.commit().await.unwrap();
+        assert!(!state.memory.admins.holds(&public));
     }
 }

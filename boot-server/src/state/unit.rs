@@ -43,12 +43,12 @@ impl Unit {
         let mut entries = Vec::new();
         for name in &after.nodes {
             let Some(node) = self.find_node(name).await? else { continue };
-            let claims = match node.enrolment {
-                Some(id) => self.claims(id).await?,
+            let asked = match node.enrolment {
+                Some(id) => self.asked(id).await?,
                 None => None,
             };
             let window = self.operation(name).await?.and_then(|operation| operation.window);
-            entries.push(node.entry(claims, window));
+            entries.push(node.entry(asked, window));
         }
         Ok(entries)
     }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     base::clock::now,
+    domain::audit::Action,
     state::{State, Unit, beliefs::Belief, nodes::Node},
 };
 use host::http::pem;
@@ -19,6 +20,7 @@ use protocol::{
     spec::NodeSpec,
     trust::{Believe, Believed},
 };
+use serde_json::json;
 use std::sync::Arc;
 use time::Duration;
 
@@ -104,8 +106,9 @@ impl Certificates {
             node.certificate_ends = Some(issued.not_after);
         }
         let what = if hash == *key { "renewed its certificate" } else { "has a certificate for a new key" };
-        unit.note(name.as_str(), Some(name), format!("{what}, until {}", protocol::to_the_second(issued.not_after)))
-            .await?;
+        let text = format!("{what}, until {}", protocol::to_the_second(issued.not_after));
+        let is = json!({ "serial": issued.serial, "key": hash });
+        unit.note(name, Some(name), Action::CertificateRenewed.says(text).changing(None, is)).await?;
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(Renewed { certificate: issued.chain_pem, not_after: issued.not_after })
@@ -161,13 +164,15 @@ impl Certificates {
     pub async fn confirm(&self, key: &Sha256) -> Result<Option<Node>> {
         let mut unit = self.state.begin().await?;
         let Some(mut node) = unit.node_changing_to(key).await? else { return Ok(None) };
-        if let Some(old) = node.key {
+        let old = node.key;
+        if let Some(old) = old {
             unit.revoke(&old, &node.name).await?;
         }
         (node.key, node.next_key) = (Some(*key), None);
         node.certificate_ends = unit.certificate_end(key).await?;
         let text = format!("uses its new key {}; the one before it is revoked", &key.hex()[..12]);
-        unit.note(node.name.as_str(), Some(&node.name), text).await?;
+        let deed = Action::KeyChanged.says(text).changing(json!({ "key": old }), json!({ "key": key }));
+        unit.note(&node.name, Some(&node.name), deed).await?;
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(Some(node))

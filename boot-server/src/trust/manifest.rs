@@ -154,12 +154,13 @@ pub fn hostname(spec: &NodeSpec) -> String {
     spec.hostname.clone().unwrap_or_else(|| spec.name.to_string())
 }
 
-/// What only this node may have: its secrets and its cluster-config.json.
+/// What only this node may have: its secrets, those that are kept apart from its spec too, and its cluster-config.json.
 ///
 /// # Errors
 /// `E-INTERNAL` where the cluster configuration cannot be written as JSON.
-pub fn secrets(spec: &NodeSpec, generation: u64) -> Result<SecretBundle> {
+pub fn secrets(spec: &NodeSpec, apart: Vec<FileSpec>, generation: u64) -> Result<SecretBundle> {
     let mut files = spec.secrets.clone();
+    files.extend(apart);
     if let Some(cluster) = &spec.cluster {
         let content =
             serde_json::to_string_pretty(cluster).or_fail(Code::Internal, || "writing cluster-config.json")?;
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn cluster_config_travels_with_the_secrets_for_its_owner_alone() {
-        let bundle = secrets(&spec(), 3).unwrap();
+        let bundle = secrets(&spec(), vec![], 3).unwrap();
         let config = bundle.files.iter().find(|file| file.path == CLUSTER_CONFIG).unwrap();
         assert_eq!((bundle.generation, config.mode.as_str(), bundle.files.len()), (3, "0600", 2));
         assert!(config.content.contains("\"cluster_name\": \"c\""));

@@ -1,5 +1,6 @@
 //! Who is believed: the CA, what the server signs, who is admitted as which node, who is logged in.
 
+pub mod admins;
 pub mod admission;
 pub mod ca;
 pub mod certificates;

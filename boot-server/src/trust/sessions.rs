@@ -1,9 +1,10 @@
-//! Short-lived sessions in memory, bounded: machines between hello and enrol.
+//! Short-lived sessions in memory, bounded: machines between hello and enrol, and how long admins' sessions have lasted.
 
 use protocol::{Code, Failure, Timestamp, encoding::Sha256, failure::Result};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 use time::Duration;
 
@@ -27,6 +28,13 @@ pub struct Hello {
     pub at: Timestamp,
 }
 
+impl Hello {
+    /// One of later than now is of before the clock was set back.
+    fn lasts(&self, now: Timestamp) -> bool {
+        (now - self.at).abs() < HELLO_LIFE
+    }
+}
+
 /// Machines between hello and enrol, by the hash of their session. A server that restarts forgets them; they say
 /// hello again.
 #[derive(Debug, Default)]
@@ -41,7 +49,7 @@ impl Hellos {
         let now = hello.at;
         let mut hellos = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if hellos.len() >= MOST_HELLOS {
-            hellos.retain(|_, hello| now - hello.at < HELLO_LIFE);
+            hellos.retain(|_, hello| hello.lasts(now));
         }
         if hellos.len() >= MOST_HELLOS {
             let cause = format!("greeting a machine: {MOST_HELLOS} machines are being greeted");
@@ -54,7 +62,7 @@ impl Hellos {
     /// The hello of the session.
     pub fn get(&self, session: &Sha256, now: Timestamp) -> Option<Hello> {
         let hellos = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hellos.get(session).filter(|hello| now - hello.at < HELLO_LIFE).cloned()
+        hellos.get(session).filter(|hello| hello.lasts(now)).cloned()
     }
 
     /// Forgets the session: it has enrolled.
@@ -91,6 +99,27 @@ impl WrongCodes {
     }
 }
 
+/// When sessions of the page end by a clock that nobody sets: where the wall clock is set back, it would let one last longer.
+#[derive(Debug, Default)]
+pub struct Ends(Mutex<HashMap<Sha256, Instant>>);
+
+/// More than sessions there can be.
+const MOST_ENDS: usize = 1000;
+
+impl Ends {
+    /// Whether the session lasts, of which the wall clock leaves so much.
+    pub fn lasts(&self, session: Sha256, left: Duration, at: Instant) -> bool {
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.len() >= MOST_ENDS {
+            ends.retain(|_, end| *end > at);
+        }
+        let end = at + left.max(Duration::ZERO).unsigned_abs();
+        let known = ends.entry(session).or_insert(end);
+        *known = end.min(*known);
+        *known > at
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,8 +139,25 @@ mod tests {
         }
         assert!(hellos.add(key(MOST_HELLOS), hello(1)).is_err());
         assert!(hellos.get(&key(0), at(1)).is_some());
-        assert!(hellos.get(&key(0), at(601)).is_none());
+        assert!(hellos.get(&key(0), at(601)).is_none() && hellos.get(&key(0), at(-601)).is_none());
         assert!(hellos.add(key(MOST_HELLOS), hello(601)).is_ok());
+    }
+
+    #[test]
+    fn a_session_ends_in_time_whatever_becomes_of_the_wall_clock() {
+        let (ends, start, session) = (Ends::default(), Instant::now(), Sha256::of(b"cookie"));
+        let after = |hours| start + std::time::Duration::from_secs(3600 * hours);
+        let lasts = |hours, left| ends.lasts(session, Duration::hours(left), after(hours));
+        assert!(lasts(0, 12));
+        assert!(lasts(6, 12), "the wall clock was set back by six hours");
+        assert!(lasts(11, 12) && !lasts(12, 12));
+        let other = Sha256::of(b"other");
+        assert!(ends.lasts(other, Duration::hours(2), after(0)));
+        assert!(!ends.lasts(other, Duration::hours(1), after(2)) && !ends.lasts(other, Duration::hours(0), after(0)));
+        for n in 0..2 * MOST_ENDS {
+            ends.lasts(Sha256::of(&n.to_be_bytes()), Duration::hours(1), after(n as u64));
+        }
+        assert!(ends.0.lock().unwrap().len() <= MOST_ENDS);
     }
 
     #[test]

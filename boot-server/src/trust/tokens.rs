@@ -1,18 +1,26 @@
 //! Who an admin is: tokens with a scope, sessions of the page, and what becomes of who guesses.
 
+use super::{admins, sessions::Ends};
 use crate::{
     base::{clock::now, places::source_of, random},
-    state::{State, tokens::Token},
+    domain::audit::{Action, Actor, Deed},
+    state::{
+        State,
+        tokens::{Credential, Token},
+    },
 };
 use protocol::{
     Code, Failure, Timestamp,
+    encoding::Sha256,
     failure::Result,
-    tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
+    tokens::{CertificateRequest, Kind, Scope, TokenMade, TokenRequest, TokenSummary},
 };
+use serde_json::json;
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 use time::Duration;
 
@@ -31,6 +39,7 @@ const NOTED: Duration = Duration::minutes(10);
 pub struct Tokens {
     state: State,
     wrong: Mutex<Wrong>,
+    ends: Ends,
 }
 
 /// The wrong tokens of a minute, by source.
@@ -59,7 +68,7 @@ impl Wrong {
 impl Tokens {
     /// Of the parts it uses.
     pub fn new(state: State) -> Self {
-        Self { state, wrong: Mutex::default() }
+        Self { state, wrong: Mutex::default(), ends: Ends::default() }
     }
 
     /// Who shows this token; none where it is no token of this server. Wrong ones are noted, and answered slowly where one
@@ -68,16 +77,29 @@ impl Tokens {
     /// # Errors
     /// Those of the state.
     pub async fn by_token(&self, token: &str, from: IpAddr) -> Result<Option<Token>> {
-        let found = self.state.token(token, now()).await?;
+        let found = self.state.token(Credential::Token(token), now()).await?;
         match &found {
             Some(token) => self.note_use(token).await,
-            None => self.note_wrong(source_of(from)).await,
+            None => self.note_wrong(from).await,
+        }
+        Ok(found)
+    }
+
+    /// Whose certificate has this key.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn by_certificate(&self, key: &Sha256) -> Result<Option<Token>> {
+        let found = self.state.token(Credential::Certificate(key), now()).await?;
+        if let Some(token) = &found {
+            self.note_use(token).await;
         }
         Ok(found)
     }
 
     /// The first of a source in a minute is noted, and the one from which on they are answered slowly.
-    async fn note_wrong(&self, source: IpAddr) {
+    async fn note_wrong(&self, from: IpAddr) {
+        let source = source_of(from);
         let count = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).count(source, now());
         let text = match count {
             1 => format!("a wrong admin token from {source}"),
@@ -86,7 +108,8 @@ impl Tokens {
             _ => return,
         };
         tracing::warn!("{text}");
-        if let Err(failure) = self.state.note("server", None, text).await {
+        let noted = self.state.note(Actor::stranger(from), None, Action::WrongToken.says(text)).await;
+        if let Err(failure) = noted {
             tracing::warn!(%failure, "noting a wrong token");
         }
     }
@@ -109,10 +132,11 @@ impl Tokens {
     ///
     /// # Errors
     /// Those of the state.
-    pub async fn begin_session(&self, token: &Token) -> Result<String> {
+    pub async fn begin_session(&self, token: &Token, from: IpAddr) -> Result<String> {
         let cookie = random::name()?;
         let mut unit = self.state.begin().await?;
         unit.begin_session(&cookie, &token.hash, SESSION).await?;
+        unit.note(token.actor(from), None, Action::LoggedIn.says("logged in to the page")).await?;
         unit.commit().await?;
         Ok(cookie)
     }
@@ -122,16 +146,26 @@ impl Tokens {
     /// # Errors
     /// Those of the state.
     pub async fn by_session(&self, cookie: &str) -> Result<Option<Token>> {
-        self.state.token_of_session(cookie, SESSION, now()).await
+        let now = now();
+        let Some((token, began)) = self.state.token_of_session(cookie, SESSION, now).await? else { return Ok(None) };
+        let left = (SESSION - (now - began)).min(SESSION);
+        if self.ends.lasts(Sha256::of(cookie.as_bytes()), left, Instant::now()) {
+            return Ok(Some(token));
+        }
+        let mut unit = self.state.begin().await?;
+        unit.end_session(cookie).await?;
+        unit.commit().await?;
+        Ok(None)
     }
 
     /// Ends a session.
     ///
     /// # Errors
     /// Those of the state.
-    pub async fn end_session(&self, cookie: &str) -> Result<()> {
+    pub async fn end_session(&self, cookie: &str, actor: &Actor) -> Result<()> {
         let mut unit = self.state.begin().await?;
         unit.end_session(cookie).await?;
+        unit.note(actor, None, Action::LoggedOut.says("logged out of the page")).await?;
         unit.commit().await
     }
 
@@ -147,26 +181,58 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`make`].
-    pub async fn make(&self, request: &TokenRequest, actor: &str) -> Result<TokenMade> {
+    pub async fn make(&self, request: &TokenRequest, actor: &Actor) -> Result<TokenMade> {
         make(&self.state, request, actor).await
+    }
+
+    /// Takes a certificate as an admin's, whoever issued it: he is known by its key, until it ends or the request says.
+    ///
+    /// # Errors
+    /// `E-INPUT` for one that cannot be used; `E-WRONG-STATE` where its name or its key is taken, or the key is a node's.
+    pub async fn take(&self, request: &CertificateRequest, actor: &Actor) -> Result<TokenSummary> {
+        let CertificateRequest { name, scope, life_seconds, certificate } = request;
+        let facts = admins::read(certificate, now())?;
+        let expires = ending(*life_seconds)?.map_or(facts.until, |end| end.min(facts.until));
+        let taken = |text: &str, remedy: &str| {
+            let cause = format!("taking the certificate {name}: {text}");
+            Failure::new(Code::WrongState, cause).with_remedy(remedy)
+        };
+        let mut unit = self.state.begin().await?;
+        let of_a_node = unit.is_some_node_s(&facts.spki).await? || unit.node_changing_to(&facts.spki).await?.is_some();
+        if of_a_node || self.state.memory.revoked.holds(&facts.spki) {
+            return Err(taken("its key is or was a node's", "make a key of the admin's own"));
+        }
+        if !unit.add_token(name.as_str(), Credential::Certificate(&facts.spki), *scope, Some(expires)).await? {
+            let remedy = "take another name, or revoke that one: boot-server token revoke NAME";
+            return Err(taken("there is one of this name, or of this key", remedy));
+        }
+        let text = format!("took the certificate {name}, which allows to {}", verb(*scope));
+        let is =
+            json!({ "name": name, "scope": scope, "expires": protocol::to_the_second(expires), "key": facts.spki });
+        unit.note(actor, None, Action::TokenMade.says(text).changing(None, is)).await?;
+        let created = unit.now();
+        unit.commit().await?;
+        let (name, scope) = (name.to_string(), *scope);
+        Ok(TokenSummary { name, kind: Kind::Certificate, scope, created, expires: Some(expires), used: None })
     }
 
     /// Revokes a token with its sessions.
     ///
     /// # Errors
     /// `E-NOT-FOUND`; `E-WRONG-STATE` for the last one that allows everything.
-    pub async fn revoke(&self, name: &str, actor: &str) -> Result<()> {
+    pub async fn revoke(&self, name: &str, actor: &Actor) -> Result<()> {
         let mut unit = self.state.begin().await?;
         if !unit.has_other_admin(name).await? {
             let cause = format!("revoking token {name:?}: nobody would be left who may make tokens");
             return Err(Failure::new(Code::WrongState, cause)
                 .with_remedy("make another one first: boot-server token create NAME --scope admin"));
         }
-        if !unit.remove_token(name).await? {
+        let Some(was) = unit.remove_token(name).await? else {
             let cause = format!("revoking token {name:?}: there is none");
             return Err(Failure::new(Code::NotFound, cause).with_remedy("list them: boot-server token list"));
-        }
-        unit.note(actor, None, format!("revoked the token {name}")).await?;
+        };
+        let deed = Action::TokenRevoked.says(format!("revoked the {} {name}", was.kind.name()));
+        unit.note(actor, None, deed.changing(json!(was), None)).await?;
         unit.commit().await
     }
 }
@@ -175,23 +241,34 @@ impl Tokens {
 ///
 /// # Errors
 /// `E-WRONG-STATE` where the name is taken.
-pub async fn make(state: &State, request: &TokenRequest, actor: &str) -> Result<TokenMade> {
+pub async fn make(state: &State, request: &TokenRequest, actor: &Actor) -> Result<TokenMade> {
     let TokenRequest { name, scope, life_seconds } = request;
-    let life = life_seconds.map(|seconds| Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
-    let expires = life.map(|life| now().checked_add(life)).map(|end| {
-        end.ok_or_else(|| Failure::new(Code::Input, "making a token at life_seconds: no calendar has that day"))
-    });
-    let expires = expires.transpose()?;
+    let expires = ending(*life_seconds)?;
     let token = random::name()?;
     let mut unit = state.begin().await?;
-    if !unit.add_token(name.as_str(), &token, *scope, expires).await? {
+    if !unit.add_token(name.as_str(), Credential::Token(&token), *scope, expires).await? {
         let cause = format!("making token {name}: there is one of this name");
         return Err(Failure::new(Code::WrongState, cause)
             .with_remedy("take another name, or revoke that one: boot-server token revoke NAME"));
     }
-    unit.note(actor, None, format!("made the token {name}, which allows to {}", verb(*scope))).await?;
+    unit.note(actor, None, made(name.as_str(), *scope, expires)).await?;
     unit.commit().await?;
     Ok(TokenMade { token })
+}
+
+fn ending(life_seconds: Option<u64>) -> Result<Option<Timestamp>> {
+    let life = life_seconds.map(|seconds| Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
+    let end = life.map(|life| now().checked_add(life)).map(|end| {
+        end.ok_or_else(|| Failure::new(Code::Input, "making a token at life_seconds: no calendar has that day"))
+    });
+    end.transpose()
+}
+
+/// What the audit says of a new one.
+pub fn made(name: &str, scope: Scope, expires: Option<Timestamp>) -> Deed {
+    let text = format!("made the token {name}, which allows to {}", verb(scope));
+    let is = json!({ "name": name, "scope": scope, "expires": expires.map(protocol::to_the_second) });
+    Action::TokenMade.says(text).changing(None, is)
 }
 
 fn verb(scope: Scope) -> &'static str {

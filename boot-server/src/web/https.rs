@@ -3,6 +3,7 @@
 
 use super::{
     api,
+    clients::Clients,
     page_certificate::{Page, Shown},
     peer::Peer,
     seat::{Rooms, Seat},
@@ -143,14 +144,17 @@ async fn serve_connection(
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let read = certificate.and_then(|leaf| Certificate::read(leaf).ok());
+    let shown = read.as_ref().map(|leaf| leaf.spki);
+    let admin = shown.filter(|key| services.state.memory.admins.holds(key));
     let peer = Peer {
         address,
-        key: read.as_ref().map(|leaf| leaf.spki),
+        key: shown.filter(|_| admin.is_none()),
+        admin,
         certificate_ends: read.as_ref().map(|leaf| leaf.until),
         seat: seat.clone(),
     };
     let key = peer.key;
-    if key.is_some_and(|key| !services.state.memory.revoked.holds(&key)) {
+    if admin.is_some() || key.is_some_and(|key| !services.state.memory.revoked.holds(&key)) {
         seat.is_known();
     }
     let asked = services.clone();
@@ -190,13 +194,17 @@ async fn serve_connection(
             }
         }
         () = seat.left_idle() => tracing::debug!(%address, "closed a connection that asked nothing"),
-        () = revoked(services, key) => tracing::info!(%address, "closed the connection of a key that was revoked"),
+        () = revoked(services, key, admin) => tracing::info!(%address, "closed the connection of a key that was revoked"),
     }
 }
 
 /// Ends some moments after the key was revoked: an answer that is under way gets out.
-async fn revoked(services: &Services, key: Option<Sha256>) {
-    services.state.memory.revoked.wait_for(key).await;
+async fn revoked(services: &Services, key: Option<Sha256>, admin: Option<Sha256>) {
+    let memory = &services.state.memory;
+    tokio::select! {
+        () = memory.revoked.wait_for(key) => {}
+        () = memory.admins.wait_for_end(admin) => {}
+    }
     tokio::time::sleep(LAST_WORD).await;
 }
 
@@ -250,7 +258,7 @@ fn tls_config(services: &Services, made: &Made) -> Result<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(Clients { ours: verifier, memory: services.state.memory.clone() }))
         .with_cert_resolver(Arc::new(Shown { own: Arc::new(own), page: made.page.clone() }));
     // A session that is taken up again would bring its certificate without a look at its dates.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -1,6 +1,7 @@
 //! The HTTPS port: the API of agents and admins, and the admin's page.
 
 pub mod api;
+mod clients;
 pub mod https;
 mod page_certificate;
 pub mod peer;

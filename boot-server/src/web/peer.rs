@@ -9,8 +9,10 @@ use std::{net::SocketAddr, sync::Arc};
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
-    /// SPKI hash of its certificate, which leads to our CA; absent where it showed none.
+    /// SPKI hash of its certificate, which leads to our CA; absent where it showed none, or an admin's.
     pub key: Option<Sha256>,
+    /// SPKI hash of its certificate where that is an admin's: with it nobody is a node, whatever else the key may be.
+    pub admin: Option<Sha256>,
     /// When that certificate ends: it may do so while the connection lasts.
     pub certificate_ends: Option<Timestamp>,
     /// The place of the connection.

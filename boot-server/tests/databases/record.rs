@@ -40,5 +40,6 @@ async fn record() {
     //5: eprintln!("{:?}", lab.verb(&["cluster", "decommission", "member", "--yes"]));
     //5: eprintln!("{:?}", lab.verb(&["cluster", "replace", "installing", "--yes"]));
     assert!(lab.stop(), "what is in the write-ahead log goes into the file at the end");
-    std::fs::copy(lab.dir().join("state.db"), out).unwrap();
+    //7: std::fs::copy(lab.dir().join("secrets.key"), out.with_extension("key")).unwrap();
+    std::fs::copy(lab.dir().join("state.db"), &out).unwrap();
 }

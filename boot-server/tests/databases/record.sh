@@ -3,6 +3,8 @@
 #
 #   boot-server/tests/databases/record.sh COMMIT
 #
+# Beside it goes NNNN.key, with which the secrets in it are sealed, from migration 7 on.
+#
 # COMMIT is the last one before the next migration came; its server is built. Needs python3 for the dump.
 set -euo pipefail
 cd "$(git -C "$(dirname "$0")" rev-parse --show-toplevel)"
@@ -22,4 +24,5 @@ python3 - "$work/state.db" >"$here/$newest.sql" <<'END'
 import sqlite3, sys
 print("\n".join(sqlite3.connect(sys.argv[1]).iterdump()))
 END
+[ ! -e "$work/state.key" ] || cp "$work/state.key" "$here/$newest.key"
 echo "$here/$newest.sql"

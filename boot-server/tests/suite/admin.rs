@@ -193,7 +193,7 @@ async fn what_a_leg_noticed_is_told_to_the_admin() {
     let config = Config::load(&lab.dir().join("config.toml")).unwrap();
     let services = server::open(config).await.unwrap();
     services.boots.event("another DHCP server answers on this network: 10.0.0.9");
-    while services.state.audit(None).await.unwrap().is_empty() {
+    while services.state.noticed().await.unwrap().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     services.state.close().await;

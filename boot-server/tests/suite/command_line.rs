@@ -26,6 +26,32 @@ fn init_makes_private_keys_private_and_replaces_nothing() {
 }
 
 #[test]
+fn the_first_token_is_printed_once_and_lies_where_it_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for (place, printed, kept) in [("both", true, true), ("file", false, true), ("print", true, false)] {
+        let dir = folder.path().join(place);
+        let init = Command::new(BINARY)
+            .arg("init")
+            .arg(&dir)
+            .args(["--address", "10.77.0.1", "--first-token", place])
+            .output();
+        let said = String::from_utf8(init.unwrap().stdout).unwrap();
+        let shown = said.lines().map(str::trim).find(|line| line.len() >= 22 && !line.contains([' ', '/']));
+        assert_eq!((shown.is_some(), dir.join("admin.token").exists()), (printed, kept), "{place}: {said}");
+        if let (Some(shown), true) = (shown, kept) {
+            assert_eq!(std::fs::read_to_string(dir.join("admin.token")).unwrap().trim(), shown);
+            assert_eq!(said.matches(shown).count(), 1);
+        }
+        let mut backup = Command::new(BINARY);
+        let backup = backup
+            .args(["cluster", "backup", "--server-only", "--out"])
+            .arg(folder.path().join(format!("backup-{place}")));
+        let taken = backup.arg("--dir").arg(&dir).output().unwrap();
+        assert!(taken.status.success(), "{place}: {taken:?}");
+    }
+}
+
+#[test]
 fn a_configuration_with_an_unknown_key_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.toml");

@@ -19,6 +19,10 @@ pub async fn opened(migration: u32) -> Lab {
         let _ = std::fs::remove_file(format!("{}{end}", database.display()));
     }
     let dump = std::fs::read_to_string(here().join(format!("tests/databases/{migration:04}.sql"))).unwrap();
+    let key = here().join(format!("tests/databases/{migration:04}.key"));
+    if key.exists() {
+        std::fs::copy(key, lab.dir().join("secrets.key")).unwrap();
+    }
     let options = SqliteConnectOptions::new().filename(&database).create_if_missing(true);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(dump)).execute(&mut connection).await.unwrap();
@@ -106,4 +110,9 @@ async fn a_database_from_before_renewal_is_read_with_the_ends_of_its_certificate
     let lab = opened(6).await;
     assert!(lab.describe("member")["summary"]["certificate_ends"].is_string());
     finds_everything(&lab);
+}
+
+#[tokio::test]
+async fn a_database_from_before_the_chain_of_the_audit_is_read() {
+    finds_everything(&opened(7).await);
 }

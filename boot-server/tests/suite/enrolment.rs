@@ -174,7 +174,7 @@ async fn another_key_before_the_installation_needs_the_code_and_then_takes_over(
     let first = first.node(&lab, &reply);
     let second = Machine::new(MAC, "run-2");
     let greeted = second.greet(&lab).await;
-    assert_eq!(second.ask(&lab, &greeted).await.state, EnrolState::Pending);
+    assert_eq!(second.ask(&lab, &greeted).await.state, EnrolState::Conflict, "the first still speaks");
     first.manifest(&lab).await;
     lab.says(&["approve", &greeted.code]);
     let (status, failure) = first.caller.post("/v1/node/manifest", &first.manifest_request()).await;

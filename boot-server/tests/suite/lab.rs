@@ -35,9 +35,9 @@ impl Lab {
         Self::start("open-lab")
     }
 
-    /// A server where an admin types the code.
+    /// A server as it is made: it takes tokens and codes.
     pub fn strict() -> Self {
-        Self::start("approval")
+        Self::start("")
     }
 
     /// A server whose CA may issue for these alone.
@@ -65,9 +65,10 @@ impl Lab {
     }
 
     pub fn configure(&self, admission: &str, more: &str) {
+        let enrol = if admission.is_empty() { String::new() } else { format!("[enrol]\nadmission = '{admission}'\n") };
         let config = format!(
             "address = '127.0.0.1'\n[http]\nlisten = '127.0.0.1:0'\n[https]\nlisten = '127.0.0.1:0'\n\
-             [tftp]\nenabled = false\n[enrol]\nadmission = '{admission}'\n{more}"
+             [tftp]\nenabled = false\n{enrol}{more}"
         );
         std::fs::write(self.dir().join("config.toml"), config).unwrap();
     }
@@ -228,10 +229,15 @@ impl Drop for Lab {
     }
 }
 
+/// The serial number of the machine with this card.
+pub fn serial_of(mac: &str) -> String {
+    format!("S-{}", mac.replace(':', ""))
+}
+
 /// A spec that is complete.
 pub fn spec(name: &str, mac: &str) -> Value {
     serde_json::json!({
-        "name": name, "match": {"macs": [mac]},
+        "name": name, "match": {"macs": [mac], "serial": serial_of(mac)},
         "system": {"toplevel": TOPLEVEL, "substituters": ["http://127.0.0.1/cache"],
             "trusted_public_keys": ["k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]},
         "disks": {"devices": {"disk": {"main": {"type": "disk", "device": "/dev/vda"}}}},
@@ -277,6 +283,16 @@ impl Caller {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> hyper::Response<hyper::body::Incoming> {
+        let request = self.request(method, path, headers, body);
+        self.client.request(request).await.unwrap()
+    }
+
+    /// GET and the like without a body; none where there is no connection.
+    pub async fn tries(&self, method: Method, path: &str) -> Option<hyper::Response<hyper::body::Incoming>> {
+        self.client.request(self.request(method, path, &[], Bytes::new())).await.ok()
+    }
+
+    fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -284,7 +300,7 @@ impl Caller {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.client.request(request.body(Full::new(body)).unwrap()).await.unwrap()
+        request.body(Full::new(body)).unwrap()
     }
 
     pub async fn get(&self, path: &str) -> (StatusCode, Value) {

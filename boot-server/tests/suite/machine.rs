@@ -1,6 +1,6 @@
 //! A machine as the agent plays it, without the machine.
 
-use super::lab::{Caller, Identity, Lab};
+use super::lab::{Caller, Identity, Lab, serial_of};
 use hyper::StatusCode;
 use protocol::{
     arbiter::{Turn, TurnRequest},
@@ -14,6 +14,7 @@ use protocol::{
     service::Service,
     step::Step,
     telemetry::{Event, EventKind, LogLine, Telemetry, TelemetryAck},
+    tpm::TpmFound,
     trust::TrustAnchors,
 };
 use rcgen::{CertificateParams, KeyPair};
@@ -77,10 +78,13 @@ impl Machine {
         EnrolRequest {
             session: session.to_owned(),
             csr: self.csr.clone(),
-            claims: Claims { uuid: None, serial: None, macs: vec![self.mac.parse().unwrap()] },
+            claims: Claims { uuid: None, serial: Some(serial_of(&self.mac)), macs: vec![self.mac.parse().unwrap()] },
             inventory: Inventory { memory_bytes: 1 << 29, ..Inventory::default() },
             run: self.run.clone(),
+            replaces: None,
+            token: None,
             agent_version: "test".to_owned(),
+            tpm: TpmFound::Nothing,
         }
     }
 

@@ -5,7 +5,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod admin;
+mod admin_certificates;
+mod admission;
 mod artefacts;
+mod audit;
 mod ca;
 mod cache;
 mod calls;
@@ -23,4 +26,5 @@ mod renewal;
 mod secrets;
 mod strangers;
 mod tokens;
+mod tpm;
 mod turns;

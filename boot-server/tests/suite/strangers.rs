@@ -122,11 +122,11 @@ async fn a_hello_leaves_nothing_on_the_disk() {
 }
 
 #[tokio::test]
-async fn a_machine_that_asks_with_ever_new_keys_leaves_little_on_the_disk() {
+async fn a_machine_that_asks_again_and_again_leaves_little_on_the_disk() {
     let lab = Lab::strict();
     let before = state_bytes(&lab);
+    let machine = Machine::new(MAC, "run-1");
     for _ in 0..100 {
-        let machine = Machine::new(MAC, "run-1");
         let greeted = machine.greet(&lab).await;
         let mut request = serde_json::to_value(machine.request(&greeted.session)).unwrap();
         request["inventory"]["kernel"] = json!("k".repeat(120 << 10));

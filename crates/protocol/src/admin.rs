@@ -2,6 +2,7 @@
 
 use crate::{
     Failure, Timestamp,
+    audit::AuditEntry,
     claims::Claims,
     encoding::Sha256,
     inventory::Inventory,
@@ -10,6 +11,7 @@ use crate::{
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, LogLine, Progress},
+    tpm::TpmState,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -138,6 +140,10 @@ pub enum Need {
     NodeSpec,
     /// An admin who compares and types its code.
     Code,
+    /// Its TPM proven, or one that is known.
+    Tpm,
+    /// A one-time token.
+    Token,
     /// An admin who decides which machine the node is.
     Decision,
     /// An admin who agrees to its plan.
@@ -202,6 +208,9 @@ pub struct NodeDetail {
     pub claims: Option<Claims>,
     /// What the agent read.
     pub inventory: Option<Inventory>,
+    /// What is known of the machine's TPM.
+    #[serde(default)]
+    pub tpm: TpmState,
     /// The run that is shown.
     pub run: Option<RunId>,
     /// The last plan.
@@ -239,18 +248,6 @@ impl NodeDetail {
         let destroys = |line| self.destroys.as_ref().is_none_or(|lines| lines.contains(&line));
         self.plan.iter().enumerate().map(move |(line, text)| (text.as_str(), destroys(line)))
     }
-}
-
-/// Who decided or did what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// The server's clock.
-    #[serde(with = "time::serde::rfc3339")]
-    pub time: Timestamp,
-    /// `admin`, `server` or a node.
-    pub actor: String,
-    /// One line.
-    pub text: String,
 }
 
 /// An event or a log line, in the order in which they arrived.

@@ -3,12 +3,14 @@
 
 use crate::{
     admin::{
-        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, AuditEntry, JournalEntry, NodeDetail,
-        NodeSummary, Reinstalling,
+        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, JournalEntry, NodeDetail, NodeSummary,
+        Reinstalling,
     },
     arbiter::{RestartTurn, Turn, TurnRequest},
+    audit::{AuditEntry, AuditQuery, AuditVerdict, FromAnchor},
     closures::{ClosureList, GcReport, GcRequest, VerifyReport, VerifyRequest},
     enrol::{EnrolReply, EnrolRequest, HelloReply, HelloRequest},
+    enrol_token::{EnrolTokenMade, EnrolTokenRequest, EnrolTokenSummary},
     manifest::{ManifestRequest, SecretBundle, SignedManifest},
     operations::{
         ClusterMembers, ClusterSummary, ForeignRequest, ForgetRequest, Forgotten, OperateRequest, PowerRequest,
@@ -16,8 +18,10 @@ use crate::{
     },
     renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
+    secrets::{SealedAnew, SecretRequest, SecretSummary},
     telemetry::{Telemetry, TelemetryAck},
-    tokens::{Scope, TokenMade, TokenRequest, TokenSummary},
+    tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
+    tpm::TpmProof,
     trust::{Believe, Believed},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -163,6 +167,8 @@ calls! {
     Enrol: Post "/v1/enrol", Anyone, Json, EnrolRequest => EnrolReply;
     /// Asks where the enrolment stands, and waits for news.
     PollEnrolment: Get "/v1/enrol/{session}", Anyone, Json, Wait => EnrolReply;
+    /// Proves the machine's TPM.
+    ProveTpm: Post "/v1/enrol/{session}/tpm", Anyone, Json, TpmProof => EnrolReply;
     /// Fetches a file of a deployed image.
     Artefact: Get "/v1/artefacts/{sha256}", Anyone, File, Nothing => Nothing;
     /// Delivers events, log lines and heartbeats of a run.
@@ -209,6 +215,14 @@ calls! {
     FollowLogs: Get "/v1/nodes/{name}/stream", Viewer, Events, After => JournalEntry;
     /// Has a plan that is held carried out.
     ApproveHeldPlan: Post "/v1/nodes/{name}/plan/approve", Approver, Json, ApprovePlan => Approved;
+    /// Lists the secrets of a node: their paths, and where they come from.
+    ListSecrets: Get "/v1/nodes/{name}/secrets", Viewer, Json, Nothing => Vec<SecretSummary>;
+    /// Sets a secret of a node, apart from its spec.
+    SetSecret: Post "/v1/nodes/{name}/secrets", Operator, Json, SecretRequest => Nothing;
+    /// Deletes a secret of a node that is none of its spec.
+    DeleteSecret: Delete "/v1/nodes/{name}/secrets/{path}", Operator, Json, Nothing => Nothing;
+    /// Seals every secret with a new key.
+    SealAnew: Post "/v1/secrets/rekey", Admin, Json, Nothing => SealedAnew;
     /// Opens the node's next generation.
     Reinstall: Post "/v1/nodes/{name}/reinstall", Operator, Json, ReinstallRequest => Reinstalling;
     /// Powers a machine by the operator's hook.
@@ -239,12 +253,24 @@ calls! {
     RemoveForeign: Post "/v1/clusters/{cluster}/remove", Operator, Lines, ForeignRequest => ();
     /// Lists what the server noticed on the boot network.
     Events: Get "/v1/events", Viewer, Json, Nothing => Vec<AuditEntry>;
+    /// Reads the audit: lines of JSON, each with its hash.
+    Audit: Get "/v1/audit", Admin, File, AuditQuery => Nothing;
+    /// Checks that nothing of the audit was changed, left out or put in between.
+    VerifyAudit: Get "/v1/audit/verify", Viewer, Json, FromAnchor => AuditVerdict;
     /// Lists the tokens of admins.
     Tokens: Get "/v1/tokens", Admin, Json, Nothing => Vec<TokenSummary>;
     /// Makes a token.
     MakeToken: Post "/v1/tokens", Admin, Json, TokenRequest => TokenMade;
-    /// Revokes a token: it, and sessions of the page that were begun with it, are good for nothing any more.
+    /// Takes a certificate as an admin's.
+    TakeCertificate: Post "/v1/certificates", Admin, Json, CertificateRequest => TokenSummary;
+    /// Revokes a token or a certificate: it, and sessions of the page that were begun with it, are good for nothing any more.
     RevokeToken: Delete "/v1/tokens/{name}", Admin, Json, Nothing => Nothing;
+    /// Lists the one-time tokens that admit machines.
+    EnrolTokens: Get "/v1/enrol-tokens", Viewer, Json, Nothing => Vec<EnrolTokenSummary>;
+    /// Makes a one-time token that admits a machine.
+    MakeEnrolToken: Post "/v1/enrol-tokens", Approver, Json, EnrolTokenRequest => EnrolTokenMade;
+    /// Revokes a one-time token that nobody has used.
+    RevokeEnrolToken: Delete "/v1/enrol-tokens/{id}", Approver, Json, Nothing => Nothing;
     /// Begins a session of the page.
     LogIn: Post "/v1/login", Anyone, Json, Login => Nothing;
     /// Ends it.
@@ -343,14 +369,14 @@ mod tests {
     #[test]
     fn only_who_may_do_everything_makes_tokens() {
         let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
-        assert_eq!(of(Who::Admin), ["Tokens", "MakeToken", "RevokeToken"]);
-        assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve"]);
+        assert_eq!(of(Who::Admin), ["SealAnew", "Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]);
+        assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve", "MakeEnrolToken", "RevokeEnrolToken"]);
         assert!(ALL.iter().filter(|call| call.who == Who::Viewer).all(|call| call.method != Method::Post));
     }
 
     #[test]
     fn what_a_stranger_may_call_is_known() {
         let open: Vec<_> = ALL.iter().filter(|call| call.who == Who::Anyone).map(|call| call.name).collect();
-        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "Artefact", "LogIn"]);
+        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "ProveTpm", "Artefact", "LogIn"]);
     }
 }

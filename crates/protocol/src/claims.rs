@@ -19,6 +19,9 @@ pub struct Claims {
 
 /// Cards that are compared. A machine with more is told from others by the first ones.
 pub const MOST_MACS: usize = 32;
+/// Addresses that board makers have given to many boards: that of the USB card by which AMI's management controllers speak to
+/// their host.
+const SHARED_MACS: &[&str] = &["b0:3a:f2:b6:05:9f"];
 /// Bytes of a UUID or serial number.
 const MOST_TEXT: usize = 256;
 
@@ -34,7 +37,7 @@ impl Claims {
             || lower == "03000200-0400-0500-0006-000700080009"
     }
 
-    /// The claims without placeholders, the UUID in lower case, each card once, and of everything no more than machines
+    /// The claims without placeholders and what many boards share, the UUID in lower case, each card once, and of everything no more than machines
     /// have: whatever compares claims afterwards compares few.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
@@ -43,7 +46,8 @@ impl Claims {
         self.serial = self.serial.map(|serial| serial.trim().to_owned()).filter(useful);
         let mut macs = Vec::new();
         for mac in self.macs {
-            if macs.len() < MOST_MACS && !macs.contains(&mac) {
+            let shared = SHARED_MACS.contains(&mac.as_str());
+            if macs.len() < MOST_MACS && !shared && !macs.contains(&mac) {
                 macs.push(mac);
             }
         }
@@ -64,6 +68,8 @@ mod tests {
             macs: vec![],
         };
         assert_eq!(claims.cleaned(), Claims::default());
+        let shared = Claims { macs: vec!["b0:3a:f2:b6:05:9f".parse().unwrap()], ..Claims::default() };
+        assert_eq!(shared.cleaned(), Claims::default());
     }
 
     #[test]

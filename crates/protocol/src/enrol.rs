@@ -4,8 +4,10 @@ use crate::{
     Timestamp,
     claims::Claims,
     encoding::{self, Sha256},
+    enrol_token::EnrolToken,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,8 +68,18 @@ pub struct EnrolRequest {
     pub inventory: Inventory,
     /// The run that enrols.
     pub run: RunId,
+    /// The session of an enrolment of the same machine that this one takes the place of: it has found the key of an earlier
+    /// installation on a disk that came late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// A one-time token that was given to the machine. It may be shown later, by the same request with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<EnrolToken>,
     /// Release of the agent.
     pub agent_version: String,
+    /// The machine's TPM.
+    #[serde(default)]
+    pub tpm: TpmFound,
 }
 
 /// Where an enrolment stands.
@@ -96,6 +108,9 @@ pub struct EnrolReply {
     /// Leaf and CA in PEM, once approved.
     #[serde(default)]
     pub certificate: Option<String>,
+    /// What proves the machine's TPM, until it has been proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmChallenge>,
 }
 
 /// The code that an admin compares: eight base32 characters over both keys and both nonces, `K7QF-2M9X`.

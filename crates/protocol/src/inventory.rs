@@ -131,6 +131,9 @@ pub struct Nic {
     pub name: String,
     /// Permanent hardware address.
     pub mac: Mac,
+    /// What it stands on: `pci`, `usb`, `virtio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus: Option<String>,
     /// Name of the driver.
     #[serde(default)]
     pub driver: Option<String>,

@@ -3,6 +3,7 @@
 pub use crate::selector::Selector;
 use crate::{
     cluster::ClusterConfig,
+    encoding::Sha256,
     names::{Mac, NodeName, StorePath},
 };
 use serde::{Deserialize, Serialize};
@@ -63,10 +64,14 @@ pub struct Match {
     /// SMBIOS UUID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
+    /// Its TPM: SHA-256 of the public area of the endorsement key. No claim: the machine has to prove it, and is admitted then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ek: Option<Sha256>,
 }
 
 impl Match {
-    /// Whether these claims are the node's. A match that names nothing matches nobody.
+    /// Whether these claims are the node's. A match that names nothing matches nobody, and one that names a TPM alone none by
+    /// its claims.
     pub fn holds(&self, claims: &crate::claims::Claims) -> bool {
         let named = !self.macs.is_empty() || self.serial.is_some() || self.uuid.is_some();
         let macs = self.macs.is_empty() || self.macs.iter().any(|mac| claims.macs.contains(mac));
@@ -78,18 +83,26 @@ impl Match {
         named && macs && serial && uuid
     }
 
+    /// Whether a machine with these claims and this TPM, which it has proven, is the node: one whose other labels are not named
+    /// is it by its TPM alone.
+    pub fn is_of(&self, claims: &crate::claims::Claims, ek: Option<&Sha256>) -> bool {
+        let by_tpm_alone = self.macs.is_empty() && self.serial.is_none() && self.uuid.is_none() && self.ek.is_some();
+        if by_tpm_alone { self.ek.as_ref() == ek } else { self.holds(claims) }
+    }
+
     /// Whether one machine may be meant by both: something that it says of itself is in both, and nothing speaks against it.
     pub fn may_be_same(&self, other: &Match) -> bool {
         let text = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()?.eq_ignore_ascii_case(b.as_ref()?));
         let macs = (!self.macs.is_empty() && !other.macs.is_empty())
             .then(|| self.macs.iter().any(|mac| other.macs.contains(mac)));
-        let said = [text(&self.serial, &other.serial), text(&self.uuid, &other.uuid), macs];
+        let ek = self.ek.zip(other.ek).map(|(a, b)| a == b);
+        let said = [text(&self.serial, &other.serial), text(&self.uuid, &other.uuid), macs, ek];
         said.contains(&Some(true)) && !said.contains(&Some(false))
     }
 
     /// Whether it names no machine at all.
     pub fn names_nothing(&self) -> bool {
-        self.macs.is_empty() && self.serial.is_none() && self.uuid.is_none()
+        self.macs.is_empty() && self.serial.is_none() && self.uuid.is_none() && self.ek.is_none()
     }
 }
 
@@ -209,15 +222,81 @@ pub enum BootOrder {
     DiskFirst,
 }
 
-/// How a machine may become a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A way for a machine to become a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Admission {
+pub enum Way {
+    /// It shows a one-time token that an admin made for it.
+    Token,
+    /// Its TPM is one that the server's configuration lists, or of a vendor that it names.
+    Tpm,
     /// An admin types the code that the machine shows.
-    #[default]
     Approval,
     /// Whoever claims it: only on a network where nobody lies.
     OpenLab,
+}
+
+/// The ways for a machine to become a node, in the order in which they are tried; one of them is enough. Written as a list, or as
+/// the one word: `"approval"`, `["token", "approval"]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Admission(Vec<Way>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "a way of admission, or a list of them: \"token\", \"tpm\", \"approval\", \"open-lab\"")]
+enum Written {
+    One(Way),
+    Several(Vec<Way>),
+}
+
+impl Admission {
+    /// The ways, in their order.
+    pub fn ways(&self) -> &[Way] {
+        &self.0
+    }
+
+    /// Whether this way is one of them.
+    pub fn allows(&self, way: Way) -> bool {
+        self.0.contains(&way)
+    }
+}
+
+impl From<Way> for Admission {
+    fn from(way: Way) -> Self {
+        Self(vec![way])
+    }
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self(vec![Way::Token, Way::Approval])
+    }
+}
+
+impl TryFrom<Written> for Admission {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let ways = match written {
+            Written::One(way) => vec![way],
+            Written::Several(ways) => ways,
+        };
+        let twice = ways.iter().enumerate().any(|(index, way)| ways[..index].contains(way));
+        match (ways.is_empty(), twice) {
+            (true, _) => Err("no way of admission is given: nobody could become the node"),
+            (_, true) => Err("a way of admission is given twice"),
+            _ => Ok(Self(ways)),
+        }
+    }
+}
+
+impl From<Admission> for Written {
+    fn from(admission: Admission) -> Self {
+        match admission.0[..] {
+            [way] => Self::One(way),
+            _ => Self::Several(admission.0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -233,11 +312,25 @@ mod tests {
     #[test]
     fn every_claim_that_is_given_must_hold() {
         let mac: Mac = "52:54:00:00:00:01".parse().unwrap();
-        let wanted = Match { macs: vec![mac.clone()], serial: Some("S1".into()), uuid: None };
+        let wanted = Match { macs: vec![mac.clone()], serial: Some("S1".into()), ..Match::default() };
         let claims = Claims { uuid: None, serial: Some("S1".into()), macs: vec![mac] };
         assert!(wanted.holds(&claims));
         assert!(!wanted.holds(&Claims { serial: Some("S2".into()), ..claims.clone() }));
         assert!(!wanted.holds(&Claims { macs: vec![], ..claims }));
+    }
+
+    #[test]
+    fn a_tpm_that_is_named_alone_is_the_node_once_it_is_proven() {
+        let (ek, other) = (Sha256::of(b"ek"), Sha256::of(b"other"));
+        let alone = Match { ek: Some(ek), ..Match::default() };
+        assert!(!alone.names_nothing() && !alone.holds(&Claims::default()));
+        assert!(alone.is_of(&Claims::default(), Some(&ek)));
+        assert!(!alone.is_of(&Claims::default(), Some(&other)) && !alone.is_of(&Claims::default(), None));
+        // Which machine is meant is seen by its labels, where there are any; whether it is admitted is another question.
+        let both = Match { serial: Some("S1".into()), ..alone.clone() };
+        let labelled = Claims { serial: Some("S1".into()), ..Claims::default() };
+        assert!(both.is_of(&labelled, None) && !both.is_of(&Claims::default(), Some(&ek)));
+        assert!(both.may_be_same(&alone) && !alone.may_be_same(&Match { ek: Some(other), ..Match::default() }));
     }
 
     #[test]
@@ -246,6 +339,7 @@ mod tests {
             macs: mac.map(|n| format!("52:54:00:00:00:{n:02x}").parse().unwrap()).into_iter().collect(),
             serial: serial.map(str::to_owned),
             uuid: uuid.map(str::to_owned),
+            ek: None,
         };
         let one = of(Some(1), Some("S1"), None);
         for (other, same) in [
@@ -263,6 +357,20 @@ mod tests {
     #[test]
     fn the_default_profile_is_a_name() {
         assert_eq!(default_profile().as_str(), "vm");
+    }
+
+    #[test]
+    fn admission_is_a_word_or_an_ordered_list_of_each_way_once() {
+        let read = |text: &str| serde_json::from_str::<Admission>(text);
+        assert_eq!(read(r#""approval""#).unwrap(), Way::Approval.into());
+        let both = read(r#"["approval", "token"]"#).unwrap();
+        assert_eq!(both.ways(), [Way::Approval, Way::Token]);
+        for wrong in ["[]", r#"["token", "token"]"#, r#""nobody""#, r#"[["token"]]"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        for admission in [both, Way::OpenLab.into(), Admission::default()] {
+            assert_eq!(read(&serde_json::to_string(&admission).unwrap()).unwrap(), admission);
+        }
     }
 
     #[test]

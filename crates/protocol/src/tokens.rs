@@ -43,6 +43,47 @@ impl std::fmt::Display for Scope {
     }
 }
 
+/// What an admin is known by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A token.
+    #[default]
+    Token,
+    /// The key of a certificate.
+    Certificate,
+}
+
+impl Kind {
+    /// Its name, as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Token => "token",
+            Kind::Certificate => "certificate",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Kind::Token, Kind::Certificate].into_iter().find(|kind| kind.name() == text)
+    }
+}
+
+/// `POST /v1/certificates`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRequest {
+    /// Whose, or what for. No two tokens or certificates have one name.
+    pub name: NodeName,
+    /// What it allows.
+    pub scope: Scope,
+    /// It is good for so many seconds; until its own end where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_seconds: Option<u64>,
+    /// The certificate, PEM.
+    pub certificate: String,
+}
+
 /// `POST /v1/tokens`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,11 +104,14 @@ pub struct TokenMade {
     pub token: String,
 }
 
-/// What is known of a token.
+/// What is known of a token or a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSummary {
     /// Its name.
     pub name: String,
+    /// Which of both.
+    #[serde(default)]
+    pub kind: Kind,
     /// What it allows.
     pub scope: Scope,
     /// When it was made.
@@ -93,5 +137,9 @@ mod tests {
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
         }
         assert_eq!(Scope::parse("root"), None);
+        for kind in [Kind::Token, Kind::Certificate] {
+            assert_eq!(Kind::parse(kind.name()), Some(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel command line.
 
-use protocol::names::Mac;
+use protocol::{enrol_token::EnrolToken, names::Mac};
 
 /// What the boot script and the operator told this boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct KernelParameters {
     pub server: Option<String>,
     /// `centra.bootif=MAC`: the card that booted.
     pub boot_interface: Option<Mac>,
+    /// `centra.token=TOKEN`: in an image of the operator's own; what a boot-server serves never has it.
+    pub token: Option<EnrolToken>,
 }
 
 impl KernelParameters {
@@ -20,6 +22,7 @@ impl KernelParameters {
             match key {
                 "centra.server" => parameters.server = server_url(value),
                 "centra.bootif" => parameters.boot_interface = value.parse().ok(),
+                "centra.token" => parameters.token = EnrolToken::parse(value),
                 _ => {}
             }
         }
@@ -46,6 +49,14 @@ mod tests {
         let parameters = KernelParameters::parse(line);
         assert_eq!(parameters.server.as_deref(), Some("https://10.77.0.1:8443"));
         assert_eq!(parameters.boot_interface.unwrap().as_str(), "52:54:00:00:00:01");
+    }
+
+    #[test]
+    fn a_token_is_read_and_never_shown() {
+        let line = "centra.token=k7qfk7qf-K7QF-K7QF-K7QF-K7QF-K7";
+        let parameters = KernelParameters::parse(line);
+        assert!(parameters.token.is_some() && !format!("{parameters:?}").contains("K7QF"));
+        assert_eq!(KernelParameters::parse("centra.token=short").token, None);
     }
 
     #[test]

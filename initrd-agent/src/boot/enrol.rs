@@ -1,6 +1,9 @@
 //! enrol/1 as the node: hello, clock, request, code, certificate (docs/design.md section 4).
 
-use super::identity::{self, Identity};
+use super::{
+    identity::{self, Identity},
+    tpm::Chip,
+};
 use crate::{boot_server::BootServer, signature};
 use nix::{
     sys::time::TimeSpec,
@@ -11,15 +14,20 @@ use protocol::{
     claims::Claims,
     encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES, code, hello_statement},
+    enrol_token::EnrolToken,
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
     trust::TrustAnchors,
 };
 use time::Duration;
 
 /// The clock is left alone while it is closer to the server's than this.
 const CLOCK_TOLERANCE: Duration = Duration::minutes(5);
+
+/// A TPM whose proof is refused so often is not asked again.
+const MOST_PROOFS: u32 = 3;
 
 /// Both sides have committed: a session, and the code that an admin compares.
 #[derive(Debug, Clone)]
@@ -99,33 +107,57 @@ pub struct Asking<'a> {
     pub inventory: &'a Inventory,
     /// The run that asks.
     pub run: RunId,
+    /// The session of an enrolment that this one takes the place of.
+    pub replaces: Option<String>,
+    /// A one-time token that was given to the machine.
+    pub token: Option<EnrolToken>,
+    /// What it shows of its TPM.
+    pub found: TpmFound,
+    /// That TPM.
+    pub chip: Option<&'a Chip>,
 }
 
 /// Sends the request and waits, for as long as it takes, until an admin or a policy has decided; `waits` is told for what.
-/// `enrolled` is told when the server has the request: from then on it keeps what this machine tells.
+/// `typed` ends with a token that somebody has typed meanwhile. `enrolled` is told when the server has the request: from then on it keeps what this machine tells.
 ///
 /// # Errors
-/// `E-ENROL-REJECTED`, `E-ENROL-CONFLICT`; those of the calls.
+/// `E-ENROL-REJECTED`; those of the calls.
 pub async fn enrol(
     server: &BootServer,
     identity: &Identity,
     greeted: &Greeted,
     asking: Asking<'_>,
     waits: impl Fn(&str),
+    mut typed: impl AsyncFnMut() -> EnrolToken,
     enrolled: impl FnOnce(),
 ) -> Result<Approved> {
-    let request = EnrolRequest {
+    let mut request = EnrolRequest {
         session: greeted.session.clone(),
         csr: identity.csr.clone(),
         claims: asking.claims,
         inventory: asking.inventory.clone(),
         run: asking.run,
+        replaces: asking.replaces,
+        token: asking.token,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        tpm: asking.found,
     };
     let mut reply = server.enrol(&request).await?;
     enrolled();
     let mut shown: Option<Vec<String>> = None;
+    let mut proofs = 0..MOST_PROOFS;
     loop {
+        if let (Some(challenge), Some(chip)) = (reply.tpm.take(), asking.chip)
+            && proofs.next().is_some()
+        {
+            match prove(server, identity, greeted, chip, challenge).await {
+                Ok(after) => {
+                    reply = after;
+                    continue;
+                }
+                Err(failure) => waits(&format!("going on without the TPM: {}", failure.cause)),
+            }
+        }
         match judge(reply)? {
             Judged::Approved(approved) => return Ok(approved),
             Judged::Waiting(missing) => {
@@ -135,8 +167,26 @@ pub async fn enrol(
                 }
             }
         }
-        reply = server.poll_enrolment(&greeted.session).await?;
+        reply = tokio::select! {
+            reply = server.poll_enrolment(&greeted.session) => reply?,
+            token = typed() => {
+                request.token = Some(token);
+                server.enrol(&request).await?
+            }
+        };
     }
+}
+
+/// What the server says after the proof.
+async fn prove(
+    server: &BootServer,
+    identity: &Identity,
+    greeted: &Greeted,
+    chip: &Chip,
+    challenge: TpmChallenge,
+) -> Result<EnrolReply> {
+    let proof = chip.prove(challenge, identity.spki()).await?;
+    server.prove_tpm(&greeted.session, &proof).await
 }
 
 #[derive(Debug)]
@@ -148,13 +198,13 @@ enum Judged {
 fn judge(reply: EnrolReply) -> Result<Judged> {
     let refused = |code: Code, cause: &str| Err(Failure::new(code, format!("enrolling: {cause}")));
     match reply.state {
-        EnrolState::Pending => Ok(Judged::Waiting(reply.missing)),
+        // Whoever is in the way may go, or an admin decides: the machine is not lost by waiting.
+        EnrolState::Pending | EnrolState::Conflict => Ok(Judged::Waiting(reply.missing)),
         EnrolState::Approved => match (reply.node, reply.certificate) {
             (Some(node), Some(certificate)) => Ok(Judged::Approved(Approved { node, certificate })),
             _ => refused(Code::Protocol, "approved without a name or a certificate"),
         },
         EnrolState::Rejected => refused(Code::EnrolRejected, "an admin rejected this machine"),
-        EnrolState::Conflict => refused(Code::EnrolConflict, "another key is enrolled with the claims of this machine"),
         EnrolState::Revoked => refused(Code::EnrolRejected, "the key of this machine was revoked"),
     }
 }
@@ -197,7 +247,8 @@ mod tests {
 
     #[test]
     fn an_approval_without_a_certificate_is_no_approval() {
-        let reply = EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None };
+        let reply =
+            EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None, tpm: None };
         assert_eq!(judge(reply).unwrap_err().code, Code::Protocol);
     }
 }

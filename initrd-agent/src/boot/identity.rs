@@ -1,13 +1,17 @@
 //! The key that is who this node is: made here, or found on the disk of an earlier installation.
 
 use crate::boot::trace_of_install;
-use host::http;
+use host::{file, http};
 use protocol::{
     Code, Failure, encoding::Sha256, failure::OrFail, failure::Result, marker::InstallMarker, trust::TrustAnchors,
 };
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use std::{path::Path, time::Duration};
+
+/// Disks that come late are looked for so often.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The node's key with its signing request.
 pub struct Identity {
@@ -19,20 +23,54 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The key of an earlier installation under the same trust anchors, or a new one.
+    /// The key of an earlier installation under the same trust anchors, else the one that was made since this machine was
+    /// powered on, else a new one, which is kept in memory in `kept`: an agent that ended and was started again is the same node.
     ///
     /// # Errors
-    /// `E-INTERNAL` where no key can be made.
-    pub fn find_or_make(anchors: &TrustAnchors) -> Result<Self> {
+    /// `E-INTERNAL` where no key can be made; `E-SYSTEM` where it cannot be kept.
+    pub fn find_or_make(anchors: &TrustAnchors, kept: &Path) -> Result<Self> {
+        if let Some(found) = Self::find(anchors)? {
+            return Ok(found);
+        }
+        if kept.exists() {
+            return Self::from_pem(&file::read_text(kept)?);
+        }
+        let made = Self::make()?;
+        file::write_new(kept, 0o600, made.key_pem().as_bytes())?;
+        Ok(made)
+    }
+
+    /// The key of an earlier installation under the same trust anchors.
+    ///
+    /// # Errors
+    /// `E-INTERNAL` where no request can be made for it.
+    pub fn find(anchors: &TrustAnchors) -> Result<Option<Self>> {
         for trace in trace_of_install::find() {
             let ours = trace.marker.ca_spki_sha256.iter().any(|pin| anchors.sites().contains(pin));
             match KeyPair::from_pem(&trace.key) {
-                Ok(key) if ours => return Self::with_key(key, Some(trace.marker)),
+                Ok(key) if ours => return Self::with_key(key, Some(trace.marker)).map(Some),
                 Ok(_) => tracing::info!("leaving the key of {} alone: it belongs to another CA", trace.marker.node),
                 Err(error) => tracing::warn!("reading the key of {}: {error}", trace.marker.node),
             }
         }
-        Self::make()
+        Ok(None)
+    }
+
+    /// The key of an earlier installation on a disk that comes late: controllers show theirs up to a minute after their driver
+    /// was loaded. Never ends where none comes.
+    pub async fn comes_late(anchors: &TrustAnchors) -> Self {
+        // None: what has come since the key was looked for first is looked at as well.
+        let mut known = Vec::new();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = trace_of_install::partitions();
+            if now != known
+                && let Ok(Some(found)) = Self::find(anchors)
+            {
+                return found;
+            }
+            known = now;
+        }
     }
 
     /// A new key.

@@ -11,6 +11,8 @@ mod manifest;
 mod network;
 mod prepare;
 mod runner;
+mod token;
+mod tpm;
 mod trace_of_install;
 mod wipe;
 

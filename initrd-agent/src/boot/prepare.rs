@@ -1,7 +1,7 @@
 //! Steps 1 to 5, once a boot: drivers, network, clock, inventory, enrolment.
 
 use super::{
-    announce,
+    STATE, announce,
     cmdline::KernelParameters,
     enrol::{self, Asking},
     identity::Identity,
@@ -10,10 +10,18 @@ use super::{
         Attempts::{BeforeAnEarlierStep, UntilItWorks},
         Run,
     },
+    token, tpm,
 };
-use crate::boot_server::{BootServer, Channel};
+use crate::{
+    boot_server::{BootServer, Channel},
+    console::Lines,
+};
 use hardware::{coldplug, inventory};
-use protocol::{failure::Result, inventory::Inventory, names::NodeName, step::Step, trust::TrustAnchors};
+use protocol::{
+    enrol_token::EnrolToken, failure::Result, inventory::Inventory, names::NodeName, step::Step, tpm::TpmFound,
+    trust::TrustAnchors,
+};
+use std::path::Path;
 use telemetry::steps;
 use tokio::sync::watch;
 
@@ -47,8 +55,9 @@ pub async fn prepare(
     channel: &watch::Sender<Option<Channel>>,
 ) -> Result<Machine> {
     run.step(Step::Coldplug, UntilItWorks, async || load_drivers()).await?;
-    let identity = Identity::find_or_make(&anchors)?;
-    let (network, url, greeted) = loop {
+    let looking = tpm::look();
+    let mut identity = Identity::find_or_make(&anchors, &Path::new(STATE).join("key.pem"))?;
+    let (network, url, mut greeted) = loop {
         let network = run
             .step(Step::Network, UntilItWorks, async || {
                 let network = network::bring_up(parameters).await?;
@@ -76,19 +85,66 @@ pub async fn prepare(
 
     let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
     let claims = inventory::claims(&inventory, Some(&network.nic.mac));
+    let (found, chip) = looking.found().await;
+    if let TpmFound::Broken { why } = &found {
+        run.note(Step::Enrol, &format!("going on without the TPM: {why}"));
+    }
+    let given = token::given(parameters);
+    if let Some(given) = &given {
+        run.note(Step::Enrol, &format!("a one-time token was given by {}", given.by));
+    }
+    let mut lines = Lines::listen();
     let approved = run
         .step(Step::Enrol, UntilItWorks, async || {
-            let enrolled = || announce(channel, &anonymous, Some(&greeted.session));
-            let asking = Asking { claims: claims.clone(), inventory: &inventory, run: run.telemetry.run() };
-            let waits = |text: &str| run.note(Step::Enrol, text);
-            let approved = enrol::enrol(&anonymous, &identity, &greeted, asking, waits, enrolled).await?;
-            let detail = format!("this is {} (code {})", approved.node, greeted.code);
-            Ok((approved, detail))
+            let mut replaces = None;
+            loop {
+                let enrolled = || announce(channel, &anonymous, Some(&greeted.session));
+                let token = given.as_ref().map(|given| given.token.clone());
+                let asking = Asking {
+                    claims: claims.clone(),
+                    inventory: &inventory,
+                    run: run.telemetry.run(),
+                    replaces,
+                    token,
+                    found: found.clone(),
+                    chip: chip.as_ref(),
+                };
+                let waits = |text: &str| run.note(Step::Enrol, text);
+                let typed = async || typed_token(run, &mut lines).await;
+                let late = tokio::select! {
+                    approved = enrol::enrol(&anonymous, &identity, &greeted, asking, waits, typed, enrolled) => {
+                        let approved = approved?;
+                        let detail = format!("this is {} (code {})", approved.node, greeted.code);
+                        return Ok((approved, detail));
+                    }
+                    found = Identity::comes_late(&anchors), if identity.found.is_none() => found,
+                };
+                run.note(Step::Enrol, "a disk with the key of an earlier installation has come: asking by that key");
+                let (anew, _) = enrol::hello(&anonymous, &anchors, &late).await?;
+                replaces = Some(std::mem::replace(&mut greeted, anew).session);
+                identity = late;
+            }
         })
         .await?;
     let server = BootServer::new(&url, &anchors, Some(identity.for_tls(&approved.certificate)?))?;
     announce(channel, &server, None);
     Ok(Machine { anchors, inventory, identity, node: approved.node, certificate: approved.certificate, server })
+}
+
+/// The next token that somebody types on a console of the machine.
+async fn typed_token(run: &Run, lines: &mut Lines) -> EnrolToken {
+    loop {
+        let line = lines.next().await;
+        match EnrolToken::parse(&line) {
+            Some(token) => {
+                run.note(Step::Enrol, "a one-time token was typed");
+                return token;
+            }
+            None if line.trim().is_empty() => {}
+            // What was typed is not repeated: it may be a token with a slip in it.
+            None => run.console.line("   that is no one-time token: it has 26 letters and digits"),
+        }
+    }
 }
 
 fn load_drivers() -> Result<((), String)> {

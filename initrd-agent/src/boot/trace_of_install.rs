@@ -36,10 +36,14 @@ pub struct Trace {
 
 /// Every trace on the disks of this machine, the newest first.
 pub fn find() -> Vec<Trace> {
-    let mut traces: Vec<Trace> =
-        labelled_partitions(Path::new("/sys/class/block")).iter().filter_map(|path| read(path)).collect();
+    let mut traces: Vec<Trace> = partitions().iter().filter_map(|path| read(path)).collect();
     traces.sort_by_key(|trace| std::cmp::Reverse(trace.marker.written));
     traces
+}
+
+/// The partitions that may have one.
+pub fn partitions() -> Vec<PathBuf> {
+    labelled_partitions(Path::new("/sys/class/block"))
 }
 
 fn labelled_partitions(class: &Path) -> Vec<PathBuf> {

@@ -25,7 +25,7 @@ use join::{
 use learning::Under;
 use protocol::{
     Code, Failure, Timestamp, cluster::ClusterConfig, failure::Result, marker::InstallMarker, names::RunId, parse,
-    renewal::RenewRequest, trust::TrustAnchors,
+    renewal::RenewRequest, tpm::TpmFound, trust::TrustAnchors,
 };
 use std::{
     fs,
@@ -186,9 +186,11 @@ async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> R
     let (greeted, _) = in_time(enrol::hello(&server, anchors, &identity)).await?;
     let inventory = inventory::read();
     let run: RunId = format!("renew-{}", uuid::Uuid::new_v4().simple()).parse().unwrap_or_else(|_| marker.run.clone());
-    let asking = Asking { claims: inventory::claims(&inventory, None), inventory: &inventory, run };
+    // What the installed system has measured is not what the firmware had when it booted from the network.
+    let (claims, found) = (inventory::claims(&inventory, None), TpmFound::Nothing);
+    let asking = Asking { claims, inventory: &inventory, run, replaces: None, token: None, found, chip: None };
     let waits = |text: &str| tracing::warn!("{text}");
-    let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, || ()).await?;
+    let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, std::future::pending, || ()).await?;
     if approved.node != marker.node {
         let cause = format!("asking by the key of {}: the server takes it for {}", marker.node, approved.node);
         return Err(Failure::new(Code::EnrolConflict, cause));

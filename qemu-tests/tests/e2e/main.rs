@@ -16,4 +16,6 @@ mod refusals;
 mod renewal;
 mod restoring;
 mod stacked;
+mod token;
+mod tpm;
 mod under_attack;

@@ -5,10 +5,12 @@ use crate::domain::plan::short;
 use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
+    audit::AuditEntry,
     report::{JoinOutcome, ReadyReport, Versions},
     step::Step,
     telemetry::EventKind,
     text::{one_line, printable},
+    tpm::{ProvenTpm, TpmState, Vouched},
 };
 use time::macros::format_description;
 
@@ -30,10 +32,13 @@ pub fn detail(detail: &NodeDetail) -> String {
     section(&mut text, "Boot order as found", found);
     let steps: Vec<String> = timeline(&detail.events);
     section(&mut text, "Timeline", &steps);
-    let history: Vec<String> =
-        detail.history.iter().map(|entry| format!("{}  {}: {}", clock(entry.time), entry.actor, entry.text)).collect();
-    section(&mut text, "History", &history);
+    section(&mut text, "History", &detail.history.iter().map(deed).collect::<Vec<_>>());
     printable(&text)
+}
+
+/// Who did what, and from where.
+fn deed(entry: &AuditEntry) -> String {
+    format!("{} {}  {}: {}", entry.time.date(), clock(entry.time), entry.who(), entry.text)
 }
 
 fn health(detail: &NodeDetail) -> Vec<String> {
@@ -87,6 +92,22 @@ fn certificate(ends: Timestamp) -> String {
     }
 }
 
+/// Which TPM it is, and how far that is believed.
+fn tpm(state: &TpmState) -> Option<String> {
+    Some(match state {
+        TpmState::Absent => return None,
+        TpmState::Broken { why } => format!("broken: {why}"),
+        TpmState::Claimed { ek } => format!("EK {ek}, not proven"),
+        TpmState::Proven(ProvenTpm { ek, vendor, at, .. }) => {
+            let vendor = match vendor {
+                Vouched::By(vendor) => format!("certified by {vendor}"),
+                Vouched::Nobody(why) => format!("certified by nobody ({why})"),
+            };
+            format!("EK {ek}, proven {}, {vendor}", protocol::to_the_second(*at))
+        }
+    })
+}
+
 fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     let summary = &detail.summary;
     let mut facts = vec![("Name:", summary.name.clone()), ("State:", summary.state.to_string())];
@@ -115,6 +136,7 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
         fact("Serial:", claims.serial.clone());
         fact("UUID:", claims.uuid.clone());
     }
+    fact("TPM:", tpm(&detail.tpm));
     if let Some(inventory) = &detail.inventory {
         let maker = [&inventory.dmi.vendor, &inventory.dmi.product].map(|text| text.as_deref().unwrap_or(""));
         fact("Hardware:", Some(maker.join(" ").trim().to_owned()));

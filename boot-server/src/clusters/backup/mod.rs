@@ -23,10 +23,10 @@ use protocol::{failure::Result, service::Service};
 use std::path::Path;
 
 /// What belongs to the server itself, beside its database.
-const SERVER_FILES: [&str; 5] = ["config.toml", ROOT, MANIFEST_KEY, "admin.token", ANCHORS];
+const SERVER_FILES: [&str; 4] = ["config.toml", ROOT, MANIFEST_KEY, ANCHORS];
 /// What belongs to it where there is one.
 fn optional_files() -> Vec<String> {
-    let files = ["dhcp-leases.json", KEY_FILE, ROOT_KEY, ISSUING, ISSUING_KEY, REQUEST_KEY];
+    let files = ["admin.token", "dhcp-leases.json", KEY_FILE, ROOT_KEY, ISSUING, ISSUING_KEY, REQUEST_KEY];
     files.map(str::to_owned).into_iter().chain(folder::of_rotation()).collect()
 }
 

@@ -10,6 +10,7 @@ use crate::{
         survey,
     },
     config::Config,
+    domain::audit::{Action, Actor},
     state::{self, State},
     trust::{ca::Ca, folder},
 };
@@ -59,6 +60,9 @@ pub async fn take(dir: &Path, out: &Path, parts: Parts, tell: impl Fn(&str)) -> 
 async fn fill(dir: &Path, config: &Config, to: &Path, parts: Parts, tell: impl Fn(&str)) -> Result<()> {
     let state = State::open(&state::path_in(dir), Health::default()).await?;
     let filled = async {
+        // Before it is copied: a backup says of itself that it was taken.
+        let deed = Action::BackupTaken.says("takes a backup, with the keys of the server");
+        state.note(Actor::folder(), None, deed).await?;
         server_part(dir, &state, &to.join(SERVER)).await?;
         tell("the server's own state");
         if parts.clusters { cluster_part(dir, config, &state, to, &tell).await } else { Ok(()) }

@@ -3,6 +3,7 @@
 use super::{Operations, Teller, take_key};
 use crate::{
     domain::{
+        audit::{Action, Actor, Deed},
         lifecycle::Input,
         operation::{Kind, Operation, Stage, resume},
     },
@@ -38,7 +39,7 @@ impl Operations {
         name: &NodeName,
         keep_disks: bool,
         force: bool,
-        actor: &str,
+        actor: &Actor,
         teller: &Teller,
     ) -> Result<()> {
         let _one_at_a_time = self.alone()?;
@@ -47,7 +48,7 @@ impl Operations {
             teller.tell("it is retired already");
             return self.powered(Power::Off, &node, actor, teller).await;
         }
-        let mut operation = resume(seen.operation.clone(), name, Kind::Decommission, actor, keep_disks)?;
+        let mut operation = resume(seen.operation.clone(), name, Kind::Decommission, &actor.name, keep_disks)?;
         if operation.stage < Stage::Drained {
             self.drain(&node, actor, teller).await?;
             operation.stage = Stage::Drained;
@@ -68,7 +69,7 @@ impl Operations {
             return Ok(());
         }
         if operation.stage < Stage::Opened || node.record.quarantined() {
-            let generation = self.open_wipe(name, &seen, operation).await?;
+            let generation = self.open_wipe(name, &seen, operation, actor).await?;
             teller.tell(format!("opened generation {generation}, which wipes its disks"));
         } else {
             teller.tell("the generation that wipes its disks is open already");
@@ -79,7 +80,7 @@ impl Operations {
         Ok(())
     }
 
-    async fn open_wipe(&self, name: &NodeName, seen: &Seen, operation: Operation) -> Result<u64> {
+    async fn open_wipe(&self, name: &NodeName, seen: &Seen, operation: Operation, actor: &Actor) -> Result<u64> {
         let mut unit = self.state.begin().await?;
         let mut node = unit.node_as(name, seen).await?;
         node.record = node.record.after(&Input::Wipe).map_err(|refusal| refusal.failure(name))?;
@@ -88,18 +89,19 @@ impl Operations {
         unit.save_operation(name, &operation).await?;
         let generation = node.record.generation;
         let text = format!("opened generation {generation}: decommission, wiping its disks");
-        unit.note(&operation.actor, Some(name), text).await?;
+        unit.note(actor, Some(name), Action::Decommission.says(text)).await?;
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(generation)
     }
 
-    async fn retire(&self, name: &NodeName, seen: &Seen, actor: &str) -> Result<()> {
+    async fn retire(&self, name: &NodeName, seen: &Seen, actor: &Actor) -> Result<()> {
         let mut unit = self.state.begin().await?;
         let mut node = unit.node_as(name, seen).await?;
         node.record = node.record.after(&Input::Retire).map_err(|refusal| refusal.failure(name))?;
         unit.forget_installation(&mut node).await?;
-        end_as_retired(&mut unit, &mut node, actor, "retired; its disks were left as they are").await?;
+        let deed = Action::Decommission.says("retired; its disks were left as they are");
+        end_as_retired(&mut unit, &mut node, actor.clone(), deed).await?;
         unit.commit().await
     }
 
@@ -125,15 +127,15 @@ impl Operations {
         }
         node.has_key(&key)?;
         node.record = after;
-        let text = format!("its disks are wiped, in run {}: retired", report.run);
-        end_as_retired(&mut unit, &mut node, name.as_str(), &text).await?;
+        let deed = Action::Decommission.says(format!("its disks are wiped, in run {}: retired", report.run));
+        end_as_retired(&mut unit, &mut node, Actor::from(&name), deed).await?;
         unit.commit().await?;
         if self.hooks.power.command.is_some() {
             let operations = self.clone();
             // The agent powers off by itself; the hook sees to it where that fails.
             tokio::spawn(async move {
                 let (sender, _) = tokio::sync::mpsc::unbounded_channel();
-                if let Err(failure) = operations.powered(Power::Off, &node, "server", &Teller(sender)).await {
+                if let Err(failure) = operations.powered(Power::Off, &node, &"server".into(), &Teller(sender)).await {
                     tracing::warn!(%failure, "powering a retired node off");
                 }
             });
@@ -151,10 +153,10 @@ fn keeps_disks(operation: &Operation, node: &Node) -> Option<&'static str> {
     (!wipes).then_some("for the wipe policy keeps them, or no machine is the node")
 }
 
-async fn end_as_retired(unit: &mut Unit, node: &mut Node, actor: &str, text: &str) -> Result<()> {
+async fn end_as_retired(unit: &mut Unit, node: &mut Node, actor: Actor, deed: Deed) -> Result<()> {
     take_key(unit, node).await?;
     unit.end_operation(&node.name).await?;
-    unit.note(actor, Some(&node.name), text).await?;
+    unit.note(actor, Some(&node.name), deed).await?;
     unit.save_node(node).await
 }
 

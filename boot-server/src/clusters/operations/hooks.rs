@@ -1,7 +1,10 @@
 //! The operator's hooks: power, drain. No machine is powered by this server itself.
 
 use super::{Operations, Teller};
-use crate::state::nodes::Node;
+use crate::{
+    domain::audit::{Action, Actor},
+    state::nodes::Node,
+};
 use host::command::hook;
 use protocol::{Code, Failure, failure::Result, names::NodeName, operations::Power};
 
@@ -19,7 +22,7 @@ impl Operations {
     ///
     /// # Errors
     /// `E-CONFIG` where no hook is configured; `E-TOOL` of the hook.
-    pub async fn power(&self, name: &NodeName, power: Power, actor: &str, teller: &Teller) -> Result<()> {
+    pub async fn power(&self, name: &NodeName, power: Power, actor: &Actor, teller: &Teller) -> Result<()> {
         let node = self.state.known_node(name).await?;
         if self.hooks.power.command.is_none() {
             let cause = format!("powering node {name}: no power hook is configured");
@@ -31,34 +34,34 @@ impl Operations {
     }
 
     /// Has the machine powered, or tells the operator to do it.
-    pub(super) async fn powered(&self, power: Power, node: &Node, actor: &str, teller: &Teller) -> Result<()> {
+    pub(super) async fn powered(&self, power: Power, node: &Node, actor: &Actor, teller: &Teller) -> Result<()> {
         let Some(hook) = &self.hooks.power.command else {
             teller.tell(format!("no power hook is configured ([power] command): {}", by_hand(power)));
             return Ok(());
         };
         let arguments = [power.name(), node.name.as_str()];
         let said = hook::run(hook, &arguments, &facts(node), self.hooks.power.timeout()).await?;
-        self.note_hook(&format!("power hook {}", power.name()), &said, node, actor).await?;
+        self.note_hook(Action::Power, &format!("power hook {}", power.name()), &said, node, actor).await?;
         teller.tell(format!("power hook: {}", power.name()));
         Ok(())
     }
 
     /// Has the node drained, where there is a hook for it.
-    pub(super) async fn drain(&self, node: &Node, actor: &str, teller: &Teller) -> Result<()> {
+    pub(super) async fn drain(&self, node: &Node, actor: &Actor, teller: &Teller) -> Result<()> {
         let Some(hook) = &self.hooks.drain else {
             teller.tell("no drain hook is configured ([cluster] drain): nothing is moved away from it");
             return Ok(());
         };
         let said = hook::run(hook, &[node.name.as_str()], &facts(node), self.hooks.drain_timeout).await?;
-        self.note_hook("drain hook", &said, node, actor).await?;
+        self.note_hook(Action::Drain, "drain hook", &said, node, actor).await?;
         teller.tell("drained by the hook");
         Ok(())
     }
 
-    async fn note_hook(&self, what: &str, said: &str, node: &Node, actor: &str) -> Result<()> {
+    async fn note_hook(&self, action: Action, what: &str, said: &str, node: &Node, actor: &Actor) -> Result<()> {
         let said = without_secrets(said, node);
         let text = if said.is_empty() { what.to_owned() } else { format!("{what}: {said}") };
-        self.state.note(actor, Some(&node.name), text).await
+        self.state.note(actor, Some(&node.name), action.says(text)).await
     }
 }
 

@@ -12,11 +12,12 @@ mod replace;
 
 use crate::{
     config,
-    domain::operation::Operation,
+    domain::{audit::Action, operation::Operation},
     state::{State, Unit, nodes::Node, seen::Seen},
     trust::{admission::Admission, ca::Ca},
 };
 use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName};
+use serde_json::json;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, MutexGuard, mpsc::UnboundedSender};
 
@@ -94,7 +95,8 @@ async fn take_key(unit: &mut Unit, node: &mut Node) -> Result<Option<Sha256>> {
     node.certificate_ends = None;
     for key in key.iter().chain(&node.next_key.take()) {
         unit.revoke(key, &node.name).await?;
-        unit.note("server", Some(&node.name), format!("revoked the key {}", &key.hex()[..12])).await?;
+        let deed = Action::KeyRevoked.says(format!("revoked the key {}", &key.hex()[..12]));
+        unit.note("server", Some(&node.name), deed.changing(json!({ "key": key }), None)).await?;
     }
     unit.supersede_others(&node.name, 0).await?;
     Ok(key)

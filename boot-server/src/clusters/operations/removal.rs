@@ -7,10 +7,15 @@ use super::{
 use crate::{
     base::clock::now,
     clusters::members::{self as asking, caller::caller, discovery},
-    domain::{lifecycle::Input, operation},
+    domain::{
+        audit::{Action, Actor},
+        lifecycle::Input,
+        operation,
+    },
     state::{Unit, nodes::Node},
 };
 use protocol::{Code, Failure, failure::Result, names::NodeName, operations::ForeignRequest, service::Service};
+use serde_json::json;
 
 impl Operations {
     /// Removes the node's member from every service of its cluster; this installation has no turn any more.
@@ -19,7 +24,7 @@ impl Operations {
     /// `E-QUORUM` where a service would lose its quorum, `E-CLUSTER-UNREACHABLE` where nobody could be asked: both
     /// only without `force`. `E-WRONG-STATE` where something else is done to the node; `E-NOT-FOUND` for one that is no
     /// member of anything, and was none.
-    pub async fn remove(&self, name: &NodeName, force: bool, actor: &str, teller: &Teller) -> Result<()> {
+    pub async fn remove(&self, name: &NodeName, force: bool, actor: &Actor, teller: &Teller) -> Result<()> {
         let _one_at_a_time = self.alone()?;
         let (node, seen) = self.state.see(name).await?;
         if let Some(operation) = &seen.operation {
@@ -92,7 +97,7 @@ impl Operations {
         &self,
         cluster: &str,
         request: &ForeignRequest,
-        actor: &str,
+        actor: &Actor,
         teller: &Teller,
     ) -> Result<()> {
         let _one_at_a_time = self.alone()?;
@@ -117,7 +122,7 @@ impl Operations {
             if remove_from(&caller, service, &endpoints, target, request.force).await? == Outcome::Removed {
                 removed += 1;
                 let text = format!("removed the member {member} from {service} of cluster {cluster}");
-                self.state.note(actor, None, text).await?;
+                self.state.note(actor, None, Action::MemberRemoved.says(text)).await?;
                 teller.tell(format!("removed from {service}"));
             }
         }
@@ -139,12 +144,13 @@ impl Operations {
     /// # Errors
     /// As [`Operations::remove`], but where nobody of a service answers: there is no quorum that could be kept then, and
     /// the arbiter has the new installation remove its earlier member.
-    pub async fn reinstall(&self, name: &NodeName, force: bool, actor: &str) -> Result<(u64, Vec<String>)> {
+    pub async fn reinstall(&self, name: &NodeName, force: bool, actor: &Actor) -> Result<(u64, Vec<String>)> {
         let (node, seen) = self.state.see(name).await?;
         node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
         let way = self.make_way(&node, force).await?;
         let mut unit = self.state.begin().await?;
         let mut node = if way.told.is_empty() { unit.node(name).await? } else { unit.node_as(name, &seen).await? };
+        let before = json!({ "generation": node.record.generation, "state": node.record.state });
         node.record = node.record.after(&Input::Reinstall).map_err(|refusal| refusal.failure(name))?;
         for service in &way.removed {
             // It is no founder any more, whatever was told it before: it joins.
@@ -155,9 +161,11 @@ impl Operations {
         unit.forget_installation(&mut node).await?;
         unit.end_operation(name).await?;
         let generation = node.record.generation;
-        unit.note(actor, Some(name), format!("opened generation {generation}: reinstall")).await?;
+        let after = json!({ "generation": generation, "state": node.record.state });
+        let deed = Action::Reinstall.says(format!("opened generation {generation}: reinstall"));
+        unit.note(actor, Some(name), deed.changing(before, after)).await?;
         for step in &way.told {
-            unit.note(actor, Some(name), format!("reinstall: {step}")).await?;
+            unit.note(actor, Some(name), Action::MemberRemoved.says(format!("reinstall: {step}"))).await?;
         }
         unit.save_node(&node).await?;
         unit.commit().await?;
@@ -222,7 +230,7 @@ fn reinstalling(failure: Failure, service: Service, node: &NodeName) -> Failure 
 }
 
 /// The arbiter gives this installation no turn any more.
-pub(super) async fn unseat(unit: &mut Unit, node: &Node, actor: &str) -> Result<()> {
+pub(super) async fn unseat(unit: &mut Unit, node: &Node, actor: &Actor) -> Result<()> {
     let Ok(config) = node.cluster() else { return Ok(()) };
     let cluster = &config.cluster_name;
     for (service, memory) in unit.services_of(cluster).await? {
@@ -230,5 +238,6 @@ pub(super) async fn unseat(unit: &mut Unit, node: &Node, actor: &str) -> Result<
             unit.save_cluster(cluster, service, &memory.removed(&node.name, seat.generation)).await?;
         }
     }
-    unit.note(actor, Some(&node.name), format!("removed from cluster {cluster}")).await
+    let deed = Action::MemberRemoved.says(format!("removed from cluster {cluster}"));
+    unit.note(actor, Some(&node.name), deed).await
 }

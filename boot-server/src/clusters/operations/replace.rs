@@ -3,12 +3,14 @@
 use super::{Operations, Teller, keep, removal::unseat, take_key};
 use crate::{
     domain::{
+        audit::{Action, Actor},
         lifecycle::Input,
         operation::{Kind, Operation, Stage, WINDOW, resume},
     },
     state::seen::Seen,
 };
 use protocol::{failure::Result, names::NodeName, operations::Power};
+use serde_json::json;
 
 impl Operations {
     /// Removes the node's members, revokes its key, opens its next generation to a machine with its claims, and has
@@ -16,18 +18,18 @@ impl Operations {
     ///
     /// # Errors
     /// As [`Operations::remove`]; `E-TOOL` of the power hook; `E-WRONG-STATE`.
-    pub async fn replace(&self, name: &NodeName, force: bool, actor: &str, teller: &Teller) -> Result<()> {
+    pub async fn replace(&self, name: &NodeName, force: bool, actor: &Actor, teller: &Teller) -> Result<()> {
         let _one_at_a_time = self.alone()?;
         let (node, mut seen) = self.state.see(name).await?;
         node.record.after(&Input::Replace).map_err(|refusal| refusal.failure(name))?;
-        let mut operation = resume(seen.operation.clone(), name, Kind::Replace, actor, false)?;
+        let mut operation = resume(seen.operation.clone(), name, Kind::Replace, &actor.name, false)?;
         if operation.stage < Stage::Removed {
             self.remove_members(&node, force, teller).await?;
             operation.stage = Stage::Removed;
             self.removed(name, &mut seen, &operation, actor).await?;
         }
         if operation.stage < Stage::Opened {
-            operation = self.open_for_another(name, &mut seen, operation, teller).await?;
+            operation = self.open_for_another(name, &mut seen, operation, actor, teller).await?;
         } else {
             teller.tell("its next generation is open already");
         }
@@ -52,7 +54,7 @@ impl Operations {
         name: &NodeName,
         seen: &mut Seen,
         operation: &Operation,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<()> {
         let mut unit = self.state.begin().await?;
         let node = unit.node_as(name, seen).await?;
@@ -67,6 +69,7 @@ impl Operations {
         name: &NodeName,
         seen: &mut Seen,
         operation: Operation,
+        actor: &Actor,
         teller: &Teller,
     ) -> Result<Operation> {
         let mut unit = self.state.begin().await?;
@@ -78,7 +81,9 @@ impl Operations {
         keep(&mut unit, name, seen, &operation).await?;
         let generation = node.record.generation;
         let text = format!("opened generation {generation} to another machine: replace");
-        unit.note(&operation.actor, Some(name), text).await?;
+        let is = json!({ "generation": generation, "window": operation.window.map(protocol::to_the_second) });
+        let deed = Action::Replace.says(text).changing(json!({ "key": revoked }), is);
+        unit.note(actor, Some(name), deed).await?;
         unit.save_node(&node).await?;
         // The new machine may have asked before the verb was run: nobody closes the window before it is looked for.
         self.admission.admit_waiting(&mut unit, &node).await?;

@@ -1,6 +1,7 @@
 //! What is at hand in RAM. What is durable as well changes with the commit of a unit alone; the rest (what machines do
 //! right now) is no history.
 
+pub mod admins;
 pub mod directory;
 pub mod news;
 pub mod presence;
@@ -8,6 +9,7 @@ pub mod revoked;
 pub mod vitals;
 
 use crate::domain::{enrolment::Entry, vitals::Heard};
+use admins::{Admins, Key};
 use directory::Directory;
 use news::News;
 use presence::{Presence, Waits};
@@ -20,6 +22,8 @@ use vitals::LastHeard;
 pub struct Memory {
     /// Keys that may do nothing any more.
     pub revoked: Revoked,
+    /// Keys of admins' certificates.
+    pub admins: Admins,
     /// The nodes.
     pub directory: Directory,
     /// How installed nodes are.
@@ -36,6 +40,7 @@ pub struct Memory {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub revoked: Vec<Sha256>,
+    pub admins: Vec<Key>,
     pub vitals: Vec<(NodeName, Option<Heard>)>,
     pub waits: Vec<(NodeName, Option<String>, Timestamp)>,
     /// Enrolments of which something has become.
@@ -54,6 +59,7 @@ impl Memory {
     pub(super) fn follow(&self, changes: Changes, entries: Vec<Entry>) -> bool {
         // First what is refused from now on.
         changes.revoked.into_iter().for_each(|key| self.revoked.add(key));
+        changes.admins.into_iter().for_each(|key| self.admins.follow(key));
         self.directory.put(entries);
         changes.vitals.into_iter().for_each(|(node, heard)| self.vitals.set(node, heard));
         changes.enrolments.into_iter().for_each(|enrolment| self.news.tell(enrolment));

@@ -1,7 +1,7 @@
 //! The last that was heard of every installed node.
 
 use crate::domain::vitals::Heard;
-use protocol::names::NodeName;
+use protocol::{Timestamp, names::NodeName};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -27,6 +27,13 @@ impl LastHeard {
         }
     }
 
+    /// What was heard later than now was heard before the clock was set back: now, as far as anybody can tell, for its silence
+    /// would not be noticed until the clock is there again.
+    pub fn not_after(&self, now: Timestamp) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values_mut().for_each(|heard| heard.at = heard.at.min(now));
+    }
+
     /// Keeps what was heard in the place of what was known, or forgets the node.
     pub(in crate::state) fn set(&self, node: NodeName, heard: Option<Heard>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,5 +41,24 @@ impl LastHeard {
             Some(heard) => known.insert(node, heard),
             None => known.remove(&node),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::admin::Condition;
+
+    #[test]
+    fn silence_begins_at_once_where_the_clock_was_set_back() {
+        let (vitals, node): (_, NodeName) = (LastHeard::default(), "n1".parse().unwrap());
+        let at = |seconds| Timestamp::from_unix_timestamp(seconds).unwrap();
+        let silent = time::Duration::seconds(180);
+        vitals.set(node.clone(), Some(Heard { at: at(5000), report: None, noted: Condition::Unknown }));
+        vitals.not_after(at(1000));
+        let condition = |now| vitals.of(&node).unwrap().condition(at(now), silent, at(0));
+        assert_eq!((condition(1179), condition(1180)), (Condition::Unknown, Condition::Silent));
+        vitals.not_after(at(1200));
+        assert_eq!(condition(1180), Condition::Silent, "time that goes on changes nothing");
     }
 }

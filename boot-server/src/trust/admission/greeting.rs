@@ -3,8 +3,14 @@
 use super::Admission;
 use crate::{
     base::{clock::now, random},
-    domain::enrolment::{self, Decision},
-    state::enrolments::{Enrolment, Standing},
+    domain::{
+        enrolment::{self, Decision, Rival, Shown},
+        tpm::Tpm,
+    },
+    state::{
+        enrolments::{Enrolment, Standing},
+        runs::Owner,
+    },
     trust::{
         ca::{self, CsrKey},
         sessions::Hello,
@@ -14,15 +20,20 @@ use protocol::{
     Code, Failure,
     encoding::Sha256,
     enrol::{self, EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES},
+    enrol_token::EnrolToken,
     failure::Result,
+    names::NodeName,
     text::cut,
 };
+use std::time::Instant;
 use time::Duration;
 
 /// Machines that wait at once.
 const MOST_PENDING: i64 = 5_000;
 /// Machines that wait at once behind one address.
 const MOST_OF_ADDRESS: i64 = 256;
+/// Whether a machine that another one is in the way of may go on is looked at so often.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(10);
 /// Bytes of an agent's release.
 const MOST_VERSION: usize = 64;
 /// A machine that waits asks at least every minute; one that was silent for longer has been restarted.
@@ -64,18 +75,35 @@ impl Admission {
     /// `E-ENROL-UNKNOWN` for a session that is not known; `E-INPUT` for a CSR that is not the one of hello.
     pub async fn enrol(&self, request: EnrolRequest, address: &str) -> Result<EnrolReply> {
         let session = Sha256::of(request.session.as_bytes());
-        let key = match self.state.enrolment_by_session(&session).await? {
+        let enrolment = match self.state.enrolment_by_session(&session).await? {
             Some(known) => {
                 let key = ca::csr_key(&request.csr)?;
                 if key.hash() != known.key {
                     return Err(other_csr());
                 }
                 self.refuse_revoked(&key.hash())?;
-                return self.enrolment_reply(&known);
+                self.up_to_date(self.with_token(known, request.token).await?).await?
             }
-            None => self.new_key(&session, &request)?,
+            None => {
+                let key = self.new_key(&session, &request)?;
+                self.record_enrolment(session, key, request, address).await?
+            }
         };
-        self.enrolment_reply(&self.record_enrolment(session, key, request, address).await?)
+        self.enrolment_reply(&enrolment)
+    }
+
+    /// The machine has been given a token since it asked.
+    async fn with_token(&self, enrolment: Enrolment, token: Option<EnrolToken>) -> Result<Enrolment> {
+        let token = token.map(|token| token.hash());
+        if token.is_none() || token == enrolment.token || !enrolment.is_open() {
+            return Ok(enrolment);
+        }
+        let mut unit = self.state.begin().await?;
+        if let Some(token) = token {
+            unit.show_token(enrolment.id, &token).await?;
+        }
+        unit.commit().await?;
+        self.state.enrolment(enrolment.id).await?.ok_or_else(unknown_session)
     }
 
     /// Waits for news of an enrolment, at most so long.
@@ -90,15 +118,20 @@ impl Admission {
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             let enrolment = self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session)?;
-            self.state.memory.presence.heard(&enrolment.run, None, now());
+            self.state.memory.presence.heard_waiting(enrolment.id, Instant::now());
             let over = tokio::time::Instant::now() >= deadline || *stopping.borrow();
-            if enrolment.standing != Standing::Pending || over {
+            let enrolment = self.up_to_date(enrolment).await?;
+            if !enrolment.is_open() || over {
                 return self.enrolment_reply(&enrolment);
             }
+            let look = match enrolment.standing {
+                Standing::Conflict => deadline.min(tokio::time::Instant::now() + LOOK),
+                _ => deadline,
+            };
             tokio::select! {
                 () = news.told() => {}
                 _ = stopping.changed() => {}
-                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep_until(look) => {}
             }
         }
     }
@@ -124,7 +157,7 @@ impl Admission {
         Ok(key)
     }
 
-    fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
+    pub(super) fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
         if !self.state.memory.revoked.holds(key) {
             return Ok(());
         }
@@ -162,10 +195,13 @@ impl Admission {
             standing: Standing::Pending,
             node: None,
             claims: request.claims.cleaned(),
+            token: request.token.map(|token| token.hash()),
+            shown: Shown::Nothing,
             run: request.run,
             agent_version: cut(request.agent_version, MOST_VERSION),
             address: address.to_owned(),
             certificate: None,
+            tpm: Tpm::of(request.tpm),
             heard: now(),
         };
         let mut unit = self.state.begin().await?;
@@ -177,34 +213,51 @@ impl Admission {
             return Ok(known);
         }
         let similar = self.state.similar_enrolments(&enrolment).await?;
+        enrolment.id = unit.add_enrolment(&enrolment, &inventory).await?;
+        if let Some(replaced) = request.replaces.map(|session| Sha256::of(session.as_bytes()))
+            && let Some(older) = self.state.enrolment_by_session(&replaced).await?
+            && unit.enrolment_is_open(older.id).await?
+        {
+            // Who knows the session is that machine.
+            unit.set_enrolment(older.id, Standing::Superseded, None, None).await?;
+        }
+        // Before an older enrolment makes room: nobody takes over another machine's run.
+        let owner = Owner::Session(session);
+        unit.may_speak(&enrolment.run, &owner).await?;
+        unit.claim_run(&enrolment.run, &owner, Some(address)).await?;
         for older in &similar {
             if self.replaces(&enrolment, older) {
                 unit.set_enrolment(older.id, Standing::Superseded, None, None).await?;
             }
         }
-        enrolment.id = unit.add_enrolment(&enrolment, &inventory).await?;
         unit.forget_superseded(&enrolment.key).await?;
+        enrolment.shown = unit.shown(enrolment.id).await?;
         // In one unit: nobody comes between what is asked and what becomes of it.
         self.settle_in(&mut unit, &enrolment).await?;
         unit.commit().await?;
-        self.state.memory.presence.heard(&enrolment.run, None, now());
+        self.state.memory.presence.heard_waiting(enrolment.id, Instant::now());
+        // Its own, as has been checked.
+        self.state.memory.presence.heard(&enrolment.run, None, Instant::now());
         self.hellos.remove(&session);
         self.state.enrolment(enrolment.id).await?.ok_or_else(unknown_session)
+    }
+
+    /// Whether the machine was heard lately.
+    pub fn still_asks(&self, enrolment: &Enrolment) -> bool {
+        self.silent_for(enrolment) <= STILL_THERE
     }
 
     /// The same machine has come back: by its key, or by its claims where the older one has fallen silent. An older
     /// one that still asks stays, so that nobody is pushed aside by another machine with his claims.
     fn replaces(&self, newer: &Enrolment, older: &Enrolment) -> bool {
-        older.key == newer.key
-            || (enrolment::same_machine(&older.claims, &newer.claims) && self.silent_for(older) > STILL_THERE)
-            || (older.run == newer.run && enrolment::same_machine(&older.claims, &newer.claims))
+        older.key == newer.key || (enrolment::same_machine(&older.claims, &newer.claims) && !self.still_asks(older))
     }
 
     /// Machines that ask no more make room for those that do; one that comes back greets again. How many made room.
     async fn set_aside_silent(&self) -> Result<usize> {
         let mut unit = self.state.begin().await?;
         let mut silent = self.state.open_enrolments().await?;
-        silent.retain(|enrolment| self.silent_for(enrolment) > STILL_THERE);
+        silent.retain(|enrolment| !self.still_asks(enrolment));
         for enrolment in &silent {
             unit.set_enrolment(enrolment.id, Standing::Superseded, None, None).await?;
         }
@@ -212,30 +265,47 @@ impl Admission {
         Ok(silent.len())
     }
 
-    fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
-        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None };
+    pub(super) fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = self.reply_of_standing(enrolment)?;
+        Ok(EnrolReply { tpm: self.prover.challenge(enrolment), ..reply })
+    }
+
+    fn reply_of_standing(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None, tpm: None };
         Ok(match enrolment.standing {
             Standing::Superseded => return self.refuse_revoked(&enrolment.key).and(Err(unknown_session())),
-            Standing::Conflict => {
-                reply(EnrolState::Conflict, vec!["an admin to decide which machine it is".to_owned()])
-            }
-            Standing::Pending => match self.decision(enrolment) {
+            Standing::Pending | Standing::Conflict => match self.decision(enrolment) {
                 Decision::Wait { missing, .. } => {
                     reply(EnrolState::Pending, missing.into_iter().map(|missing| missing.text).collect())
                 }
-                Decision::Approve(_) | Decision::Conflict(_) => reply(EnrolState::Pending, vec![]),
+                Decision::Conflict { node, with } => reply(EnrolState::Conflict, vec![to_decide(&node, with)]),
+                Decision::Approve { .. } => reply(EnrolState::Pending, vec![]),
             },
             Standing::Approved => EnrolReply {
                 state: EnrolState::Approved,
                 missing: vec![],
                 node: enrolment.node.clone(),
                 certificate: enrolment.certificate.clone(),
+                tpm: None,
             },
         })
     }
 }
 
-fn unknown_session() -> Failure {
+/// What a machine waits for whose claims are a node's that has another key.
+pub fn to_decide(node: &NodeName, with: Rival) -> String {
+    match with {
+        Rival::Installed => format!(
+            "an admin to decide: it claims to be {node}, which is installed under another key (boot-server cluster replace \
+             {node}, where this is its new machine)"
+        ),
+        Rival::Installing => format!(
+            "another machine to fall silent, which is being installed as {node}; or an admin to decide which of them is {node}"
+        ),
+    }
+}
+
+pub(super) fn unknown_session() -> Failure {
     Failure::new(Code::EnrolUnknown, "looking for the enrolment: this session is not known or has been replaced")
 }
 

@@ -1,8 +1,11 @@
 //! Enrolments carried out: who is admitted as which node. What is decided is in [`enrolment`].
 
 mod greeting;
+mod proofs;
+mod tokens;
 
-pub use greeting::Session;
+pub use greeting::{Session, to_decide};
+pub use proofs::Prover;
 
 use super::{
     ca::Ca,
@@ -13,7 +16,8 @@ use super::{
 use crate::{
     base::{bell::Stop, clock::now},
     domain::{
-        enrolment::{self, Decision, Policy, constant_time_equal},
+        audit::{Action, Actor},
+        enrolment::{self, Asking, By, Decision, Policy, constant_time_equal},
         lifecycle::Input,
         operation::Kind,
     },
@@ -23,8 +27,14 @@ use crate::{
         nodes::Node,
     },
 };
-use protocol::{Code, Failure, failure::Result, names::NodeName, spec::NodeSpec};
-use std::sync::Arc;
+use protocol::{
+    Code, Failure,
+    failure::Result,
+    names::{NodeName, RunId},
+    spec::{NodeSpec, Way},
+};
+use serde_json::json;
+use std::{sync::Arc, time::Instant};
 use time::Duration;
 
 /// Admits machines.
@@ -35,6 +45,7 @@ pub struct Admission {
     signer: Arc<Signer>,
     certificates: Certificates,
     policy: Policy,
+    prover: Prover,
     /// Enrolments that have said hello and no more.
     hellos: Hellos,
     wrong_codes: WrongCodes,
@@ -49,10 +60,11 @@ impl Admission {
         certificates: Certificates,
         signer: Arc<Signer>,
         policy: Policy,
+        prover: Prover,
         stop: Stop,
     ) -> Self {
         let (hellos, wrong_codes) = (Hellos::default(), WrongCodes::default());
-        Self { state, ca, signer, certificates, policy, hellos, wrong_codes, stop }
+        Self { state, ca, signer, certificates, policy, prover, hellos, wrong_codes, stop }
     }
 
     /// As [`Certificates::refuse_unissuable`].
@@ -78,8 +90,9 @@ impl Admission {
     /// An admin has compared the code and names the node where no spec matches.
     ///
     /// # Errors
-    /// `E-NOT-FOUND` for a code that no machine shows; `E-NO-SPEC`; `E-ENROL-CONFLICT`.
-    pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &str) -> Result<NodeName> {
+    /// `E-NOT-FOUND` for a code that no machine shows; `E-NO-SPEC`; `E-ENROL-CONFLICT`; `E-WRONG-STATE` where the node is not
+    /// admitted by a code.
+    pub async fn approve(&self, code: &str, node: Option<NodeName>, actor: &Actor) -> Result<NodeName> {
         self.wrong_codes.may_try(now())?;
         let wanted = enrolment::normal_code(code).unwrap_or_default();
         let open = self.state.open_enrolments().await?;
@@ -103,9 +116,26 @@ impl Admission {
             Some(name) => name,
             None => self.node_for(&enrolment)?,
         };
-        self.admit(&mut unit, &enrolment, &name, actor).await?;
+        self.takes_codes(&enrolment, &name)?;
+        let by = format!("the code {}", enrolment.code);
+        self.admit(&mut unit, &enrolment, &name, &by, actor).await?;
         unit.commit().await?;
         Ok(name)
+    }
+
+    /// A node whose policy wants more than a code is not admitted by one, but to come back.
+    fn takes_codes(&self, enrolment: &Enrolment, name: &NodeName) -> Result<()> {
+        let refused = self.state.memory.directory.with(|entries| {
+            let admission = entries.iter().find(|entry| entry.name == *name).map(|entry| self.policy.of(entry))?;
+            let is_its_own = enrolment::with_key(entries, &enrolment.key).as_ref() == Some(name);
+            let takes = is_its_own || admission.allows(Way::Approval) || admission.allows(Way::OpenLab);
+            (!takes).then(|| serde_json::to_string(admission).unwrap_or_default())
+        });
+        let Some(admission) = refused else { return Ok(()) };
+        let cause = format!("approving a machine as {name}: its admission is {admission}, and no code");
+        Err(Failure::new(Code::WrongState, cause).with_remedy(
+            "bring the machine what its admission asks for, or apply its spec with \"approval\" among the ways",
+        ))
     }
 
     fn node_for(&self, enrolment: &Enrolment) -> Result<NodeName> {
@@ -114,7 +144,12 @@ impl Admission {
         if let Some(own) = self.state.memory.directory.with(|entries| enrolment::with_key(entries, &enrolment.key)) {
             return Ok(own);
         }
-        match self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims)) {
+        match self
+            .state
+            .memory
+            .directory
+            .with(|entries| enrolment::find(entries, &enrolment.claims, enrolment.tpm.proven_ek().as_ref()))
+        {
             enrolment::Found::One(name) => Ok(name),
             enrolment::Found::Nobody => Err(missing("no NodeSpec matches it".to_owned()).with_remedy(
                 "apply a NodeSpec that matches it, or name the node: boot-server approve CODE --node NAME",
@@ -129,18 +164,14 @@ impl Admission {
 
     /// How long the machine has not asked.
     pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
-        now()
-            - self
-                .state
-                .memory
-                .presence
-                .of(&enrolment.run)
-                .map_or(enrolment.heard, |word| word.heard.max(enrolment.heard))
+        let asked = self.state.memory.presence.of_waiting(enrolment.id, Instant::now(), now());
+        (now() - asked.unwrap_or(enrolment.heard)).max(Duration::ZERO)
     }
 
     async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
         // Most machines that wait are nobody's yet, and a rack of them is looked through at every apply.
-        if matches!(self.decision(enrolment), Decision::Wait { node: None, .. }) {
+        let waits_for_a_spec = matches!(self.decision(enrolment), Decision::Wait { node: None, .. });
+        if waits_for_a_spec && enrolment.standing == Standing::Pending {
             return Ok(());
         }
         let mut unit = self.state.begin().await?;
@@ -150,17 +181,18 @@ impl Admission {
 
     /// Admits the machine that waits for the node, which the unit has opened to it.
     pub async fn admit_waiting(&self, unit: &mut Unit, node: &Node) -> Result<()> {
-        if node.spec.is_none() {
+        // Which TPM its new machine has is for the spec to say: the decision is made when that is applied.
+        if node.spec.as_ref().is_none_or(|spec| spec.matches.ek.is_some()) {
             return Ok(());
         }
         let is_it = |enrolment: &Enrolment| {
-            let found = self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims));
+            let found = self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims, None));
             found == enrolment::Found::One(node.name.clone()) && !self.state.memory.revoked.holds(&enrolment.key)
         };
         for enrolment in self.state.open_enrolments().await?.iter().filter(|enrolment| is_it(enrolment)) {
             // What waited of the key that the unit revokes waits no more.
             if unit.enrolment_is_open(enrolment.id).await? {
-                return self.admit(unit, enrolment, &node.name, "server").await;
+                return self.admit(unit, enrolment, &node.name, &By::Window.to_string(), "server").await;
             }
         }
         Ok(())
@@ -173,17 +205,29 @@ impl Admission {
             return Ok(());
         }
         match self.decision(enrolment) {
-            Decision::Approve(name) => self.admit(unit, enrolment, &name, "server").await,
-            Decision::Conflict(name) => {
-                unit.set_enrolment(enrolment.id, Standing::Conflict, Some(&name), None).await?;
+            Decision::Approve { node, by } => {
+                if let (By::Token { .. }, Some(token)) = (&by, &enrolment.token)
+                    && !unit.use_enrol_token(token, &node).await?
+                {
+                    // Another machine has shown it meanwhile: this one is told so when it asks again.
+                    return Ok(());
+                }
+                self.admit(unit, enrolment, &node, &by.to_string(), "server").await
+            }
+            Decision::Conflict { node, .. } => {
                 if enrolment.standing == Standing::Conflict {
                     return Ok(());
                 }
-                let from = &enrolment.address;
-                let text = format!("a machine with the node's claims and another key asked from {from}");
-                unit.note("server", Some(&name), text).await
+                unit.set_enrolment(enrolment.id, Standing::Conflict, Some(&node), None).await?;
+                let machine = describe(enrolment);
+                unit.note("server", Some(&node), format!("a machine with the node's claims and another key: {machine}"))
+                    .await
             }
-            Decision::Wait { node: Some(name), .. } => {
+            Decision::Wait { node, .. } => {
+                if enrolment.standing == Standing::Conflict {
+                    unit.set_enrolment(enrolment.id, Standing::Pending, None, None).await?;
+                }
+                let Some(name) = node else { return Ok(()) };
                 let mut node = unit.node(&name).await?;
                 if let Ok(record) = node.record.after(&Input::Asked) {
                     node.record = record;
@@ -191,20 +235,42 @@ impl Admission {
                 }
                 Ok(())
             }
-            Decision::Wait { node: None, .. } => Ok(()),
         }
     }
 
+    /// The enrolment as it stands now, where time has decided what nobody else has: a machine that was at work has fallen
+    /// silent, or a window has closed.
+    async fn up_to_date(&self, enrolment: Enrolment) -> Result<Enrolment> {
+        let stands = match self.decision(&enrolment) {
+            Decision::Approve { .. } => Standing::Approved,
+            Decision::Wait { .. } => Standing::Pending,
+            Decision::Conflict { .. } => Standing::Conflict,
+        };
+        if !enrolment.is_open() || enrolment.standing == stands {
+            return Ok(enrolment);
+        }
+        self.settle(&enrolment).await?;
+        self.state.enrolment(enrolment.id).await?.ok_or_else(greeting::unknown_session)
+    }
+
     /// Makes the machine the node: key, certificate and generation in one unit.
-    async fn admit(&self, unit: &mut Unit, enrolment: &Enrolment, name: &NodeName, actor: &str) -> Result<()> {
+    async fn admit(
+        &self,
+        unit: &mut Unit,
+        enrolment: &Enrolment,
+        name: &NodeName,
+        by: &str,
+        actor: impl Into<Actor>,
+    ) -> Result<()> {
         if !unit.enrolment_is_open(enrolment.id).await? {
             return Err(Failure::new(Code::WrongState, format!("approving a machine as {name}: it no longer waits")));
         }
         let mut node = unit.node(name).await?;
         if ![node.key, node.next_key].contains(&Some(enrolment.key)) {
             node.record = node.record.after(&Input::Approved).map_err(|refusal| refusal.failure(name))?;
-            let text = format!("admitted a machine from {}", enrolment.address);
-            unit.note(actor, Some(name), text).await?;
+            let deed = Action::MachineAdmitted.says(format!("admitted a machine by {by}: {}", describe(enrolment)));
+            let is = json!({ "key": enrolment.key, "claims": enrolment.claims, "generation": node.record.generation, "by": by });
+            unit.note(actor, Some(name), deed.changing(json!({ "key": node.key }), is)).await?;
         }
         let issued = self.certificates.issue(unit, &node, &enrolment.spki, enrolment.key).await?;
         if self.state.memory.revoked.holds(&enrolment.key) {
@@ -214,6 +280,7 @@ impl Admission {
         (node.key, node.next_key) = (Some(enrolment.key), None);
         node.certificate_ends = Some(issued.not_after);
         node.enrolment = Some(enrolment.id);
+        self.remember_tpm(unit, &mut node, &enrolment.tpm).await?;
         if unit.operation(name).await?.is_some_and(|operation| operation.kind == Kind::Replace) {
             // The window is for one machine: it has come.
             unit.end_operation(name).await?;
@@ -226,8 +293,19 @@ impl Admission {
 
     /// What becomes of the enrolment as things stand.
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
+        let Enrolment { key, claims, code, shown, tpm, .. } = enrolment;
+        let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard(Instant::now(), now()));
         self.state.memory.directory.with(|entries| {
-            enrolment::decide(entries, &enrolment.key, &enrolment.claims, &enrolment.code, self.policy, now())
+            let asking = Asking { key, claims, code, token: shown, tpm };
+            enrolment::decide(entries, asking, &self.policy, &heard, now())
         })
     }
+}
+
+/// Which machine it is, for the history.
+fn describe(enrolment: &Enrolment) -> String {
+    let Enrolment { address, key, claims, .. } = enrolment;
+    let serial = claims.serial.as_ref().map(|serial| format!(", serial {serial}"));
+    let card = claims.macs.first().map(|mac| format!(", card {mac}"));
+    format!("from {address}, key {}{}{}", &key.hex()[..12], serial.unwrap_or_default(), card.unwrap_or_default())
 }

@@ -44,9 +44,9 @@ pub async fn authorise(
         }
         Who::Viewer | Who::Approver | Who::Operator | Who::Admin => {
             let from = address(request.extensions());
-            let token = admin(&services, request.method(), request.headers(), from).await?;
+            let token = admin(&services, request.method(), request.headers(), request.extensions()).await?;
             allows(&token, who.scope())?;
-            let admin = Admin(token.name);
+            let admin = Admin(token.actor(from));
             // An admin's connection is not among those of strangers from here on.
             if let Some(peer) = request.extensions().get::<Peer>() {
                 peer.seat.is_known();
@@ -68,7 +68,7 @@ fn shown(key: Option<Sha256>) -> Result<Sha256> {
 /// The node that has this key and has not been sent away: looked up in the state at every request, so that a key that has
 /// lost its node can do nothing more, however long its certificate lasts.
 pub async fn node(services: &Services, key: Sha256) -> Result<Identity> {
-    let unknown = || Failure::new(Code::EnrolUnknown, "looking for the node of this certificate: it has none");
+    let unknown = || no_node(services, &key);
     let node: Node = match services.state.node_by_key(&key).await? {
         Some(node) => node,
         None => services.certificates.confirm(&key).await?.ok_or_else(unknown)?,
@@ -78,6 +78,14 @@ pub async fn node(services: &Services, key: Sha256) -> Result<Identity> {
         return Err(Failure::new(Code::Forbidden, cause));
     }
     Ok(Identity { name: node.name, key })
+}
+
+/// The refusal of a key that is no node's. One that was revoked since the connection was looked at hears that.
+pub fn no_node(services: &Services, key: &Sha256) -> Failure {
+    if services.state.memory.revoked.holds(key) {
+        return Failure::new(Code::Forbidden, "looking for the node of this certificate: its key was revoked");
+    }
+    Failure::new(Code::EnrolUnknown, "looking for the node of this certificate: it has none")
 }
 
 /// Where a request comes from.
@@ -91,18 +99,22 @@ fn allows(token: &Token, needed: Option<Scope>) -> Result<()> {
         Some(needed) if token.scope >= needed => Ok(()),
         _ => {
             let needed = needed.map_or("another", Scope::name);
-            let cause =
-                format!("reading the request: token {} allows to {}, and this needs {needed}", token.name, token.scope);
+            let cause = format!(
+                "reading the request: {} {} allows to {}, and this needs {needed}",
+                token.kind.name(),
+                token.name,
+                token.scope
+            );
             Err(Failure::new(Code::Forbidden, cause)
                 .with_remedy("pass a token that allows it: boot-server token create NAME --scope SCOPE"))
         }
     }
 }
 
-/// A bearer token, or the page's cookie. A node's certificate is worth nothing here.
-async fn admin(services: &Services, method: &Method, headers: &HeaderMap, from: IpAddr) -> Result<Token> {
+/// A bearer token, the page's cookie, or an admin's certificate. A node's certificate is worth nothing here.
+async fn admin(services: &Services, method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Result<Token> {
     if let Some(token) = bearer(headers) {
-        let found = services.tokens.by_token(token, from).await?;
+        let found = services.tokens.by_token(token, address(extensions)).await?;
         return found.ok_or_else(|| {
             Failure::new(Code::Forbidden, "reading the request: its token is none of this server's, or has ended")
                 .with_remedy("pass the token of this server: --token-file DIR/admin.token of the folder that it serves")
@@ -114,18 +126,44 @@ async fn admin(services: &Services, method: &Method, headers: &HeaderMap, from: 
     {
         return Ok(token);
     }
-    Err(Failure::new(Code::Forbidden, "reading the request: it needs an admin's token")
+    if let Some(token) = by_certificate(services, method, headers, extensions).await? {
+        return Ok(token);
+    }
+    Err(Failure::new(Code::Forbidden, "reading the request: it needs an admin's token or certificate")
         .with_remedy("pass --dir DIR of the init folder, or --token-file DIR/admin.token"))
 }
 
-/// Who may put files into the binary cache: an operator by a token, which Nix sends as the password of HTTP Basic, whatever
-/// the login. Only there: a browser that knows such a password would send it along with a request of any page.
+/// Whose certificate the connection shows. A browser shows it with a request of any page, so that what changes something has
+/// to come from ours, as with the cookie.
+async fn by_certificate(
+    services: &Services,
+    method: &Method,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Option<Token>> {
+    let Some(key) = extensions.get::<Peer>().and_then(|peer| peer.admin) else { return Ok(None) };
+    if *method != Method::GET && !from_our_page(headers) {
+        return Ok(None);
+    }
+    let ended = || {
+        Failure::new(Code::Forbidden, "reading the request: its certificate is no admin's any more")
+            .with_remedy("have another one taken: boot-server token create NAME --client-certificate FILE")
+    };
+    services.tokens.by_certificate(&key).await?.ok_or_else(ended).map(Some)
+}
+
+/// Who may put files into the binary cache: an operator by his certificate, or by a token, which Nix sends as the password of
+/// HTTP Basic, whatever the login. Only there: a browser that knows such a password would send it along with a request of any page.
 pub async fn pusher(services: &Services, headers: &HeaderMap, extensions: &Extensions) -> Result<Option<Admin>> {
     let password = password(headers);
-    let Some(token) = bearer(headers).or(password.as_deref()) else { return Ok(None) };
-    let Some(token) = services.tokens.by_token(token, address(extensions)).await? else { return Ok(None) };
+    let from = address(extensions);
+    let found = match bearer(headers).or(password.as_deref()) {
+        Some(token) => services.tokens.by_token(token, from).await?,
+        None => by_certificate(services, &Method::PUT, headers, extensions).await?,
+    };
+    let Some(token) = found else { return Ok(None) };
     allows(&token, Some(Scope::Operate))?;
-    Ok(Some(Admin(token.name)))
+    Ok(Some(Admin(token.actor(from))))
 }
 
 fn password(headers: &HeaderMap) -> Option<String> {

@@ -1,7 +1,7 @@
 //! `/cache/...` and `/v1/closure/HASH` on the HTTPS port: read by everybody as on the plain one, written by admins.
 
 use super::{answer::failed, authorise, request::Admin};
-use crate::{cache::Member, netboot::http, server::Services};
+use crate::{cache::Member, domain::audit::Actor, netboot::http, server::Services};
 use axum::{
     Router,
     body::{Body, HttpBody},
@@ -58,9 +58,9 @@ async fn discard(mut body: Body) {
 }
 
 /// 201 where the file is new, 200 where it was here already.
-async fn take(services: &Services, actor: &str, path: &str, body: &mut Body) -> Result<StatusCode, Response> {
+async fn take(services: &Services, actor: &Actor, path: &str, body: &mut Body) -> Result<StatusCode, Response> {
     let refused = |failure: Failure| {
-        tracing::warn!(%failure, actor, "a push is refused");
+        tracing::warn!(%failure, actor = actor.name, "a push is refused");
         failed(&failure)
     };
     match Member::parse(path) {
@@ -70,7 +70,8 @@ async fn take(services: &Services, actor: &str, path: &str, body: &mut Body) -> 
         }
         Some(Member::NarInfo(name)) => {
             let info = services.cache.put_narinfo(name.trim_end_matches(".narinfo"), body).await.map_err(refused)?;
-            tracing::info!(actor, path = %info.path, "pushed");
+            tracing::info!(actor = actor.name, path = %info.path, "pushed");
+            services.pushes.note(actor, &info.path).await;
             Ok(StatusCode::CREATED)
         }
         // Listings, logs, realisations, debug information: to take them and drop them would be a lie.

@@ -46,7 +46,9 @@ pub fn revoked() -> axum::response::Response {
 /// What a certificate hears that has ended, whatever it asks.
 pub fn ended() -> axum::response::Response {
     let failure = Failure::new(Code::Forbidden, "reading the request: the certificate of this connection has ended")
-        .with_remedy("on the node: initrd-agent renew");
+        .with_remedy(
+            "on a node: initrd-agent renew; for an admin: boot-server token create NAME --client-certificate FILE",
+        );
     answer::failed(&failure)
 }
 

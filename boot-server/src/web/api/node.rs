@@ -43,9 +43,11 @@ async fn manifest(
 async fn secrets(
     State(services): State<Arc<Services>>,
     node: Identity,
+    peer: Peer,
     In(wanted): In<calls::Secrets>,
 ) -> Answer<calls::Secrets> {
-    Ok(Json(services.installs.secrets(&node.name, &node.key, wanted.generation).await?))
+    let from = peer.address.ip();
+    Ok(Json(services.installs.secrets(&node.name, &node.key, wanted.generation, from).await?))
 }
 
 async fn plan(State(services): State<Arc<Services>>, node: Identity, In(plan): In<calls::Plan>) -> Answer<calls::Plan> {

@@ -4,7 +4,7 @@ use super::{
     MAX_BODY,
     answer::{Refused, later},
 };
-use crate::{base::places::source_of, fleet::intake::Teller, server::Services, web::peer::Peer};
+use crate::{base::places::source_of, domain::audit::Actor, fleet::intake::Teller, server::Services, web::peer::Peer};
 use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, header, request::Parts},
@@ -88,9 +88,9 @@ pub struct Identity {
 #[derive(Debug, Clone)]
 pub struct Machine(pub Option<Identity>);
 
-/// An admin by name.
+/// An admin: by what, and from where.
 #[derive(Debug, Clone)]
-pub struct Admin(pub String);
+pub struct Admin(pub Actor);
 
 /// A machine that may tell something now. Asked before what it tells is read, so that a flood costs no more than its heads.
 pub struct Heard;

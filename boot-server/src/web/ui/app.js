@@ -1,7 +1,7 @@
 // The admin's page: the list of nodes, one node, its live log. Speaks the same API as the command line.
 
 import { address } from "/protocol.js";
-import { badge, destroys, entry, facts, known, make, plan, row, timeline } from "/view.js";
+import { badge, code, destroys, entry, facts, known, make, plan, row, timeline } from "/view.js";
 
 const main = document.getElementById("main");
 const pulse = document.getElementById("pulse");
@@ -74,15 +74,16 @@ function login() {
   };
   show(make("form", { class: "card login", submit },
     make("h1", {}, "Log in"),
-    make("div", { class: "soft" }, "The token is in admin.token of the server's folder."),
+    make("div", { class: "soft" }, "boot-server init has shown the first token; boot-server token create makes others."),
     token, word, make("button", {}, "Log in")));
   token.focus();
 }
 
 async function approve(node) {
-  if (!confirm(`Does the console of this machine show ${node.code}?\n\nOnly then admit it.`)) return;
+  const typed = prompt(`Look at the console of this machine. Its code begins with ${node.code.slice(0, 4)}: type the last four characters.`);
+  if (typed === null) return;
   try {
-    await post({ code: node.code }, "Approve");
+    await post({ code: node.code.slice(0, 5) + typed.trim() }, "Approve");
     route();
   } catch (error) {
     alert(`${error.message}\n${error.remedy ?? ""}`);
@@ -116,10 +117,10 @@ function trouble(summary) {
       make("pre", {}, summary.failure.cause), make("div", {}, `What to do: ${summary.failure.remedy}`)));
   }
   if (summary.missing.length > 0 || summary.code) {
-    const needs = summary.missing.map((missing) => make("div", {}, `Needs ${missing.text}`));
+    const needs = summary.missing.map((missing) => make("div", {}, `Needs ${missing.text.replaceAll(summary.code ?? "\0", "CODE")}`));
     const act = summary.code && known(summary) ? make("button", { click: () => approve(summary) }, "Approve") : null;
     parts.push(make("div", { class: "card needs" }, ...needs,
-      summary.code ? make("p", {}, make("span", { class: "code" }, summary.code), act) : null));
+      summary.code ? make("p", {}, code(summary), act) : null));
   }
   return parts;
 }
@@ -138,7 +139,7 @@ async function approvePlan(name, detail) {
 
 function past(item) {
   return make("div", { class: "small" },
-    make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}: ${item.text}`);
+    make("span", { class: "soft number" }, `${item.time.slice(0, 19).replace("T", " ")}  `), `${item.actor}${item.from ? ` from ${item.from}` : ""}: ${item.text}`);
 }
 
 // The newest lines first, earlier ones on demand; what arrives together is shown together, for each look at the height of

@@ -46,6 +46,11 @@ export function step(node) {
   return [label, ...(progress(node) ?? [])];
 }
 
+// The rest of a code is typed from the machine's console: whoever admits a machine has looked at it.
+export function code(node) {
+  return make("span", { class: "code" }, `${node.code.slice(0, 4)}-····`);
+}
+
 // The server knows which node the machine would become: the code is all it waits for.
 export function known(node) {
   return !node.missing.some((missing) => missing.need === "node-spec");
@@ -55,7 +60,7 @@ function waiting(node, approve) {
   if (node.failure) return [make("span", { class: "small failed badge", title: node.failure.cause }, node.failure.code)];
   const parts = [];
   if (node.code) {
-    parts.push(make("span", { class: "code" }, node.code));
+    parts.push(code(node));
     if (known(node)) {
       const click = () => approve(node);
       parts.push(make("button", { click }, "Approve"));
@@ -100,6 +105,14 @@ function certificate(ends) {
   return left > 0 ? `ends ${at} UTC, ${duration(left)} left` : `ended ${at} UTC`;
 }
 
+function tpm(state) {
+  if (state?.broken) return `broken: ${state.broken.why}`;
+  if (state?.claimed) return `EK ${state.claimed.ek}, not proven`;
+  if (!state?.proven) return "";
+  const { ek, vendor } = state.proven;
+  return `EK ${ek}, proven, certified by ${vendor.by ?? `nobody (${vendor.nobody})`}`;
+}
+
 export function facts(detail) {
   const list = make("dl");
   const fact = (name, value) => { if (value) list.append(make("dt", {}, name), make("dd", {}, value)); };
@@ -114,6 +127,7 @@ export function facts(detail) {
   fact("MACs", claims?.macs.join(", "));
   fact("Serial", claims?.serial);
   fact("UUID", claims?.uuid);
+  fact("TPM", tpm(detail.tpm));
   if (inventory) {
     fact("Hardware", [inventory.dmi.vendor, inventory.dmi.product].filter(Boolean).join(" "));
     fact("CPU", inventory.cpu.threads ? `${inventory.cpu.threads} × ${inventory.cpu.model}` : "");

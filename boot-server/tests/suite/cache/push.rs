@@ -33,7 +33,7 @@ fn a_second_push_sends_nothing() {
     let before = fs::metadata(&narinfo).unwrap().modified().unwrap();
     world.pushed(&lab, "compression=zstd", &top);
     assert_eq!(fs::metadata(&narinfo).unwrap().modified().unwrap(), before);
-    assert_eq!(lab.log().matches("pushed").count(), 3);
+    assert_eq!(lab.log().matches(": pushed ").count(), 3);
 }
 
 #[test]

@@ -102,7 +102,7 @@ async fn a_dead_founder_is_replaced_by_another_machine_and_a_verb_that_broke_off
     assert_eq!(new.manifest(&lab).await.generation, 2);
     let again = Machine::new(&Site::mac(3), "run-3-other");
     let greeted = again.greet(&lab).await;
-    assert_eq!(again.ask(&lab, &greeted).await.state, EnrolState::Pending, "the window was for one machine");
+    assert_eq!(again.ask(&lab, &greeted).await.state, EnrolState::Conflict, "the window was for one machine");
     assert!(new.installed(2).await.0.is_success());
     let turn = new.turn(Service::Etcd, 2).await;
     assert!(matches!(turn, Turn::Join { replaces: true, .. }), "{turn:?}");

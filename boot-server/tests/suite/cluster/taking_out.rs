@@ -23,7 +23,7 @@ async fn ready(lab: &Lab) -> Etcds {
 
 #[tokio::test]
 async fn a_member_that_is_installed_anew_is_taken_out_where_the_quorum_holds_and_refused_where_not() {
-    let lab = Lab::open();
+    let mut lab = Lab::open();
     let mut etcds = ready(&lab).await;
     etcds.kill(3);
     etcds.wait_until_healthy();
@@ -36,6 +36,9 @@ async fn a_member_that_is_installed_anew_is_taken_out_where_the_quorum_holds_and
     let told = lab.says(&["reinstall", "n3", "--yes"]);
     assert!(told.contains("removed from etcd") && told.contains("generation 2"), "{told}");
     assert_eq!(etcds.ctl(&["member", "list"]).unwrap().lines().count(), 2);
+    // The machine that ran is not heard any more.
+    assert!(lab.stop());
+    lab.serve();
     let node = Machine::new(&Site::mac(3), "run-3-again").admitted(&lab).await;
     node.manifest(&lab).await;
     assert!(node.installed(2).await.0.is_success());

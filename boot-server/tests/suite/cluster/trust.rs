@@ -162,7 +162,10 @@ async fn etcd_takes_members_of_both_roots_while_the_root_is_rotated() {
         let renewed: Renewed = node.caller.done("/v1/node/renew", &RenewRequest { csr: machine.csr.clone() }).await;
         fs::write(dir.join(format!("n{}.crt", n + 1)), &renewed.certificate).unwrap();
         let certificate = Some(renewed.certificate);
-        machine.node(&lab, &EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate })
+        machine.node(
+            &lab,
+            &EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate, tpm: None },
+        )
     };
     let one = renews(0).await;
     assert!(etcd.answers("n1") && etcd.answers("n2"), "one of each root");

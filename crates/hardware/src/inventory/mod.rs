@@ -111,10 +111,11 @@ pub fn read_from(roots: &Roots) -> Inventory {
     }
 }
 
-/// What the machine says of itself, the card that it booted from first.
+/// What the machine says of itself, the card that it booted from first. A card on USB is no part of the machine: it is somebody's
+/// adapter, or the management controller's, which has one address on many boards.
 pub fn claims(inventory: &Inventory, bootif: Option<&Mac>) -> Claims {
     let mut macs: Vec<Mac> = bootif.into_iter().cloned().collect();
-    for nic in &inventory.nics {
+    for nic in inventory.nics.iter().filter(|nic| nic.bus.as_deref() != Some("usb")) {
         if !macs.contains(&nic.mac) {
             macs.push(nic.mac.clone());
         }

@@ -17,6 +17,7 @@ fn nic(dir: &Dir) -> Option<Nic> {
     Some(Nic {
         name: dir.name(),
         mac: mac(dir)?,
+        bus: dir.join("device").link_name("subsystem"),
         driver: dir.join("device").link_name("driver"),
         link: dir.flag("carrier"),
         speed: dir.number("speed").filter(|speed| *speed > 0).and_then(|speed| u32::try_from(speed).ok()),

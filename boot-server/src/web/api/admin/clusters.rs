@@ -1,6 +1,7 @@
 //! GET /v1/clusters and what is done to one of them.
 
 use crate::{
+    domain::audit::Action,
     server::Services,
     web::api::{
         answer::Answer,
@@ -31,10 +32,13 @@ pub async fn members(
 /// Every check; a key is written.
 pub async fn verify(
     State(services): State<Arc<Services>>,
-    _: Admin,
+    Admin(actor): Admin,
     Path(cluster): Path<String>,
 ) -> Answer<calls::VerifyCluster> {
-    Ok(Json(services.members.verify(&cluster).await?))
+    let verified = services.members.verify(&cluster).await?;
+    let deed = Action::ClusterVerified.says(format!("checked cluster {cluster}"));
+    services.state.note(&actor, None, deed).await?;
+    Ok(Json(verified))
 }
 
 /// Has the founding set fixed anew.

@@ -10,5 +10,5 @@ use std::sync::Arc;
 
 /// What the legs noticed on the boot network: a second DHCP server, an empty pool, an unknown architecture.
 pub async fn list(State(services): State<Arc<Services>>, _: Admin) -> Answer<calls::Events> {
-    Ok(Json(services.state.audit(None).await?))
+    Ok(Json(services.state.noticed().await?))
 }

@@ -29,19 +29,23 @@ pub async fn begin(
     let token = services.tokens.by_token(login.token.trim(), peer.address.ip()).await?;
     let Some(token) = token else {
         let failure = Failure::new(Code::Forbidden, "logging in: this is no token of this server, or it has ended")
-            .with_remedy("the first one is in admin.token of the init folder; boot-server token create makes others");
+            .with_remedy("boot-server init has shown the first one; boot-server token create makes others");
         return Err(failure.into());
     };
-    let session = services.tokens.begin_session(&token).await?;
+    let session = services.tokens.begin_session(&token, peer.address.ip()).await?;
     let age = SESSION.whole_seconds();
     let cookie = format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}");
     Ok(([(header::SET_COOKIE, cookie)], Json(serde_json::json!({}))).into_response())
 }
 
 /// Ends the session.
-pub async fn end(State(services): State<Arc<Services>>, _: Admin, headers: HeaderMap) -> Result<Response, Refused> {
+pub async fn end(
+    State(services): State<Arc<Services>>,
+    Admin(actor): Admin,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     if let Some(session) = cookie(&headers) {
-        services.tokens.end_session(session).await?;
+        services.tokens.end_session(session, &actor).await?;
     }
     let gone = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
     Ok(([(header::SET_COOKIE, gone)], Json(serde_json::json!({}))).into_response())

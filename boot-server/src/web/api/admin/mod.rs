@@ -2,13 +2,16 @@
 
 mod apply;
 mod approve;
+mod audit;
 mod closures;
 mod clusters;
+mod enrol_tokens;
 mod events;
 mod login;
 mod logs;
 mod nodes;
 mod operate;
+mod secrets;
 mod tokens;
 
 use super::routes::Routes;
@@ -23,6 +26,10 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Logs, _>(logs::page)
         .call::<calls::FollowLogs, _>(logs::stream)
         .call::<calls::ApproveHeldPlan, _>(approve::plan)
+        .call::<calls::ListSecrets, _>(secrets::list)
+        .call::<calls::SetSecret, _>(secrets::set)
+        .call::<calls::DeleteSecret, _>(secrets::delete)
+        .call::<calls::SealAnew, _>(secrets::rekey)
         .call::<calls::Reinstall, _>(apply::reinstall)
         .call::<calls::Power, _>(operate::power)
         .call::<calls::RemoveMember, _>(operate::remove)
@@ -38,9 +45,15 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::RemoveForeign, _>(operate::remove_foreign)
         .call::<calls::ForgetCluster, _>(clusters::forget)
         .call::<calls::Events, _>(events::list)
+        .call::<calls::Audit, _>(audit::export)
+        .call::<calls::VerifyAudit, _>(audit::verify)
         .call::<calls::Tokens, _>(tokens::list)
         .call::<calls::MakeToken, _>(tokens::make)
+        .call::<calls::TakeCertificate, _>(tokens::take)
         .call::<calls::RevokeToken, _>(tokens::revoke)
+        .call::<calls::EnrolTokens, _>(enrol_tokens::list)
+        .call::<calls::MakeEnrolToken, _>(enrol_tokens::make)
+        .call::<calls::RevokeEnrolToken, _>(enrol_tokens::revoke)
         .call::<calls::LogIn, _>(login::begin)
         .call::<calls::LogOut, _>(login::end)
 }

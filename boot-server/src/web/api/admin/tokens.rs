@@ -28,6 +28,15 @@ pub async fn make(
     Ok(Json(services.tokens.make(&request, &actor).await?))
 }
 
+/// Takes a certificate.
+pub async fn take(
+    State(services): State<Arc<Services>>,
+    Admin(actor): Admin,
+    In(request): In<calls::TakeCertificate>,
+) -> Answer<calls::TakeCertificate> {
+    Ok(Json(services.tokens.take(&request, &actor).await?))
+}
+
 /// Revokes one.
 pub async fn revoke(
     State(services): State<Arc<Services>>,

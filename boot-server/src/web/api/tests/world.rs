@@ -6,6 +6,7 @@ use crate::{
     base::{clock::now, health::Health},
     clusters::operations::Teller,
     config::Config,
+    domain::audit::Actor,
     netboot::policy::Policy,
     server::{self, Services},
     state::{State, enrolments::Standing, path_in, runs::Owner},
@@ -15,6 +16,7 @@ use protocol::{
     Code, Failure,
     admin::ApplyRequest,
     arbiter::TurnRequest,
+    audit::{ActorKind, AuditEntry, AuditQuery},
     claims::Claims,
     encoding::Sha256,
     enrol::{EnrolRequest, HelloRequest},
@@ -28,6 +30,7 @@ use protocol::{
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, EventKind, Telemetry},
+    tpm::TpmFound,
 };
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use serde_json::json;
@@ -37,7 +40,9 @@ use std::{
     time::Duration,
 };
 
-const ADMIN: &str = "admin";
+fn admin() -> Actor {
+    Actor { name: "admin".to_owned(), kind: ActorKind::Token, from: None }
+}
 
 /// What admins and machines knew when they began: codes on consoles, a plan on the page, the generation on a disk.
 #[derive(Debug, Clone)]
@@ -201,12 +206,12 @@ impl World {
         match *verb {
             Verb::Apply { other, reopen, hold } => {
                 let request = ApplyRequest { nodes: vec![spec(other, hold)], reopen };
-                specs.apply(request, ADMIN).await.map(said)
+                specs.apply(request, &admin()).await.map(said)
             }
-            Verb::Approve(machine) => admission.approve(&looked.codes[machine], None, ADMIN).await.map(said),
-            Verb::ApprovePlan => installs.approve_plan(&name(), &looked.plan, ADMIN).await.map(said),
-            Verb::Reinstall => operations.reinstall(&name(), true, ADMIN).await.map(said),
-            _ => arbiter.forget("c", true, ADMIN).await.map(said),
+            Verb::Approve(machine) => admission.approve(&looked.codes[machine], None, &admin()).await.map(said),
+            Verb::ApprovePlan => installs.approve_plan(&name(), &looked.plan, &admin()).await.map(said),
+            Verb::Reinstall => operations.reinstall(&name(), true, &admin()).await.map(said),
+            _ => arbiter.forget("c", true, &admin()).await.map(said),
         }
     }
 
@@ -215,10 +220,10 @@ impl World {
         let (sender, _told) = tokio::sync::mpsc::unbounded_channel();
         let teller = Teller(sender);
         match *verb {
-            Verb::Remove => operations.remove(&name(), true, ADMIN, &teller).await,
-            Verb::Replace => operations.replace(&name(), true, ADMIN, &teller).await,
+            Verb::Remove => operations.remove(&name(), true, &admin(), &teller).await,
+            Verb::Replace => operations.replace(&name(), true, &admin(), &teller).await,
             Verb::Decommission { keep_disks } => {
-                operations.decommission(&name(), keep_disks, true, ADMIN, &teller).await
+                operations.decommission(&name(), keep_disks, true, &admin(), &teller).await
             }
             _ => unreachable!("no operation: {verb:?}"),
         }
@@ -232,7 +237,17 @@ impl World {
         self.sessions.lock().unwrap().push((machine, session.clone()));
         let (claims, run) = (claims(), run_of(machine, 0));
         let inventory = Inventory::default();
-        let request = EnrolRequest { session, csr, claims, inventory, run, agent_version: String::new() };
+        let request = EnrolRequest {
+            session,
+            csr,
+            claims,
+            inventory,
+            run,
+            replaces: None,
+            token: None,
+            agent_version: String::new(),
+            tpm: TpmFound::Nothing,
+        };
         let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
         Ok(format!("{:?} {:?}", reply.state, reply.node))
     }
@@ -262,7 +277,7 @@ impl World {
         }
         // A new key is taken at the first request by it, which is a verb of its own here.
         if state.node_by_key(&key).await?.is_none() && !matches!(verb, Verb::UsesKey(_)) {
-            return Err(Failure::new(Code::EnrolUnknown, "no node's"));
+            return Err(authorise::no_node(&self.services, &key));
         }
         let name = authorise::node(&self.services, key).await?.name;
         match *verb {
@@ -278,9 +293,10 @@ impl World {
                 let report = PlanReport { run, generation, lines, resumes: false, hold: false, disks: None };
                 installs.plan(&name, &key, report).await.map(said)
             }
-            Verb::TakesSecrets(_) => {
-                installs.secrets(&name, &key, generation).await.map(|bundle| said(bundle.generation))
-            }
+            Verb::TakesSecrets(_) => installs
+                .secrets(&name, &key, generation, [10, 0, 0, 9].into())
+                .await
+                .map(|bundle| said(bundle.generation)),
             Verb::Fails(_, run) => {
                 let kind = EventKind::Failed { failure: Failure::new(Code::Network, "no link"), retry_in_ms: None };
                 let event = Event { seq: 1, time: now(), since_start_ms: 1, step: Step::Disk, kind };
@@ -355,10 +371,12 @@ impl World {
         });
         // Of stages of two verbs, one may come between two of the other.
         let mut history: Vec<String> = Vec::new();
-        for node in [Some(&name()), None] {
-            let entries = state.audit(node).await.unwrap();
+        let mut query = AuditQuery::default();
+        while let Some((last, lines)) = state.audit_lines(&query).await.unwrap() {
+            query.after = last;
+            let entries = lines.lines().map(|line| serde_json::from_str::<AuditEntry>(line).unwrap());
             let without_time = |text: &str| text.split(", until ").next().unwrap_or_default().to_owned();
-            history.extend(entries.into_iter().map(|entry| format!("{}: {}", entry.actor, without_time(&entry.text))));
+            history.extend(entries.map(|entry| format!("{}: {}", entry.actor, without_time(&entry.text))));
         }
         history.sort();
         let memberships = state.memberships().await.unwrap().len();

@@ -1,0 +1,18 @@
+//! Who is admitted as what: a pure decision over a machine's claims, its key, what it shows and what operators applied.
+
+mod code;
+mod decide;
+mod entry;
+mod find;
+mod token;
+
+pub use code::{constant_time_equal, normal_code};
+pub use decide::{Asking, By, Decision, Policy, Rival, decide, with_key};
+pub use entry::Entry;
+pub use find::{Found, find, find_for_boot, same_machine};
+pub use token::{OneTime, Shown};
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tpm_tests;

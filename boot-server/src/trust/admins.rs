@@ -1,0 +1,88 @@
+//! Certificates of admins. Whose they are hangs on their key alone, which the server keeps: they lead to no CA of ours, so
+//! that no service of a cluster, which trusts that CA, ever takes one.
+
+use host::certificate::Certificate;
+use protocol::{
+    Code, Failure, Timestamp,
+    failure::{OrFail, Result},
+};
+use rcgen::{
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+use rustls::{
+    pki_types::{CertificateDer, pem::PemObject},
+    server::ParsedCertificate,
+};
+use time::Duration;
+
+/// One that is made here lives so long where nothing else is said.
+pub const LIFE: Duration = Duration::days(365);
+/// A certificate is some 2 KiB.
+const MOST: usize = 32 << 10;
+const BACKDATE: Duration = Duration::hours(1);
+
+/// Reads the certificate that an admin is to be known by, whoever issued it.
+///
+/// # Errors
+/// `E-INPUT` for what is none, what TLS could not use, and what has ended.
+pub fn read(pem: &str, now: Timestamp) -> Result<Certificate> {
+    let refused = |why: &str| Failure::new(Code::Input, format!("reading the admin's certificate: {why}"));
+    if pem.len() > MOST {
+        return Err(refused(&format!("{} bytes are more than {MOST}", pem.len())));
+    }
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| refused(&error.to_string()))?;
+    let read = Certificate::read(&der).map_err(|failure| refused(&failure.cause))?;
+    ParsedCertificate::try_from(&der).map_err(|error| refused(&error.to_string()))?;
+    if read.until <= now {
+        return Err(refused(&format!("it ended {}", protocol::to_the_second(read.until))));
+    }
+    Ok(read)
+}
+
+/// Makes a key and its certificate, which it signs itself: both in PEM.
+///
+/// # Errors
+/// `E-INTERNAL`; `E-INPUT` for an end that no calendar has.
+pub fn make(name: &str, now: Timestamp, life: Duration) -> Result<(String, String)> {
+    let making = || format!("making a certificate for {name}");
+    let ends =
+        now.checked_add(life).ok_or_else(|| Failure::new(Code::Input, making() + ": no calendar has its end"))?;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).or_fail(Code::Internal, making)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationalUnitName, "centra admin");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    (params.not_before, params.not_after) = (now - BACKDATE, ends);
+    let certificate = params.self_signed(&key).or_fail(Code::Internal, making)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_timestamp(1_800_000_000).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_that_was_made_is_read_and_one_that_has_ended_is_not() {
+        let (certificate, key) = make("alice", now(), Duration::days(30)).unwrap();
+        let facts = super::read(&certificate, now()).unwrap();
+        assert_eq!((facts.until, facts.from), (now() + Duration::days(30), now() - BACKDATE));
+        assert!(key.contains("PRIVATE KEY") && !certificate.contains("PRIVATE KEY"));
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+        assert_eq!(parsed.subject().to_string(), "OU=centra admin, CN=alice");
+        let usage = parsed.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.client_auth && !usage.server_auth && !parsed.is_ca());
+        assert!(read(&certificate, facts.until).unwrap_err().cause.contains("it ended 2027-02-14"));
+        for text in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &"x".repeat(MOST + 1)] {
+            assert_eq!(read(text, now()).unwrap_err().code, Code::Input);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! One-time tokens for machines: made, listed, revoked by admins.
+
+use super::Admission;
+use crate::{
+    base::random,
+    domain::audit::{Action, Actor},
+    state::enrol_tokens,
+};
+use protocol::{
+    Code, Failure,
+    enrol_token::{EnrolToken, EnrolTokenMade, EnrolTokenRequest, EnrolTokenSummary},
+    failure::Result,
+};
+use serde_json::json;
+use time::Duration;
+
+impl Admission {
+    /// Makes a token. Only its hash is kept.
+    ///
+    /// # Errors
+    /// `E-INPUT` for a life that no calendar has; `E-WRONG-STATE` where there are too many.
+    pub async fn make_token(&self, request: &EnrolTokenRequest, actor: &Actor) -> Result<EnrolTokenMade> {
+        let mut unit = self.state.begin().await?;
+        let life = i64::try_from(request.life_seconds).ok().map(Duration::seconds);
+        let expires = life.and_then(|life| unit.now().checked_add(life)).ok_or_else(|| {
+            Failure::new(Code::Input, "making a one-time token at life_seconds: no calendar has that day")
+        })?;
+        let token = EnrolToken::new(&random::bytes::<16>()?);
+        let id = enrol_tokens::id(&token.hash());
+        if !unit.add_enrol_token(&token.hash(), &request.bound, &actor.name, expires).await? {
+            let cause = format!("making a one-time token: there are {} already", enrol_tokens::MOST);
+            return Err(Failure::new(Code::WrongState, cause)
+                .with_remedy("revoke those that nobody needs: boot-server enrol-token list, revoke"));
+        }
+        let deed = Action::EnrolTokenMade.says(format!("made the one-time token {id} for {}", request.bound));
+        let is = json!({ "id": id, "bound": request.bound, "expires": protocol::to_the_second(expires) });
+        unit.note(actor, None, deed.changing(None, is)).await?;
+        unit.commit().await?;
+        Ok(EnrolTokenMade { id, token, expires })
+    }
+
+    /// Every token, used ones included.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn tokens(&self) -> Result<Vec<EnrolTokenSummary>> {
+        self.state.enrol_tokens().await
+    }
+
+    /// Revokes a token that is not used up.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`.
+    pub async fn revoke_token(&self, id: &str, actor: &Actor) -> Result<()> {
+        let mut unit = self.state.begin().await?;
+        if unit.remove_enrol_token(id).await? == 0 {
+            let cause = format!("revoking the one-time token {id:?}: there is none, or it is used up");
+            return Err(Failure::new(Code::NotFound, cause).with_remedy(
+                "list them: boot-server enrol-token list; a machine that was admitted goes by boot-server cluster replace or decommission",
+            ));
+        }
+        let deed = Action::EnrolTokenRevoked.says(format!("revoked the one-time token {id}"));
+        unit.note(actor, None, deed.changing(json!({ "id": id }), None)).await?;
+        unit.commit().await
+    }
+}
