@@ -146,6 +146,15 @@ pub fn switch(dir: &Path, now: Timestamp) -> Result<()> {
     write_anchors(dir, None, now)
 }
 
+/// Whether a switch was interrupted behind the step that counts.
+///
+/// # Errors
+/// `E-CONFIG`.
+pub fn is_to_be_completed(dir: &Path) -> Result<bool> {
+    let current = generation(&folder::current(dir))?.spki;
+    Ok(anchors(dir)?.is_some_and(|anchors| anchors.ca_spki_sha256.first() != Some(&current)))
+}
+
 /// Stops believing what went before; it is remembered by its hash.
 ///
 /// # Errors

@@ -253,10 +253,18 @@ async fn a_root_is_rotated_when_every_node_has_learnt_the_next_one_and_the_old_o
     fs::write(lab.dir().join("images/vm.json"), image(&both).to_string()).unwrap();
     assert!(shown(&lab)["waits_for"].as_array().unwrap().is_empty());
 
+    let before_switch = fs::read_to_string(lab.dir().join("trust.json")).unwrap();
     lab.says(&["ca", "rotate", "--finish"]);
     assert_eq!(chain(&lab).await[2], both[1]);
     assert_eq!(told(&node, &old).await, [both[1], both[0]], "its certificate of the old root is good");
     assert!(said(&lab, &["ca", "rotate", "--cancel"]).contains("current one already"));
+    // As if the switch had been interrupted: said again, the command does not go on to drop the old root, by no word.
+    let trust = lab.dir().join("trust.json");
+    let whole = fs::read_to_string(&trust).unwrap();
+    fs::write(&trust, before_switch).unwrap();
+    assert!(lab.says(&["ca", "rotate", "--finish", "--force"]).contains("what was interrupted is done"));
+    assert_eq!(fs::read_to_string(&trust).unwrap(), whole);
+    assert!(said(&lab, &["ca", "rotate", "--finish", "--force"]).contains("--force-drop leaves them behind"));
     let refused = said(&lab, &["ca", "rotate", "--finish"]);
     assert!(refused.contains("it waits for 1: n1"), "{refused}");
     // An image from before the switch pins the old root first, and its code is still the server's.

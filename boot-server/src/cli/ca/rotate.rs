@@ -34,9 +34,12 @@ pub struct Rotate {
     /// Drop the next root; nothing has changed then
     #[arg(long)]
     cancel: bool,
-    /// Do not wait for nodes that have not learnt it: they have to be installed again
+    /// Make the next root current, though nodes have not learnt it: they have to be installed again
     #[arg(long, requires = "finish")]
     force: bool,
+    /// Drop what went before, though nodes need it: they have to be installed again
+    #[arg(long, requires = "finish", conflicts_with = "force")]
+    force_drop: bool,
     /// What the next CA may issue for [default: what the current one may]; repeat for more
     #[arg(long, value_name = "NAME|NET", conflicts_with_all = ["finish", "cancel"])]
     permit: Vec<Permit>,
@@ -51,7 +54,7 @@ pub async fn run(args: Rotate) -> Result<()> {
     must_be_a_server(dir)?;
     let _lock = folder::lock(dir)?;
     match (args.finish, args.cancel) {
-        (true, _) => finish(dir, args.force).await,
+        (true, _) => finish(dir, &args).await,
         (_, true) => {
             rotation::cancel(dir, now())?;
             note(dir, "has cancelled the rotation of the root").await?;
@@ -89,15 +92,26 @@ pub fn tell_begun(dir: &Path) {
     );
 }
 
-async fn finish(dir: &Path, force: bool) -> Result<()> {
+async fn finish(dir: &Path, args: &Rotate) -> Result<()> {
     let stage = rotation::stage(dir);
+    if stage == Stage::Switched && rotation::is_to_be_completed(dir)? {
+        // A switch that was interrupted: said again, the command does not go on to the next step.
+        rotation::write_anchors(dir, None, now())?;
+        host::say!("The next root is the current one: what was interrupted is done.");
+        return Ok(());
+    }
     let waits = waits_for(dir, stage).await?;
-    if !waits.is_empty() && !force {
+    // Each step has a word of its own: one that is said again must not force the next step.
+    let (forced, word) = match stage {
+        Stage::Switched => (args.force_drop, "--force-drop"),
+        Stage::Begun | Stage::Settled => (args.force, "--force"),
+    };
+    if !waits.is_empty() && !forced {
         let cause = format!("finishing the rotation: it waits for {}: {}", waits.len(), some(&waits));
-        return Err(Failure::new(Code::WrongState, cause).with_remedy(
-            "power the nodes on and wait for their timer (initrd-agent renew on them does it at once); --force leaves them \
-             behind, to be installed again",
-        ));
+        return Err(Failure::new(Code::WrongState, cause).with_remedy(format!(
+            "power the nodes on and wait for their timer (initrd-agent renew on them does it at once); {word} leaves them behind, \
+             to be installed again"
+        )));
     }
     let now = now();
     match stage {

@@ -1,6 +1,6 @@
 //! What etcd makes of the files that nodes keep fresh: keys that were revoked, roots that change.
 
-use super::site::{Site, free_port};
+use super::site::Site;
 use crate::{
     lab::Lab,
     machine::{Machine, Node, anchors},
@@ -14,6 +14,7 @@ use protocol::{
 };
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -28,7 +29,24 @@ struct Etcd {
 
 impl Etcd {
     fn start(dir: &Path, member: &str) -> Self {
-        let (url, peer) = (format!("https://127.0.0.1:{}", free_port()), format!("https://127.0.0.1:{}", free_port()));
+        let patience = Instant::now() + Duration::from_secs(60);
+        let mut etcd = Self::spawn(dir, member);
+        while !etcd.answers(member) {
+            assert!(Instant::now() < patience, "{}", fs::read_to_string(dir.join("etcd.log")).unwrap());
+            // Somebody else had one of the ports.
+            if etcd.child.try_wait().unwrap().is_some() {
+                etcd = Self::spawn(dir, member);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        etcd
+    }
+
+    fn spawn(dir: &Path, member: &str) -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (url, peer) = (format!("https://{}", free()), format!("https://{}", free()));
+        // Its peer is another one where it is started on other ports.
+        drop(fs::remove_dir_all(dir.join("data")));
         let mut command = Command::new("etcd");
         command
             .args(["--name", "one", "--initial-cluster", &format!("one={peer}"), "--data-dir"])
@@ -43,20 +61,13 @@ impl Etcd {
         }
         let log = fs::File::create(dir.join("etcd.log")).unwrap();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let etcd = Self { child, dir: dir.to_owned(), url };
-        let patience = Instant::now() + Duration::from_secs(60);
-        while !etcd.answers(member) {
-            assert!(Instant::now() < patience, "{}", fs::read_to_string(dir.join("etcd.log")).unwrap());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        etcd
+        Self { child, dir: dir.to_owned(), url }
     }
 
     /// As at a restart of the node: on other ports, with the files as they are now.
     fn restart(self, member: &str) -> Self {
         let dir = self.dir.clone();
         drop(self);
-        fs::remove_dir_all(dir.join("data")).unwrap();
         Self::start(&dir, member)
     }
 
@@ -72,7 +83,7 @@ impl Etcd {
 
 impl Drop for Etcd {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        drop(self.child.kill());
         self.child.wait().unwrap();
     }
 }
