@@ -97,6 +97,14 @@ impl Tokens {
         Ok(found)
     }
 
+    /// Whether what somebody showed when he began is good still.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn lasts(&self, token: &Token) -> Result<bool> {
+        Ok(self.state.token_of_hash(&token.hash, token.kind, now()).await?.is_some())
+    }
+
     /// The first of a source in a minute is noted, and the one from which on they are answered slowly.
     async fn note_wrong(&self, from: IpAddr) {
         let source = source_of(from);

@@ -174,6 +174,8 @@ actions! {
     KeyRevoked = "key-revoked",
     /// A backup was taken, which holds the server's keys.
     BackupTaken = "backup-taken",
+    /// The server's state was brought back from a backup: what was done since that was taken is not in the audit.
+    ServerRestored = "server-restored",
     /// Entries of the audit were forgotten, as the bounds say.
     Forgotten = "forgotten",
     /// The server's folder was made.

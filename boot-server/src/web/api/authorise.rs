@@ -52,6 +52,7 @@ pub async fn authorise(
                 peer.seat.is_known();
             }
             request.extensions_mut().insert(admin);
+            request.extensions_mut().insert(token);
         }
     }
     Ok(next.run(request).await)

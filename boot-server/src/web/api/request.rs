@@ -4,7 +4,10 @@ use super::{
     MAX_BODY,
     answer::{Refused, later},
 };
-use crate::{base::places::source_of, domain::audit::Actor, fleet::intake::Teller, server::Services, web::peer::Peer};
+use crate::{
+    base::places::source_of, domain::audit::Actor, fleet::intake::Teller, server::Services, state::tokens::Token,
+    web::peer::Peer,
+};
 use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, header, request::Parts},
@@ -73,7 +76,7 @@ macro_rules! from_authorisation {
     )*};
 }
 
-from_authorisation!(Identity, Machine, Admin);
+from_authorisation!(Identity, Machine, Admin, Token);
 
 /// A node by its certificate.
 #[derive(Debug, Clone)]
