@@ -70,6 +70,12 @@ async fn a_token_is_shown_once_and_stands_in_the_history_by_its_name() {
         !refused.status.success() && said.contains("token alice allows to operate, and this needs admin"),
         "{said}"
     );
+    let noted = lab.says(&["audit", "export"]);
+    assert_eq!(
+        noted.matches(r#""actor":"alice","kind":"token","from":"127.0.0.1","action":"refused""#).count(),
+        1,
+        "{noted}"
+    );
     let listed = lab.says(&["token", "list"]);
     assert!(listed.contains("alice") && listed.contains("operate") && !listed.contains(&token), "{listed}");
     let used: Value = serde_json::from_str(&lab.says(&["token", "list", "--json"])).unwrap();

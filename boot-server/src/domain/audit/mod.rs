@@ -116,6 +116,8 @@ actions! {
     Noted = "noted",
     /// Somebody showed a token that is none.
     WrongToken = "wrong-token",
+    /// Somebody asked for more than the scope of his token or certificate allows.
+    Refused = "refused",
     /// A session of the page began.
     LoggedIn = "logged-in",
     /// It was ended.

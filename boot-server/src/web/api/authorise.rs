@@ -42,18 +42,18 @@ pub async fn authorise(
             };
             request.extensions_mut().insert(Machine(node));
         }
-        Who::Viewer | Who::Approver | Who::Operator | Who::Admin => {
-            let from = address(request.extensions());
-            let token = admin(&services, request.method(), request.headers(), request.extensions()).await?;
-            allows(&token, who.scope())?;
-            let admin = Admin(token.actor(from));
-            // An admin's connection is not among those of strangers from here on.
-            if let Some(peer) = request.extensions().get::<Peer>() {
-                peer.seat.is_known();
-            }
-            request.extensions_mut().insert(admin);
-            request.extensions_mut().insert(token);
+        Who::Viewer | Who::Approver | Who::Operator | Who::Admin => {}
+    }
+    if let Some(needed) = who.scope() {
+        let from = address(request.extensions());
+        let token = admin(&services, request.method(), request.headers(), request.extensions()).await?;
+        allows(&services, &token, needed, from).await?;
+        // An admin's connection is not among those of strangers from here on.
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            peer.seat.is_known();
         }
+        request.extensions_mut().insert(Admin(token.actor(from)));
+        request.extensions_mut().insert(token);
     }
     Ok(next.run(request).await)
 }
@@ -94,22 +94,16 @@ fn address(extensions: &Extensions) -> IpAddr {
     extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip())
 }
 
-/// Whether the token's scope is enough.
-fn allows(token: &Token, needed: Option<Scope>) -> Result<()> {
-    match needed {
-        Some(needed) if token.scope >= needed => Ok(()),
-        _ => {
-            let needed = needed.map_or("another", Scope::name);
-            let cause = format!(
-                "reading the request: {} {} allows to {}, and this needs {needed}",
-                token.kind.name(),
-                token.name,
-                token.scope
-            );
-            Err(Failure::new(Code::Forbidden, cause)
-                .with_remedy("pass a token that allows it: boot-server token create NAME --scope SCOPE"))
-        }
+/// Whether the token's scope is enough; that it is not, is noted.
+async fn allows(services: &Services, token: &Token, needed: Scope, from: IpAddr) -> Result<()> {
+    if token.scope >= needed {
+        return Ok(());
     }
+    services.tokens.note_refused(token, from, needed).await;
+    let Token { kind, name, scope, .. } = token;
+    let cause = format!("reading the request: {} {name} allows to {scope}, and this needs {needed}", kind.name());
+    Err(Failure::new(Code::Forbidden, cause)
+        .with_remedy("pass a token that allows it: boot-server token create NAME --scope SCOPE"))
 }
 
 /// A bearer token, the page's cookie, or an admin's certificate. A node's certificate is worth nothing here.
@@ -163,7 +157,7 @@ pub async fn pusher(services: &Services, headers: &HeaderMap, extensions: &Exten
         None => by_certificate(services, &Method::PUT, headers, extensions).await?,
     };
     let Some(token) = found else { return Ok(None) };
-    allows(&token, Some(Scope::Operate))?;
+    allows(services, &token, Scope::Operate, from).await?;
     Ok(Some(Admin(token.actor(from))))
 }
 
