@@ -13,7 +13,8 @@ packages=(
   # the demo system, its binary cache and the cluster
   nix-bin etcd-server etcd-client dpkg
   # clients and servers that the tests let ours meet
-  curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
+  swtpm swtpm-tools
+  age curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
 )
 
 if ! command -v cargo >/dev/null; then

@@ -1,6 +1,7 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
 use crate::{base::span::Span, netboot::site::Site};
+use ::tpm::certificate::Issuers;
 use host::file;
 use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
@@ -33,6 +34,9 @@ pub struct Config {
     /// Who may become a node.
     #[serde(default)]
     pub enrol: Enrol,
+    /// TPMs of machines.
+    #[serde(default)]
+    pub tpm: Tpm,
     /// Certificates of nodes.
     #[serde(default)]
     pub certificates: Certificates,
@@ -70,6 +74,10 @@ pub struct Https {
     pub listen: Option<SocketAddr>,
     /// Further names and addresses for the server's certificate.
     pub names: Vec<String>,
+    /// The operator's own certificate for the page, PEM: shown to who asks for a name in it.
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
 }
 
 /// `[enrol]`
@@ -80,6 +88,33 @@ pub struct Enrol {
     pub admission: Admission,
     /// The same for the nodes of a profile.
     pub profiles: BTreeMap<NodeName, Admission>,
+}
+
+/// `[tpm]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tpm {
+    /// PEM files with certificates of vendors: whose endorsement key one of these has certified has a genuine TPM.
+    pub roots: Vec<PathBuf>,
+}
+
+impl Tpm {
+    /// The vendors whose word counts.
+    ///
+    /// # Errors
+    /// `E-CONFIG` where a file cannot be read or has no certificate of an issuer.
+    pub fn issuers(&self) -> Result<Issuers> {
+        let mut issuers = Issuers::default();
+        for path in &self.roots {
+            issuers.add(file::read_text(path)?.as_bytes()).map_err(|failure| {
+                Failure::new(Code::Config, format!("reading {} (tpm.roots): {}", path.display(), failure.cause))
+                    .with_remedy(
+                        "give PEM files with the certificates of the vendor that issue those of endorsement keys",
+                    )
+            })?;
+        }
+        Ok(issuers)
+    }
 }
 
 /// `[certificates]`
@@ -257,6 +292,12 @@ impl Config {
         for dir in [&mut config.images.dir, &mut config.cache.dir, &mut config.ipxe.dir] {
             *dir = config.dir.join(&*dir);
         }
+        for path in &mut config.tpm.roots {
+            *path = config.dir.join(&*path);
+        }
+        for file in [&mut config.https.certificate, &mut config.https.key].into_iter().flatten() {
+            *file = config.dir.join(&*file);
+        }
         let cluster = &mut config.cluster;
         let hooks =
             [&mut config.power.command, &mut cluster.drain, &mut cluster.backup_hook, &mut cluster.restore_hook];
@@ -294,6 +335,10 @@ impl Config {
             let cause = format!("reading {what} at address: {} is no address of this server", config.address);
             return Err(Failure::new(Code::Config, cause)
                 .with_remedy("name the one by which machines on the boot network reach it"));
+        }
+        if config.https.certificate.is_some() != config.https.key.is_some() {
+            let cause = format!("reading {what} at https: certificate and key are named together");
+            return Err(Failure::new(Code::Config, cause));
         }
         // Shorter, and nodes would do little else; longer, and a lost key would be good for too long.
         let life = config.certificates.node_life.0;

@@ -12,11 +12,17 @@ use crate::{
     config::Config,
     domain::enrolment::Policy,
     fleet::{
-        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, specs::Specs, view::View,
-        vitals::Vitals,
+        boots::Boots, closures::Closures, installs::Installs, intake::Intake, pushes::Pushes, secrets::Secrets,
+        specs::Specs, view::View, vitals::Vitals,
     },
     state::{self, State},
-    trust::{admission::Admission, ca::Ca, certificates::Certificates, manifest::ManifestKey, tokens::Tokens},
+    trust::{
+        admission::{Admission, Prover},
+        ca::Ca,
+        certificates::Certificates,
+        manifest::Signer,
+        tokens::Tokens,
+    },
 };
 use protocol::failure::Result;
 use std::sync::Arc;
@@ -29,6 +35,8 @@ pub struct Services {
     pub state: State,
     /// The certificate authority.
     pub ca: Arc<Ca>,
+    /// Who signs manifests.
+    pub signer: Arc<Signer>,
     /// The Nix binary cache.
     pub cache: Arc<Cache>,
     /// What the legs and the state are doing.
@@ -43,6 +51,8 @@ pub struct Services {
     pub admission: Arc<Admission>,
     /// Takes in what operators apply.
     pub specs: Specs,
+    /// Secrets of nodes apart from their specs.
+    pub secrets: Secrets,
     /// Says what machines boot.
     pub boots: Arc<Boots>,
     /// Serves nodes while they are installed.
@@ -75,7 +85,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let (health, stop) = (Health::default(), Stop::default());
     let dir = config.dir.clone();
     let state = State::open(&state::path_in(&dir), health.clone()).await?;
-    let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(ManifestKey::load(&dir)?));
+    let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(Signer::load(&dir)?));
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
     let certificates = Certificates::new(state.clone(), ca.clone(), config.certificates.node_life.0);
     let policy = Policy {
@@ -83,8 +93,9 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         by_profile: config.enrol.profiles.clone(),
         return_within: config.certificates.return_within.0,
     };
+    let prover = Prover::new(config.tpm.issuers()?)?;
     let admission =
-        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, stop.clone());
+        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, prover, stop.clone());
     let admission = Arc::new(admission);
     let vitals = Arc::new(Vitals::new(state.clone(), config.cluster.silent_after(), stop.clone()));
     let hooks = Hooks {
@@ -94,9 +105,10 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     };
     let profile = config.images.default_profile.clone();
     Ok(Arc::new(Services {
+        secrets: Secrets::new(state.clone()),
         specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
         boots: Arc::new(Boots::new(state.clone(), profile, config.menu.timeout_seconds)),
-        installs: Installs::new(state.clone(), signer),
+        installs: Installs::new(state.clone(), signer.clone()),
         intake: Intake::new(state.clone(), config.journal.node_bytes()),
         view: View::new(state.clone(), admission.clone(), vitals.clone()),
         closures: Closures::new(state.clone(), cache.clone()),
@@ -105,6 +117,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         founding: Founding::new(state.clone(), dir),
         members: Members::new(state.clone(), ca.clone()),
         operations: Arc::new(Operations::new(state.clone(), ca.clone(), admission.clone(), hooks)),
+        signer,
         tokens: Tokens::new(state.clone()),
         certificates,
         admission,

@@ -42,6 +42,7 @@ mod tests {
     fn anchors() -> TrustAnchors {
         TrustAnchors {
             ca_spki_sha256: vec![Sha256::of(b"ca")],
+            earlier_ca_spki_sha256: vec![],
             manifest_keys: vec![PublicKey(vec![7; 32])],
             build_time: Some(OffsetDateTime::UNIX_EPOCH + Duration::days(10_000)),
         }

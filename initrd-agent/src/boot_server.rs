@@ -2,11 +2,13 @@
 
 use host::{
     api::Api,
-    http::{Client, Identity, Trust},
+    certificate::Certificate,
+    http::{Client, Identity, Trust, pem},
 };
 use hyper::{Response, Uri, body::Incoming};
+use join::revocation;
 use protocol::{
-    Failure,
+    Code, Failure,
     arbiter::{RestartTurn, TurnRequest},
     calls::{self, Nothing, OfGeneration, Wait},
     encoding::Sha256,
@@ -16,10 +18,16 @@ use protocol::{
     renewal::{RenewRequest, Renewed},
     report::{InstalledReply, InstalledReport, PlanReply, PlanReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
-    trust::TrustAnchors,
+    tpm::TpmProof,
+    trust::{Believe, Believed, TrustAnchors},
 };
+use rustls::pki_types::CertificateDer;
 use std::time::SystemTime;
 
+/// Roots or manifest keys at once.
+const MOST_BELIEVED: usize = 16;
+/// Bytes of an Ed25519 public key.
+const MANIFEST_KEY: usize = 32;
 /// How long the server may keep a poll open, seconds.
 const POLL_SECONDS: u64 = 25;
 
@@ -93,9 +101,24 @@ impl BootServer {
         self.api.call::<calls::PollEnrolment>(&[session], &Wait { wait: POLL_SECONDS }).await
     }
 
+    /// Proves the machine's TPM.
+    pub async fn prove_tpm(&self, session: &str, proof: &TpmProof) -> Result<EnrolReply> {
+        self.api.call::<calls::ProveTpm>(&[session], proof).await
+    }
+
     /// A new certificate for this node.
     pub async fn renew(&self, request: &RenewRequest) -> Result<Renewed> {
         self.api.call::<calls::Renew>(&[], request).await
+    }
+
+    /// Tells what this node believes; what it is to believe comes back, with the roots as they were read of it.
+    ///
+    /// # Errors
+    /// `E-PROTOCOL` for an answer that nobody could believe.
+    pub async fn trust(&self, believed: &Believed) -> Result<(Believe, Vec<CertificateDer<'static>>)> {
+        let believe = self.api.call::<calls::Trust>(&[], believed).await?;
+        let roots = roots(&believe)?;
+        Ok((believe, roots))
     }
 
     /// Tells that this node has stored the certificate that it shows.
@@ -163,4 +186,19 @@ impl telemetry::Server for Channel {
         // Not through the log: that would feed the spool with its own troubles.
         host::tell!("shipping the log: {failure}");
     }
+}
+
+/// The roots of an answer that can be believed: a few roots, a few keys, and a list that a service can read.
+fn roots(believe: &Believe) -> Result<Vec<CertificateDer<'static>>> {
+    let refused = |why: &str| Failure::new(Code::Protocol, format!("hearing what to believe: {why}"));
+    let roots = pem::decode(&believe.roots).map_err(|failure| refused(&failure.cause))?;
+    if roots.len() > MOST_BELIEVED || !roots.iter().all(|root| Certificate::read(root).is_ok_and(|root| root.is_ca)) {
+        return Err(refused("these are not a few roots"));
+    }
+    let keys = &believe.manifest_keys;
+    if keys.is_empty() || keys.len() > MOST_BELIEVED || keys.iter().any(|key| key.0.len() != MANIFEST_KEY) {
+        return Err(refused("these are not a few manifest keys"));
+    }
+    revocation::check(&believe.revoked).map_err(|failure| refused(&failure.cause))?;
+    Ok(roots)
 }

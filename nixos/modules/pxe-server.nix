@@ -315,7 +315,7 @@ in
       after = [ "network-online.target" ];
       # Relative paths of the configuration start where it lies, so it is linked into the state folder.
       preStart = ''
-        if [ ! -e ca.key ]; then
+        if [ ! -e ca.crt ]; then
           rm -f config.toml
           ${lib.getExe cfg.package} init "$PWD" --first-token file --address ${lib.escapeShellArg cfg.serverAddress}
         fi

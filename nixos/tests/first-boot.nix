@@ -77,12 +77,26 @@ in
 
   "a certificate is renewed, and what cannot read it again is restarted in turns" =
     lib.hasInfix "reload " (renewal full)
-    && lib.hasSuffix "--restart chainfire --restart flaredb" (renewal full)
-    && !lib.hasInfix "--restart" (renewal etcd)
+    && lib.hasSuffix "--restart chainfire --restart flaredb --restart-for-roots chainfire --restart-for-roots flaredb" (
+      renewal full
+    )
+    && !lib.hasInfix "--restart " (renewal etcd)
+    && lib.hasSuffix "--restart-for-roots etcd" (renewal etcd)
     && lib.hasInfix "systemctl try-restart chainfire.service" (renewal full)
     && lib.hasInfix "--new-key" (renewal (node "control-plane" { renewal.newKey = true; }))
     && full.systemd.timers.initrd-agent-renew.timerConfig.OnUnitInactiveSec == 3600
     && !(node "control-plane" { renewal.enable = false; }).systemd.services ? initrd-agent-renew;
+
+  "etcd refuses revoked certificates unless that is switched off" =
+    !(etcd.systemd.services.etcd.serviceConfig ? UnsetEnvironment)
+    &&
+      (node "control-plane" {
+        enableEtcd = true;
+        etcdRevocationList = false;
+      }).systemd.services.etcd.serviceConfig.UnsetEnvironment == [
+        "ETCD_CLIENT_CRL_FILE"
+        "ETCD_PEER_CRL_FILE"
+      ];
 
   "the units are ordered as the contract has it" =
     lib.mapAttrs (_: unit: { inherit (unit) after requires before; }) (

@@ -4,8 +4,8 @@
 
 use crate::cluster_peer::{self, Peer, Reply, Request, documented::Documented};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{fs, path::Path};
@@ -78,6 +78,20 @@ impl Ca {
         (params.not_before, params.not_after) = (from, until);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         params.signed_by(&wanted.public_key, &self.issuer).unwrap().pem() + &self.pem
+    }
+
+    /// A CRL without an entry, PEM.
+    pub fn revocation_list(&self) -> String {
+        let now = OffsetDateTime::now_utc();
+        let list = CertificateRevocationListParams {
+            this_update: now,
+            next_update: now + Duration::DAY,
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     /// Answers whoever has a certificate of this CA.

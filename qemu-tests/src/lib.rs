@@ -23,6 +23,7 @@ pub mod power_cut;
 pub mod proxy;
 pub mod qmp;
 pub mod server;
+pub mod swtpm;
 pub mod timeline;
 pub mod vmlinux;
 pub mod wait;

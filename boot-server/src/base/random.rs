@@ -9,9 +9,17 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// `E-SYSTEM` where the system has none.
 pub fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    let none = |_| Failure::new(Code::System, "reading random numbers: the system has none");
-    SystemRandom::new().fill(&mut bytes).map_err(none)?;
+    fill(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Fills the bytes with random ones.
+///
+/// # Errors
+/// As [`bytes`].
+pub fn fill(bytes: &mut [u8]) -> Result<()> {
+    let none = |_| Failure::new(Code::System, "reading random numbers: the system has none");
+    SystemRandom::new().fill(bytes).map_err(none)
 }
 
 /// A name that nobody can guess: 256 bit in base64 for URLs.

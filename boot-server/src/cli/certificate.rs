@@ -6,7 +6,7 @@ use crate::{
     state::{self, State},
     trust::ca::{self, Ca},
 };
-use host::file;
+use host::{file, http::pem};
 use protocol::{
     Code,
     failure::{OrFail, Result},
@@ -49,7 +49,7 @@ pub async fn run(args: &Args) -> Result<()> {
     file::write_new(&out.join(format!("{}.crt", args.name)), 0o644, issued.chain_pem.as_bytes())?;
     let ca_file = out.join("ca.crt");
     if !ca_file.exists() {
-        file::write_new(&ca_file, 0o644, ca::pem(ca.certificate()).as_bytes())?;
+        file::write_new(&ca_file, 0o644, pem::encode(&ca.roots()).as_bytes())?;
     }
     let state = State::open(&state::path_in(&args.dir), Health::default()).await?;
     let text = format!("made a certificate for {}, until {}", args.name, protocol::to_the_second(issued.not_after));

@@ -12,7 +12,6 @@ use protocol::{
     failure::{OrFail, Result},
     parse,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{
     fs::File,
     path::PathBuf,
@@ -82,9 +81,8 @@ impl Target {
         let token = token.map(|file| file::read_text(&file)).transpose()?.map(|token| token.trim().to_owned());
         let ca = self.ca.clone().or_else(|| in_dir("ca.crt"));
         let ca = ca.ok_or_else(|| missing("its CA", "--ca FILE"))?;
-        let certificate = CertificateDer::from_pem_slice(file::read_text(&ca)?.as_bytes())
-            .or_fail(Code::Config, || format!("reading {}", ca.display()))?;
-        let http = http::Client::new(&http::Trust::Roots(vec![certificate]), identity, SystemTime::UNIX_EPOCH)?;
+        let roots = http::pem::certificates(&ca).map_err(|failure| Failure::new(Code::Config, failure.cause))?;
+        let http = http::Client::new(&http::Trust::BootServer(roots), identity, SystemTime::UNIX_EPOCH)?;
         let api = Api::new(http, &base);
         let api = match &token {
             Some(token) => api.with_token(token.clone()),

@@ -5,14 +5,18 @@ use crate::{
     config::Config,
     domain::audit::{Action, Actor},
     state::{self, State, tokens::Credential},
-    trust::{ca::Ca, manifest::ManifestKey, tokens},
+    trust::{
+        ca::make::{self, Permit},
+        folder::{ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
+        manifest::ManifestKey,
+        rotation, tokens,
+    },
 };
 use host::file;
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
     tokens::Scope,
-    trust::TrustAnchors,
 };
 use std::{
     net::Ipv4Addr,
@@ -53,6 +57,10 @@ pub struct Args {
     /// Admit every machine that a NodeSpec matches: only on a network where nobody lies
     #[arg(long)]
     open_lab: bool,
+    /// A DNS name (with all below it) or a network that certificates may be for; repeat for more. Where a name is given, single
+    /// labels are in no certificate [default: no limit]
+    #[arg(long, value_name = "NAME|NET")]
+    permit: Vec<Permit>,
 }
 
 /// Where the first token goes.
@@ -69,7 +77,7 @@ enum FirstToken {
 /// Makes the folder.
 pub async fn run(args: Args) -> Result<()> {
     let dir = &args.dir;
-    if dir.join("config.toml").exists() || dir.join("ca.key").exists() || state::path_in(dir).exists() {
+    if dir.join("config.toml").exists() || dir.join(ROOT).exists() || state::path_in(dir).exists() {
         let cause = format!("making {}: it holds a server already", dir.display());
         return Err(Failure::new(Code::Config, cause).with_remedy("name another folder; init replaces nothing"));
     }
@@ -80,7 +88,7 @@ pub async fn run(args: Args) -> Result<()> {
     for part in ["", "images", "cache", "ipxe"] {
         make_dir(&dir.join(part), if part.is_empty() { 0o750 } else { 0o755 })?;
     }
-    let token = keys(dir, args.first_token)?;
+    let token = keys(&args)?;
     let state = State::create(&state::path_in(dir), Health::default()).await?;
     let mut unit = state.begin().await?;
     unit.add_token("admin", Credential::Token(&token), Scope::Admin, None).await?;
@@ -129,25 +137,23 @@ fn range(subnet: &str, server: Ipv4Addr) -> Option<(Ipv4Addr, Ipv4Addr)> {
 }
 
 /// Makes the keys; the admin's token.
-fn keys(dir: &Path, first_token: FirstToken) -> Result<String> {
-    let (certificate, key) = Ca::create("centra boot-server CA", now())?;
+fn keys(args: &Args) -> Result<String> {
+    let dir = &args.dir;
+    let (root, root_key) = make::root(now())?;
+    let permits = make::with_own(&args.permit, args.address.into());
+    let (issuing, issuing_key) = make::issuing(&root, &root_key, &permits, now())?;
     let signer = ManifestKey::create()?;
     let token = random::name()?;
-    file::write_new(&dir.join("ca.key"), 0o600, key.as_bytes())?;
-    file::write_new(&dir.join("ca.crt"), 0o644, certificate.as_bytes())?;
+    file::write_new(&dir.join(ROOT_KEY), 0o600, root_key.as_bytes())?;
+    file::write_new(&dir.join(ISSUING_KEY), 0o600, issuing_key.as_bytes())?;
+    file::write_new(&dir.join(ISSUING), 0o644, issuing.as_bytes())?;
+    file::write_new(&dir.join(ROOT), 0o644, root.as_bytes())?;
     let text = data_encoding::BASE64.encode(&signer) + "\n";
-    file::write_new(&dir.join("manifest.key"), 0o600, text.as_bytes())?;
-    if first_token != FirstToken::Print {
+    file::write_new(&dir.join(MANIFEST_KEY), 0o600, text.as_bytes())?;
+    if args.first_token != FirstToken::Print {
         file::write_new(&dir.join("admin.token"), 0o600, format!("{token}\n").as_bytes())?;
     }
-    let trust = TrustAnchors {
-        ca_spki_sha256: vec![Ca::load(dir)?.spki()],
-        manifest_keys: vec![ManifestKey::from_pkcs8(&signer)?.public()],
-        // A floor for the clock of nodes that have none: no certificate of this server is older.
-        build_time: Some(now()),
-    };
-    let trust = serde_json::to_string_pretty(&trust).or_fail(Code::Internal, || "writing trust.json")?;
-    file::write_new(&dir.join("trust.json"), 0o644, (trust + "\n").as_bytes())?;
+    rotation::write_anchors(dir, None, now())?;
     Ok(token)
 }
 
@@ -222,7 +228,8 @@ fn tell(args: &Args, ipxe: &[&str], token: &str) {
          boot-server serve --config {dir}/config.toml\n  \
          boot-server apply --dir {dir} -f NODE.json\n\
          The page: https://{address}:8443/ (CA: {dir}/ca.crt)\n\
-         Keep ca.key, manifest.key, secrets.key and the admin token to yourself: who has them owns every node.",
+         Keep issuing.key, manifest.key, secrets.key and the admin token to yourself: who has them owns every node.\n\
+         Move ca.key to a safe place off this host: the server runs without it, and boot-server ca renew and rotate ask for it.",
         address = args.address
     );
     let kept = format!("{dir}/admin.token, for --dir {dir} on this host");

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod ca;
 mod certificate;
 mod client;
 mod closure;
@@ -11,6 +12,7 @@ mod init;
 mod logs;
 mod output;
 mod power;
+mod secret;
 mod serve;
 mod specs;
 mod token;
@@ -39,6 +41,7 @@ enum Verb {
     Init(init::Args),
     /// Run the server
     Serve(serve::Args),
+    Ca(ca::Args),
     /// Issue a certificate for a member of the cluster that this server did not install
     Certificate(certificate::Args),
     /// Say what nodes shall be: a NodeSpec, or several, as JSON or TOML
@@ -58,6 +61,7 @@ enum Verb {
     Cluster(cluster::Args),
     EnrolToken(enrol_token::Args),
     Power(power::Args),
+    Secret(secret::Args),
     Token(token::Args),
     Audit(audit::Args),
     /// Wait until a node has come to a state
@@ -79,6 +83,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Init(args) => runtime.block_on(init::run(args)),
         Verb::Serve(args) => runtime.block_on(serve::run(args)),
+        Verb::Ca(args) => runtime.block_on(ca::run(args)),
         Verb::Certificate(args) => runtime.block_on(certificate::run(&args)),
         Verb::Apply(args) => runtime.block_on(admin::apply(args)),
         Verb::Get(args) => runtime.block_on(admin::get(args)),
@@ -91,6 +96,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Power(args) => runtime.block_on(power::run(args)),
         Verb::EnrolToken(args) => runtime.block_on(enrol_token::run(args)),
         Verb::Audit(args) => runtime.block_on(audit::run(args)),
+        Verb::Secret(args) => runtime.block_on(secret::run(args)),
         Verb::Token(args) => runtime.block_on(token::run(args)),
         Verb::Wait(args) => runtime.block_on(admin::wait(args)),
     }

@@ -62,7 +62,8 @@ fn no_core() {
 
 /// Secrets of the folder that others than their owner may read or write, with their modes.
 fn readable_by_others(dir: &Path) -> Vec<(PathBuf, u32)> {
-    let secrets = ["ca.key", "manifest.key", "secrets.key", "admin.token", "state.db"].map(|name| dir.join(name));
+    let secrets =
+        ["ca.key", "issuing.key", "manifest.key", "secrets.key", "admin.token", "state.db"].map(|name| dir.join(name));
     let open = secrets.into_iter().filter_map(|path| {
         let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o7777;
         (mode & 0o077 != 0).then_some((path, mode))
@@ -101,8 +102,8 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     let watch_nodes = tokio::spawn(services.vitals.clone().watch_nodes());
     let (state, strangers, stop) = (services.state.clone(), config.journal.strangers(), services.stop.clone());
     let upkeep = tokio::spawn(upkeep::run(state, strangers, stop));
-    let (state, life, stop) = (services.state.clone(), config.certificates.node_life.0, services.stop.clone());
-    let expiry = tokio::spawn(expiry::run(state, life, stop));
+    let (state, ca, stop) = (services.state.clone(), services.ca.clone(), services.stop.clone());
+    let expiry = tokio::spawn(expiry::run(state, ca, config.certificates.node_life.0, stop));
     let mut https = tokio::spawn(https::serve(services.clone(), https_listener));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),

@@ -8,4 +8,5 @@ pub mod enrolment;
 pub mod lifecycle;
 pub mod operation;
 pub mod plan;
+pub mod tpm;
 pub mod vitals;

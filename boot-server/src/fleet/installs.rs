@@ -8,7 +8,7 @@ use crate::{
         plan::{HeldPlan, short},
     },
     state::{State, runs::Owner},
-    trust::manifest::{self, ManifestKey},
+    trust::manifest::{self, Signer},
 };
 use protocol::{
     Code, Failure,
@@ -46,12 +46,12 @@ fn check_lines(report: &PlanReport) -> Result<()> {
 #[derive(Debug)]
 pub struct Installs {
     state: State,
-    signer: Arc<ManifestKey>,
+    signer: Arc<Signer>,
 }
 
 impl Installs {
     /// Of the parts it uses.
-    pub fn new(state: State, signer: Arc<ManifestKey>) -> Self {
+    pub fn new(state: State, signer: Arc<Signer>) -> Self {
         Self { state, signer }
     }
 
@@ -82,7 +82,7 @@ impl Installs {
         let spec = node.spec()?;
         let Record { generation, purpose, .. } = node.record;
         let manifest = manifest::compose(spec, generation, purpose, *key, request.nonce, now());
-        let signed = self.signer.sign(&manifest)?;
+        let signed = self.signer.key().sign(&manifest)?;
         unit.hand_out(name, &spec.system.toplevel).await?;
         unit.commit().await?;
         self.state.memory.presence.heard(&request.run, None, std::time::Instant::now());
@@ -104,7 +104,8 @@ impl Installs {
             let cause = format!("handing out secrets for generation {generation} of node {name}: it is not under way");
             return Err(Failure::new(Code::WrongState, cause));
         }
-        let bundle = manifest::secrets(node.spec()?, generation)?;
+        let apart = unit.open_secrets(name).await?;
+        let bundle = manifest::secrets(node.spec()?, apart, generation)?;
         let text = format!("was handed out {} secret files for generation {generation}", bundle.files.len());
         let paths: Vec<&str> = bundle.files.iter().map(|file| file.path.as_str()).collect();
         let deed = Action::SecretsHandedOut.says(text).changing(None, json!({ "paths": paths, "key": key }));

@@ -6,6 +6,7 @@ pub mod expiry;
 pub mod installs;
 pub mod intake;
 pub mod pushes;
+pub mod secrets;
 pub mod spec_check;
 pub mod specs;
 pub mod upkeep;

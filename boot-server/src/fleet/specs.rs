@@ -48,7 +48,8 @@ impl Specs {
     /// # Errors
     /// `E-INPUT` with the path of the key; nothing is stored then.
     pub async fn apply(&self, request: ApplyRequest, actor: &Actor) -> Result<Vec<Applied>> {
-        check(&request.nodes)?;
+        self.check(&request.nodes).await?;
+        self.admission.refuse_unissuable(&request.nodes)?;
         // Nothing is collected meanwhile that a spec begins to need.
         let _settled = self.cache.settled().await;
         let mut unit = self.state.begin().await?;
@@ -65,6 +66,21 @@ impl Specs {
         unit.commit().await?;
         self.admission.settle_all().await?;
         Ok(applied)
+    }
+
+    async fn check(&self, specs: &[NodeSpec]) -> Result<()> {
+        if specs.len() > MOST_NODES {
+            return Err(Failure::new(Code::Input, format!("checking the request: more than {MOST_NODES} nodes")));
+        }
+        let mut names = HashSet::new();
+        for spec in specs {
+            spec_check::check(spec, &self.state.secret_paths(&spec.name).await?)?;
+            if !names.insert(&spec.name) {
+                let cause = format!("checking the request: node {} is there twice", spec.name);
+                return Err(Failure::new(Code::Input, cause));
+            }
+        }
+        Ok(())
     }
 
     /// A machine that two nodes claim would wait for a person when it boots; who wrote the specs sits here now.
@@ -138,20 +154,6 @@ fn node_ip(spec: &NodeSpec) -> Option<Ipv4Addr> {
         IpAddr::V4(address) => Some(address),
         IpAddr::V6(_) => None,
     }
-}
-
-fn check(specs: &[NodeSpec]) -> Result<()> {
-    if specs.len() > MOST_NODES {
-        return Err(Failure::new(Code::Input, format!("checking the request: more than {MOST_NODES} nodes")));
-    }
-    let mut names = HashSet::new();
-    for spec in specs {
-        spec_check::check(spec)?;
-        if !names.insert(&spec.name) {
-            return Err(Failure::new(Code::Input, format!("checking the request: node {} is there twice", spec.name)));
-        }
-    }
-    Ok(())
 }
 
 async fn apply_one(

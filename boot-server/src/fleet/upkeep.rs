@@ -14,7 +14,7 @@ const BOUNDS: Bounds = Bounds {
     superseded: 5_000,
     runs_of_strangers: 10_000,
     runs_of_node: 200,
-    certificates_of_key: 4,
+    certificates_of_key: 1000,
     entries_of_node: 5_000,
     entries_of_none: 20_000,
 };

@@ -7,6 +7,7 @@ use crate::{
         enrolment::Decision,
         lifecycle::Record,
         plan::{HeldPlan, short},
+        tpm::Tpm,
     },
     state::{
         State,
@@ -27,6 +28,7 @@ use protocol::{
     names::{NodeName, StorePath},
     report::InstalledReport,
     spec::NodeSpec,
+    tpm::TpmState,
 };
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -138,6 +140,14 @@ impl View {
             inventory: match &enrolment {
                 Some(enrolment) => self.state.inventory(enrolment.id).await?,
                 None => None,
+            },
+            tpm: match (&enrolment, node.and_then(|node| node.tpm.as_ref())) {
+                // What was proven once is worth more than a claim.
+                (Some(Enrolment { tpm: Tpm::Absent | Tpm::Broken { .. }, .. }) | None, Some(known)) => {
+                    TpmState::Proven(known.clone())
+                }
+                (Some(enrolment), _) => enrolment.tpm.state(),
+                (None, None) => TpmState::Absent,
             },
             run: shown,
             held_plan: node.and_then(waiting_plan).map(HeldPlan::id),

@@ -5,7 +5,7 @@ use super::{
     enrol_tokens::{self, shown_token},
     millis, plain, time_of, to_column,
 };
-use crate::domain::enrolment::Shown;
+use crate::domain::{enrolment::Shown, tpm::Tpm};
 use protocol::{
     Code, Failure, Timestamp,
     claims::Claims,
@@ -13,6 +13,7 @@ use protocol::{
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::ProvenTpm,
 };
 
 const READING: &str = "reading enrolments";
@@ -80,6 +81,8 @@ pub struct Enrolment {
     pub certificate: Option<String>,
     /// When the machine asked last.
     pub heard: Timestamp,
+    /// Its TPM.
+    pub tpm: Tpm,
 }
 
 impl Enrolment {
@@ -94,7 +97,7 @@ macro_rules! select {
     ($which:literal) => {
         concat!(
             "SELECT id, session_sha256, key_sha256, spki, code, state, node, claims, run, agent_version, address, \
-             certificate, heard, token_sha256, ",
+             certificate, heard, tpm, token_sha256, ",
             shown_token!(),
             " AS token FROM enrolments WHERE ",
             $which
@@ -117,6 +120,7 @@ struct Row {
     address: String,
     certificate: Option<String>,
     heard: i64,
+    tpm: Option<String>,
     token_sha256: Option<String>,
     token: Option<String>,
 }
@@ -139,6 +143,7 @@ impl Row {
             address: self.address,
             certificate: self.certificate,
             heard: time_of(self.heard),
+            tpm: self.tpm.map(|text| column("a TPM", &text)).transpose()?.unwrap_or_default(),
             shown: enrol_tokens::shown(token.as_ref(), self.token.as_deref())?,
             token,
         })
@@ -222,8 +227,8 @@ impl Unit {
         self.after.changed = true;
         let done = sqlx::query(
             "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
-             agent_version, address, created, heard, token_sha256) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12, ?13)",
+             agent_version, address, created, heard, token_sha256, tpm) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12, ?13, ?14)",
         )
         .bind(enrolment.session.hex())
         .bind(enrolment.key.hex())
@@ -238,6 +243,7 @@ impl Unit {
         .bind(&enrolment.address)
         .bind(millis(enrolment.heard))
         .bind(enrolment.token.map(|token| token.hex()))
+        .bind(to_column("a TPM", &enrolment.tpm)?)
         .execute(&mut *self.connection)
         .await
         .doing("adding an enrolment")?;
@@ -278,6 +284,29 @@ impl Unit {
             .bind(standing.name())
             .bind(node.map(NodeName::as_str))
             .bind(certificate)
+            .bind(id)
+            .execute(&mut *self.connection)
+            .await
+            .doing("changing an enrolment")?;
+        Ok(())
+    }
+
+    /// The enrolment of this session, as the unit sees it.
+    pub async fn enrolment_of(&mut self, session: &Sha256) -> Result<Option<Enrolment>> {
+        let row: Option<Row> = sqlx::query_as(select!("session_sha256 = ?"))
+            .bind(session.hex())
+            .fetch_optional(&mut *self.connection)
+            .await
+            .doing(READING)?;
+        row.map(Row::enrolment).transpose()
+    }
+
+    /// The machine has proven its TPM.
+    pub async fn prove_tpm(&mut self, id: i64, proven: &ProvenTpm) -> Result<()> {
+        self.after.changed = true;
+        self.after.memory.enrolments.push(id);
+        sqlx::query("UPDATE enrolments SET tpm = ? WHERE id = ?")
+            .bind(to_column("a TPM", &Tpm::Proven(proven.clone()))?)
             .bind(id)
             .execute(&mut *self.connection)
             .await

@@ -87,6 +87,7 @@ mod tests {
     use super::*;
     use crate::{
         base::health::Health,
+        domain::tpm::Tpm,
         state::{
             State,
             enrolments::{Enrolment, Standing},
@@ -113,6 +114,7 @@ mod tests {
             address: String::new(),
             certificate: None,
             heard: Timestamp::UNIX_EPOCH,
+            tpm: Tpm::Absent,
         }
     }
 

@@ -5,6 +5,7 @@
 //! The memory at hand and the bells follow its commit, always in the same order, and cannot fail.
 
 mod audit;
+pub mod beliefs;
 mod clusters;
 pub mod enrol_tokens;
 pub mod enrolments;
@@ -16,6 +17,7 @@ pub mod memory;
 pub mod nodes;
 mod operations;
 pub mod runs;
+mod secrets;
 pub mod seen;
 pub mod tokens;
 mod unit;
@@ -23,7 +25,7 @@ pub mod vault;
 
 use crate::{
     base::{bell::Bell, clock, health::Health},
-    domain::audit::{Actor, Deed},
+    domain::audit::{Action, Actor, Deed},
 };
 use memory::Memory;
 use protocol::{
@@ -106,10 +108,12 @@ impl State {
         if let Some(vault) = Vault::open(dir)? {
             return Ok(vault);
         }
-        let sealed: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM nodes WHERE secrets IS NOT NULL)")
-            .fetch_one(writer)
-            .await
-            .doing("looking for sealed secrets")?;
+        let sealed: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM nodes WHERE secrets IS NOT NULL) OR EXISTS (SELECT 1 FROM secrets)",
+        )
+        .fetch_one(writer)
+        .await
+        .doing("looking for sealed secrets")?;
         if sealed {
             let cause =
                 format!("opening the state {}: {} is not there", path.display(), vault::key_path(dir).display());
@@ -135,11 +139,34 @@ impl State {
             }
         }
         unit.commit().await?;
-        for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
-            sqlx::query(statement).execute(&self.writer).await.doing(SEALING)?;
-        }
+        self.leave_no_trace().await?;
         tracing::info!("sealed the secrets of {} nodes", plain.len());
         Ok(())
+    }
+
+    /// What was replaced is not in the file any more.
+    async fn leave_no_trace(&self) -> Result<()> {
+        for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            sqlx::query(statement).execute(&self.writer).await.doing("sealing secrets")?;
+        }
+        Ok(())
+    }
+
+    /// Draws the next key of the secrets, seals all of them with it, and forgets the keys before it; of how many nodes. Broken
+    /// off, it is said again: until its end every key opens.
+    ///
+    /// # Errors
+    /// As [`Vault::begin_anew`]; those of the state.
+    pub async fn rekey(&self, actor: &Actor) -> Result<usize> {
+        self.vault.begin_anew()?;
+        let mut unit = self.begin().await?;
+        let nodes = unit.seal_anew().await?;
+        let deed = Action::SecretsSealedAnew.says(format!("sealed the secrets of {nodes} nodes with a new key"));
+        unit.note(actor, None, deed).await?;
+        unit.commit().await?;
+        self.leave_no_trace().await?;
+        self.vault.forget_earlier()?;
+        Ok(nodes)
     }
 
     /// Opens the database, brings its tables up to date, and recalls what is at hand.

@@ -11,6 +11,7 @@ use protocol::{
     names::{NodeName, RunId},
     report::{InstalledReport, ReadyReport},
     spec::NodeSpec,
+    tpm::ProvenTpm,
 };
 use std::net::IpAddr;
 
@@ -39,6 +40,8 @@ pub struct Node {
     pub installed: Option<InstalledReport>,
     /// The report of its membership.
     pub ready: Option<ReadyReport>,
+    /// The TPM that it has proven last.
+    pub tpm: Option<ProvenTpm>,
 }
 
 impl Node {
@@ -55,6 +58,7 @@ impl Node {
             plan: None,
             installed: None,
             ready: None,
+            tpm: None,
         }
     }
 
@@ -130,6 +134,7 @@ struct Row {
     plan: Option<String>,
     installed: Option<String>,
     ready: Option<String>,
+    tpm: Option<String>,
 }
 
 impl Row {
@@ -151,6 +156,7 @@ impl Row {
             plan: self.plan.map(|text| column("a plan", &text)).transpose()?,
             installed: self.installed.map(|text| column("a report", &text)).transpose()?,
             ready: self.ready.map(|text| column("a report", &text)).transpose()?,
+            tpm: self.tpm.map(|text| column("a TPM", &text)).transpose()?,
         })
     }
 }
@@ -159,7 +165,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT name, spec, secrets, record, key_sha256, next_key_sha256, certificate_ends, enrolment, plan, installed, ",
-            "ready FROM nodes ",
+            "ready, tpm FROM nodes ",
             $rest
         )
     };
@@ -251,10 +257,10 @@ impl Unit {
         let sealed = self.state.vault.seal(&node.name, &secrets)?;
         sqlx::query(
             "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created, \
-             next_key_sha256, certificate_ends, secrets) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+             next_key_sha256, certificate_ends, secrets, tpm) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
              ON CONFLICT (name) DO UPDATE SET spec = ?2, record = ?3, key_sha256 = ?4, enrolment = ?5, plan = ?6, \
-             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11, secrets = ?12",
+             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11, secrets = ?12, tpm = ?13",
         )
         .bind(node.name.as_str())
         .bind(spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
@@ -268,6 +274,7 @@ impl Unit {
         .bind(node.next_key.map(|key| key.hex()))
         .bind(node.certificate_ends.map(millis))
         .bind(sealed)
+        .bind(node.tpm.as_ref().map(|tpm| to_column("a TPM", tpm)).transpose()?)
         .execute(&mut *self.connection)
         .await
         .doing("writing a node")?;

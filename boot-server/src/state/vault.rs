@@ -11,7 +11,10 @@ use protocol::{
     spec::FileSpec,
 };
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
 
 /// The key's file, in the server's folder or among the credentials that systemd gives the unit.
 pub const KEY_FILE: &str = "secrets.key";
@@ -20,13 +23,21 @@ const VERSION: &str = "v1:";
 
 /// Seals and opens.
 pub struct Vault {
+    /// The file that the keys are in.
+    path: PathBuf,
     /// The first seals; all of them open: the others are of before a rotation.
-    keys: Vec<LessSafeKey>,
+    keys: RwLock<Vec<Key>>,
+}
+
+/// A key, and the line that it stands in.
+struct Key {
+    line: String,
+    key: LessSafeKey,
 }
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Vault({} keys)", self.keys.len())
+        write!(f, "Vault({} keys)", self.read().len())
     }
 }
 
@@ -55,8 +66,9 @@ impl Vault {
         };
         let text = file::read_text(&path)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let keys: Option<Vec<LessSafeKey>> = lines.map(key).collect();
-        keys.filter(|keys| !keys.is_empty()).map(|keys| Some(Self { keys })).ok_or_else(wrong)
+        let keys: Option<Vec<Key>> = lines.map(key).collect();
+        let keys = keys.filter(|keys| !keys.is_empty()).ok_or_else(wrong)?;
+        Ok(Some(Self { path, keys: RwLock::new(keys) }))
     }
 
     /// Makes a key for a folder that has none.
@@ -64,10 +76,51 @@ impl Vault {
     /// # Errors
     /// `E-SYSTEM` where it cannot be written.
     pub fn make(dir: &Path) -> Result<Self> {
-        let text = BASE64.encode(&random::bytes::<32>()?);
-        file::write_new(&dir.join(KEY_FILE), 0o600, (text.clone() + "\n").as_bytes())?;
-        let keys = key(&text).into_iter().collect();
-        Ok(Self { keys })
+        let path = dir.join(KEY_FILE);
+        let line = BASE64.encode(&random::bytes::<32>()?);
+        file::write_new(&path, 0o600, (line.clone() + "\n").as_bytes())?;
+        Ok(Self { path, keys: RwLock::new(key(&line).into_iter().collect()) })
+    }
+
+    /// Draws a key that seals from now on; those before it go on opening. It is in the file first.
+    ///
+    /// # Errors
+    /// `E-WRONG-STATE` where the file is a credential, which whoever gives it changes; `E-SYSTEM`.
+    pub fn begin_anew(&self) -> Result<()> {
+        if std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|given| self.path.starts_with(given)) {
+            let cause = "drawing the next key of the secrets: it is a systemd credential";
+            return Err(Failure::new(Code::WrongState, cause).with_remedy(
+                "put a new line of 32 bytes in base64 before the old one in the credential and restart the server: what is \
+                 applied or set from then on is sealed with it",
+            ));
+        }
+        let line = BASE64.encode(&random::bytes::<32>()?);
+        let new = key(&line).ok_or_else(|| Failure::new(Code::Internal, "drawing the next key of the secrets"))?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let lines = std::iter::once(line.as_str()).chain(keys.iter().map(|key| key.line.as_str()));
+        self.write(lines)?;
+        keys.insert(0, new);
+        Ok(())
+    }
+
+    /// Forgets every key but the one that seals: nothing is sealed with them any more.
+    ///
+    /// # Errors
+    /// `E-SYSTEM`.
+    pub fn forget_earlier(&self) -> Result<()> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        self.write(keys.iter().take(1).map(|key| key.line.as_str()))?;
+        keys.truncate(1);
+        Ok(())
+    }
+
+    fn write<'a>(&self, lines: impl Iterator<Item = &'a str>) -> Result<()> {
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        file::write_atomically(&self.path, text.as_bytes(), 0o600)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Key>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The secrets of a node, as they are kept; none where it has none.
@@ -82,7 +135,8 @@ impl Vault {
         let mut text = serde_json::to_vec(secrets).or_fail(Code::Internal, sealing)?;
         let nonce = random::bytes::<NONCE_LEN>()?;
         let unsealed = || Failure::new(Code::Internal, sealing());
-        let key = self.keys.first().ok_or_else(unsealed)?;
+        let keys = self.read();
+        let Key { key, .. } = keys.first().ok_or_else(unsealed)?;
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad(node), &mut text)
             .map_err(|_| unsealed())?;
         Ok(Some(format!("{VERSION}{}", BASE64.encode(&[&nonce[..], &text].concat()))))
@@ -100,7 +154,7 @@ impl Vault {
         let bytes = sealed.strip_prefix(VERSION).and_then(|text| BASE64.decode(text.as_bytes()).ok());
         let bytes = bytes.filter(|bytes| bytes.len() > NONCE_LEN).ok_or_else(refused)?;
         let (nonce, text) = bytes.split_at(NONCE_LEN);
-        let opened = self.keys.iter().find_map(|key| {
+        let opened = self.read().iter().find_map(|Key { key, .. }| {
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             let mut text = text.to_vec();
             key.open_in_place(nonce, aad(node), &mut text).ok().map(|plain| plain.to_vec())
@@ -110,9 +164,10 @@ impl Vault {
     }
 }
 
-fn key(line: &str) -> Option<LessSafeKey> {
+fn key(line: &str) -> Option<Key> {
     let bytes = BASE64.decode(line.as_bytes()).ok()?;
-    UnboundKey::new(&CHACHA20_POLY1305, &bytes).ok().map(LessSafeKey::new)
+    let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).ok().map(LessSafeKey::new)?;
+    Some(Key { line: line.to_owned(), key })
 }
 
 fn aad(node: &NodeName) -> Aad<String> {

@@ -1,9 +1,9 @@
 //! Certificates of admins. Whose they are hangs on their key alone, which the server keeps: they lead to no CA of ours, so
 //! that no service of a cluster, which trusts that CA, ever takes one.
 
+use host::certificate::Certificate;
 use protocol::{
     Code, Failure, Timestamp,
-    encoding::Sha256,
     failure::{OrFail, Result},
 };
 use rcgen::{
@@ -14,7 +14,6 @@ use rustls::{
     server::ParsedCertificate,
 };
 use time::Duration;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// One that is made here lives so long where nothing else is said.
 pub const LIFE: Duration = Duration::days(365);
@@ -22,41 +21,22 @@ pub const LIFE: Duration = Duration::days(365);
 const MOST: usize = 32 << 10;
 const BACKDATE: Duration = Duration::hours(1);
 
-/// What is known of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
-    /// SPKI hash: who the admin is.
-    pub key: Sha256,
-    /// Good from then on.
-    pub begins: Timestamp,
-    /// Good until then.
-    pub ends: Timestamp,
-}
-
-/// The facts of a certificate in DER.
-pub fn facts(der: &[u8]) -> Option<Facts> {
-    let (_, parsed) = X509Certificate::from_der(der).ok()?;
-    let key = Sha256::of(parsed.tbs_certificate.subject_pki.raw);
-    let validity = parsed.validity();
-    Some(Facts { key, begins: validity.not_before.to_datetime(), ends: validity.not_after.to_datetime() })
-}
-
 /// Reads the certificate that an admin is to be known by, whoever issued it.
 ///
 /// # Errors
 /// `E-INPUT` for what is none, what TLS could not use, and what has ended.
-pub fn read(pem: &str, now: Timestamp) -> Result<Facts> {
+pub fn read(pem: &str, now: Timestamp) -> Result<Certificate> {
     let refused = |why: &str| Failure::new(Code::Input, format!("reading the admin's certificate: {why}"));
     if pem.len() > MOST {
         return Err(refused(&format!("{} bytes are more than {MOST}", pem.len())));
     }
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| refused(&error.to_string()))?;
-    let facts = facts(&der).ok_or_else(|| refused("it is none"))?;
+    let read = Certificate::read(&der).map_err(|failure| refused(&failure.cause))?;
     ParsedCertificate::try_from(&der).map_err(|error| refused(&error.to_string()))?;
-    if facts.ends <= now {
-        return Err(refused(&format!("it ended {}", protocol::to_the_second(facts.ends))));
+    if read.until <= now {
+        return Err(refused(&format!("it ended {}", protocol::to_the_second(read.until))));
     }
-    Ok(facts)
+    Ok(read)
 }
 
 /// Makes a key and its certificate, which it signs itself: both in PEM.
@@ -83,6 +63,7 @@ pub fn make(name: &str, now: Timestamp, life: Duration) -> Result<(String, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use x509_parser::prelude::{FromDer, X509Certificate};
 
     fn now() -> Timestamp {
         Timestamp::from_unix_timestamp(1_800_000_000).unwrap()
@@ -91,15 +72,15 @@ mod tests {
     #[test]
     fn a_certificate_that_was_made_is_read_and_one_that_has_ended_is_not() {
         let (certificate, key) = make("alice", now(), Duration::days(30)).unwrap();
-        let facts = read(&certificate, now()).unwrap();
-        assert_eq!((facts.ends, facts.begins), (now() + Duration::days(30), now() - BACKDATE));
+        let facts = super::read(&certificate, now()).unwrap();
+        assert_eq!((facts.until, facts.from), (now() + Duration::days(30), now() - BACKDATE));
         assert!(key.contains("PRIVATE KEY") && !certificate.contains("PRIVATE KEY"));
         let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let (_, parsed) = X509Certificate::from_der(&der).unwrap();
         assert_eq!(parsed.subject().to_string(), "OU=centra admin, CN=alice");
         let usage = parsed.extended_key_usage().unwrap().unwrap().value;
         assert!(usage.client_auth && !usage.server_auth && !parsed.is_ca());
-        assert!(read(&certificate, facts.ends).unwrap_err().cause.contains("it ended 2027-02-14"));
+        assert!(read(&certificate, facts.until).unwrap_err().cause.contains("it ended 2027-02-14"));
         for text in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &"x".repeat(MOST + 1)] {
             assert_eq!(read(text, now()).unwrap_err().code, Code::Input);
         }

@@ -7,18 +7,26 @@ use super::{
 use crate::{
     base::clock::now,
     domain::audit::Action,
-    state::{State, Unit, nodes::Node},
+    state::{State, Unit, beliefs::Belief, nodes::Node},
 };
+use host::http::pem;
 use protocol::{
     Code, Failure,
     encoding::Sha256,
     failure::Result,
     names::NodeName,
     renewal::{RenewRequest, Renewed},
+    spec::NodeSpec,
+    trust::{Believe, Believed},
 };
 use serde_json::json;
 use std::sync::Arc;
 use time::Duration;
+
+/// All that have not ended are kept, as they may have to be revoked.
+const MOST_OF_KEY: i64 = 1000;
+/// Roots or manifest keys that a node may say that it believes.
+const MOST_BELIEVED: usize = 16;
 
 /// Issues and renews them.
 #[derive(Debug, Clone)]
@@ -34,11 +42,37 @@ impl Certificates {
         Self { state, ca, life }
     }
 
+    /// Refuses specs with names or addresses that no certificate can be for. A single label is left out of one instead, as no
+    /// constraint can name it.
+    ///
+    /// # Errors
+    /// `E-INPUT`.
+    pub fn refuse_unissuable(&self, specs: &[NodeSpec]) -> Result<()> {
+        let authority = self.ca.authority();
+        for spec in specs {
+            let mut refused = authority.refused(&manifest::certificate_names(spec));
+            refused.retain(|name| name.contains(['.', ':']));
+            if !refused.is_empty() {
+                let (name, refused) = (&spec.name, refused.join(", "));
+                let cause = format!("checking node {name} at cluster: the CA permits no certificate for {refused}");
+                return Err(Failure::new(Code::Input, cause).with_remedy(
+                    "correct the name or the address, or have it permitted: boot-server ca renew --permit",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A certificate for a key of the node, with the names of its spec as it is now.
     ///
     /// # Errors
     /// `E-NO-SPEC`, `E-INTERNAL`.
     pub async fn issue(&self, unit: &mut Unit, node: &Node, spki: &[u8], key: Sha256) -> Result<Issued> {
+        if unit.certificates_of(&key).await? >= MOST_OF_KEY {
+            let cause = format!("issuing a certificate for {}: its key has {MOST_OF_KEY} already", node.name);
+            return Err(Failure::new(Code::WrongState, cause)
+                .with_remedy("find out what asks for so many; it is issued again when some of them have ended"));
+        }
         let names = manifest::certificate_names(node.spec()?);
         let issued = self.ca.issue(node.name.as_str(), &names, spki, now(), self.life)?;
         unit.add_certificate(&issued.serial, &node.name, &key, issued.not_after).await?;
@@ -76,6 +110,40 @@ impl Certificates {
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(Renewed { certificate: issued.chain_pem, not_after: issued.not_after })
+    }
+
+    /// What a node is to believe; what it believes now is kept.
+    ///
+    /// # Errors
+    /// `E-INPUT` where it names more than anybody believes; `E-FORBIDDEN` where the node has another key by now.
+    pub async fn trust(&self, name: &NodeName, key: &Sha256, believed: Believed) -> Result<Believe> {
+        if believed.ca_spki_sha256.len() > MOST_BELIEVED || believed.manifest_keys.len() > MOST_BELIEVED {
+            return Err(Failure::new(
+                Code::Input,
+                format!("hearing what a node believes: more than {MOST_BELIEVED} keys"),
+            ));
+        }
+        let belief = Belief { node: name.clone(), key: *key, believed };
+        if !self.state.beliefs().await?.contains(&belief) {
+            let mut unit = self.state.begin().await?;
+            unit.node_of(name, key).await?;
+            unit.believes(&belief).await?;
+            unit.commit().await?;
+        }
+        Ok(Believe {
+            roots: pem::encode(&self.ca.roots()),
+            manifest_keys: self.ca.generations().into_iter().map(|one| one.manifest_key).collect(),
+            revoked: self.revoked().await?,
+        })
+    }
+
+    /// The certificates of revoked keys: a CRL, PEM.
+    ///
+    /// # Errors
+    /// Those of the state; `E-INTERNAL`.
+    pub async fn revoked(&self) -> Result<String> {
+        let now = now();
+        self.ca.authority().revocation_list(&self.state.revoked_certificates(now).await?, now)
     }
 
     /// The node that changes to this key and uses it now for the first time: it has stored its certificate, and the old key

@@ -1,5 +1,6 @@
 //! Manifests: composed from what the operator applied, signed for one key, one generation and one request.
 
+use super::folder::{self, MANIFEST_KEY};
 use host::file;
 use protocol::{
     Code, Failure, Timestamp,
@@ -14,7 +15,10 @@ use ring::{
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair},
 };
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
 use time::Duration;
 
 /// How long a manifest may be followed.
@@ -24,6 +28,39 @@ const CLUSTER_CONFIG: &str = "/etc/nixos/secrets/cluster-config.json";
 
 /// The Ed25519 key that signs manifests and answers to hello.
 pub struct ManifestKey(Ed25519KeyPair);
+
+/// The one of a server's folder, as it is now.
+#[derive(Debug)]
+pub struct Signer {
+    dir: PathBuf,
+    now: RwLock<Arc<ManifestKey>>,
+}
+
+impl Signer {
+    /// Reads the folder of a server.
+    ///
+    /// # Errors
+    /// `E-CONFIG`.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let key = ManifestKey::load(&folder::current(dir))?;
+        Ok(Self { dir: dir.to_owned(), now: RwLock::new(Arc::new(key)) })
+    }
+
+    /// Who signs now.
+    pub fn key(&self) -> Arc<ManifestKey> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the folder again.
+    ///
+    /// # Errors
+    /// As [`Signer::load`]: the one before goes on then.
+    pub fn reload(&self) -> Result<()> {
+        let key = ManifestKey::load(&folder::current(&self.dir))?;
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        Ok(())
+    }
+}
 
 impl ManifestKey {
     /// Makes a new key: PKCS#8, DER.
@@ -48,7 +85,7 @@ impl ManifestKey {
     /// # Errors
     /// `E-CONFIG`.
     pub fn load(dir: &Path) -> Result<Self> {
-        let path = dir.join("manifest.key");
+        let path = dir.join(MANIFEST_KEY);
         let text = file::read_text(&path)?;
         let bad = || Failure::new(Code::Config, format!("reading {}: not base64", path.display()));
         let der = data_encoding::BASE64.decode(text.trim().as_bytes()).map_err(|_| bad())?;
@@ -112,12 +149,13 @@ pub fn hostname(spec: &NodeSpec) -> String {
     spec.hostname.clone().unwrap_or_else(|| spec.name.to_string())
 }
 
-/// What only this node may have: its secrets and its cluster-config.json.
+/// What only this node may have: its secrets, those that are kept apart from its spec too, and its cluster-config.json.
 ///
 /// # Errors
 /// `E-INTERNAL` where the cluster configuration cannot be written as JSON.
-pub fn secrets(spec: &NodeSpec, generation: u64) -> Result<SecretBundle> {
+pub fn secrets(spec: &NodeSpec, apart: Vec<FileSpec>, generation: u64) -> Result<SecretBundle> {
     let mut files = spec.secrets.clone();
+    files.extend(apart);
     if let Some(cluster) = &spec.cluster {
         let content =
             serde_json::to_string_pretty(cluster).or_fail(Code::Internal, || "writing cluster-config.json")?;
@@ -184,7 +222,7 @@ mod tests {
 
     #[test]
     fn cluster_config_travels_with_the_secrets_for_its_owner_alone() {
-        let bundle = secrets(&spec(), 3).unwrap();
+        let bundle = secrets(&spec(), vec![], 3).unwrap();
         let config = bundle.files.iter().find(|file| file.path == CLUSTER_CONFIG).unwrap();
         assert_eq!((bundle.generation, config.mode.as_str(), bundle.files.len()), (3, "0600", 2));
         assert!(config.content.contains("\"cluster_name\": \"c\""));

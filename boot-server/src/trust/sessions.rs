@@ -18,11 +18,14 @@ const WRONG_CODES: u32 = 10;
 pub struct Hello {
     /// SHA-256 of the CSR.
     pub csr: Sha256,
+    /// The root by which the machine knows this server.
+    pub ca: Sha256,
     /// The machine's nonce.
     pub client_nonce: Vec<u8>,
     /// The server's nonce.
     pub server_nonce: Vec<u8>,
-    at: Timestamp,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Hello {
@@ -42,14 +45,8 @@ impl Hellos {
     ///
     /// # Errors
     /// `E-SERVER-UNREACHABLE` where there are too many: the machine tries again later.
-    pub fn add(
-        &self,
-        session: Sha256,
-        csr: Sha256,
-        client_nonce: Vec<u8>,
-        server_nonce: Vec<u8>,
-        now: Timestamp,
-    ) -> Result<()> {
+    pub fn add(&self, session: Sha256, hello: Hello) -> Result<()> {
+        let now = hello.at;
         let mut hellos = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if hellos.len() >= MOST_HELLOS {
             hellos.retain(|_, hello| hello.lasts(now));
@@ -58,7 +55,7 @@ impl Hellos {
             let cause = format!("greeting a machine: {MOST_HELLOS} machines are being greeted");
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
-        hellos.insert(session, Hello { csr, client_nonce, server_nonce, at: now });
+        hellos.insert(session, hello);
         Ok(())
     }
 
@@ -135,13 +132,15 @@ mod tests {
     fn hellos_end_and_are_bounded() {
         let hellos = Hellos::default();
         let key = |n: usize| Sha256::of(&n.to_be_bytes());
+        let hello =
+            |seconds| Hello { csr: key(0), ca: key(0), client_nonce: vec![], server_nonce: vec![], at: at(seconds) };
         for n in 0..MOST_HELLOS {
-            hellos.add(key(n), key(n), vec![], vec![], at(0)).unwrap();
+            hellos.add(key(n), hello(0)).unwrap();
         }
-        assert!(hellos.add(key(MOST_HELLOS), key(0), vec![], vec![], at(1)).is_err());
+        assert!(hellos.add(key(MOST_HELLOS), hello(1)).is_err());
         assert!(hellos.get(&key(0), at(1)).is_some());
         assert!(hellos.get(&key(0), at(601)).is_none() && hellos.get(&key(0), at(-601)).is_none());
-        assert!(hellos.add(key(MOST_HELLOS), key(0), vec![], vec![], at(601)).is_ok());
+        assert!(hellos.add(key(MOST_HELLOS), hello(601)).is_ok());
     }
 
     #[test]

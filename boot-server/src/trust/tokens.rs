@@ -222,22 +222,23 @@ impl Tokens {
     pub async fn take(&self, request: &CertificateRequest, actor: &Actor) -> Result<TokenSummary> {
         let CertificateRequest { name, scope, life_seconds, certificate } = request;
         let facts = admins::read(certificate, now())?;
-        let expires = ending(*life_seconds)?.map_or(facts.ends, |end| end.min(facts.ends));
+        let expires = ending(*life_seconds)?.map_or(facts.until, |end| end.min(facts.until));
         let taken = |text: &str, remedy: &str| {
             let cause = format!("taking the certificate {name}: {text}");
             Failure::new(Code::WrongState, cause).with_remedy(remedy)
         };
         let mut unit = self.state.begin().await?;
-        let of_a_node = unit.is_some_node_s(&facts.key).await? || unit.node_changing_to(&facts.key).await?.is_some();
-        if of_a_node || self.state.memory.revoked.holds(&facts.key) {
+        let of_a_node = unit.is_some_node_s(&facts.spki).await? || unit.node_changing_to(&facts.spki).await?.is_some();
+        if of_a_node || self.state.memory.revoked.holds(&facts.spki) {
             return Err(taken("its key is or was a node's", "make a key of the admin's own"));
         }
-        if !unit.add_token(name.as_str(), Credential::Certificate(&facts.key), *scope, Some(expires)).await? {
+        if !unit.add_token(name.as_str(), Credential::Certificate(&facts.spki), *scope, Some(expires)).await? {
             let remedy = "take another name, or revoke that one: boot-server token revoke NAME";
             return Err(taken("there is one of this name, or of this key", remedy));
         }
         let text = format!("took the certificate {name}, which allows to {}", verb(*scope));
-        let is = json!({ "name": name, "scope": scope, "expires": protocol::to_the_second(expires), "key": facts.key });
+        let is =
+            json!({ "name": name, "scope": scope, "expires": protocol::to_the_second(expires), "key": facts.spki });
         unit.note(actor, None, Action::TokenMade.says(text).changing(None, is)).await?;
         let created = unit.now();
         unit.commit().await?;

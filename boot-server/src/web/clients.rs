@@ -1,6 +1,7 @@
 //! Whose certificates are taken in a handshake: those of our CA, and those of admins, who are known by their keys.
 
-use crate::{state::memory::Memory, trust::admins};
+use crate::state::memory::Memory;
+use host::certificate::Certificate;
 use protocol::Timestamp;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
@@ -27,12 +28,12 @@ impl ClientCertVerifier for Clients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         // Which CA has signed it, and what it says of its holder, is nothing to us: the handshake shows that he has the key.
-        let admin = admins::facts(leaf).filter(|facts| self.memory.admins.holds(&facts.key));
-        let Some(facts) = admin else { return self.ours.verify_client_cert(leaf, intermediates, now) };
+        let admin = Certificate::read(leaf).ok().filter(|shown| self.memory.admins.holds(&shown.spki));
+        let Some(shown) = admin else { return self.ours.verify_client_cert(leaf, intermediates, now) };
         let now = i64::try_from(now.as_secs()).ok().and_then(|now| Timestamp::from_unix_timestamp(now).ok());
         match now {
-            Some(now) if now < facts.begins => Err(Error::InvalidCertificate(CertificateError::NotValidYet)),
-            Some(now) if now <= facts.ends => Ok(ClientCertVerified::assertion()),
+            Some(now) if now < shown.from => Err(Error::InvalidCertificate(CertificateError::NotValidYet)),
+            Some(now) if now <= shown.until => Ok(ClientCertVerified::assertion()),
             _ => Err(Error::InvalidCertificate(CertificateError::Expired)),
         }
     }

@@ -4,10 +4,12 @@
 use super::{
     api,
     clients::Clients,
+    page_certificate::{Page, Shown},
     peer::Peer,
     seat::{Rooms, Seat},
 };
 use crate::{base::clock, server::Services, trust::ca};
+use host::certificate::Certificate;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -17,19 +19,23 @@ use protocol::{
     Code, Failure, Timestamp,
     calls::{self, Call},
     encoding::Sha256,
-    failure::Result,
+    failure::{OrFail, Result},
 };
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring::default_provider,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
+    sign::CertifiedKey,
 };
 use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+};
 use tokio_rustls::TlsAcceptor;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -52,19 +58,22 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// # Errors
 /// `E-TLS` where the server's certificate cannot be made.
 pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()> {
-    let mut made = clock::now();
-    let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services, made)?)));
+    let mut made = Made { at: clock::now(), page: Page::load(&services.config)?.map(Arc::new) };
+    made.page.iter().filter_map(|page| page.warning(made.at)).for_each(|text| tracing::warn!("{text}"));
+    let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services, &made)?)));
     let routes = TowerToHyperService::new(api::router(services.clone()));
     let rooms = Rooms::default();
     let mut told = None;
     let graceful = Arc::new(GracefulShutdown::new());
     let mut stopping = services.stop.listen();
     let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + RENEWAL, RENEWAL);
+    let mut told_to_look = signal(SignalKind::hangup()).or_fail(Code::System, || "listening for signals")?;
     services.health.set("https", "running");
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = renewal.tick() => { renew(&services, &tls, &mut made); continue; }
+            _ = told_to_look.recv() => { renew(&services, &tls, &mut made); continue; }
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         let (stream, address) = match accepted {
@@ -134,13 +143,14 @@ async fn serve_connection(
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let shown = certificate.and_then(|leaf| ca::spki_of(leaf));
+    let read = certificate.and_then(|leaf| Certificate::read(leaf).ok());
+    let shown = read.as_ref().map(|leaf| leaf.spki);
     let admin = shown.filter(|key| services.state.memory.admins.holds(key));
     let peer = Peer {
         address,
         key: shown.filter(|_| admin.is_none()),
         admin,
-        certificate_ends: certificate.and_then(|leaf| ca::end_of(leaf)),
+        certificate_ends: read.as_ref().map(|leaf| leaf.until),
         seat: seat.clone(),
     };
     let key = peer.key;
@@ -198,27 +208,49 @@ async fn revoked(services: &Services, key: Option<Sha256>, admin: Option<Sha256>
     tokio::time::sleep(LAST_WORD).await;
 }
 
-fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Timestamp) {
+/// Of what the certificates are that are shown.
+struct Made {
+    at: Timestamp,
+    page: Option<Arc<Page>>,
+}
+
+fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Made) {
     let now = clock::now();
-    if !ca::server_renewal_is_due(*made, now) {
+    let page = Page::load(&services.config).unwrap_or_else(|failure| {
+        tracing::error!(%failure, "reading the page's certificate again: the one before it goes on");
+        None
+    });
+    let page = page.filter(|page| page.is_other(made.page.as_deref())).map(Arc::new);
+    let another = services.ca.reload().unwrap_or_else(|failure| {
+        tracing::error!(%failure, "reading the CA again: the one before it goes on");
+        false
+    });
+    if let Err(failure) = services.signer.reload() {
+        tracing::error!(%failure, "reading the manifest key again: the one before it goes on");
+    }
+    if !another && page.is_none() && !ca::server_renewal_is_due(made.at, now) {
         return;
     }
-    match tls_config(services, now) {
+    let next = Made { at: now, page: page.or_else(|| made.page.clone()) };
+    match tls_config(services, &next) {
         Ok(config) => {
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-            *made = now;
+            *made = next;
             tracing::info!("the server has a new certificate");
         }
         Err(failure) => tracing::error!(%failure, "renewing the server's certificate"),
     }
 }
 
-fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
+fn tls_config(services: &Services, made: &Made) -> Result<ServerConfig> {
     let unusable = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Code::Tls, "setting up TLS", error);
-    let (chain, key) = services.ca.server_identity(&services.config.server_names(), now)?;
+    let (chain, key) = services.ca.server_identity(&services.config.server_names(), made.at)?;
     let mut roots = RootCertStore::empty();
-    roots.add(services.ca.certificate().clone()).map_err(|error| unusable(&error))?;
+    for root in services.ca.roots() {
+        roots.add(root).map_err(|error| unusable(&error))?;
+    }
     let provider = Arc::new(default_provider());
+    let own = CertifiedKey::from_der(chain, key, &provider).map_err(|error| unusable(&error))?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()
@@ -227,8 +259,7 @@ fn tls_config(services: &Services, now: Timestamp) -> Result<ServerConfig> {
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
         .with_client_cert_verifier(Arc::new(Clients { ours: verifier, memory: services.state.memory.clone() }))
-        .with_single_cert(chain, key)
-        .map_err(|error| unusable(&error))?;
+        .with_cert_resolver(Arc::new(Shown { own: Arc::new(own), page: made.page.clone() }));
     // A session that is taken up again would bring its certificate without a look at its dates.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -212,7 +212,7 @@ async fn a_request_of_another_page_changes_nothing_by_the_certificate_that_the_b
 async fn a_certificate_s_public_key_is_no_token() {
     let lab = Lab::open();
     let (chain, _) = identity(&certified(&lab, "alice", &["--scope", "admin"]));
-    let key = boot_server::trust::ca::spki_of(&chain[0]).unwrap();
+    let key = host::certificate::Certificate::read(&chain[0]).unwrap().spki;
     for guess in [key.hex(), data_encoding::BASE64.encode(&key.0), lab.ca_pem().lines().nth(1).unwrap().to_owned()] {
         assert_eq!(lab.caller(None, Some(guess)).get("/v1/nodes").await.0, StatusCode::FORBIDDEN);
     }

@@ -12,7 +12,7 @@ fn init_makes_private_keys_private_and_replaces_nothing() {
     let init = || Command::new(BINARY).arg("init").arg(&dir).args(["--address", "10.77.0.1"]).output().unwrap();
     let made = init();
     assert!(made.status.success(), "{made:?}");
-    for secret in ["ca.key", "manifest.key", "secrets.key", "admin.token", "state.db"] {
+    for secret in ["ca.key", "issuing.key", "manifest.key", "secrets.key", "admin.token", "state.db"] {
         let mode = std::fs::metadata(dir.join(secret)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{secret}");
     }

@@ -36,7 +36,7 @@ async fn the_server_presents_the_ca_that_the_image_pins() {
     let pem = lab.ca_pem();
     let der = rustls::pki_types::CertificateDer::from(pem_body(&pem));
     let pinned = anchors(&lab).ca_spki_sha256.remove(0);
-    assert_eq!(boot_server::trust::ca::spki_of(&der), Some(pinned));
+    assert_eq!(host::certificate::spki(&der), Some(pinned));
 }
 
 fn pem_body(pem: &str) -> Vec<u8> {

@@ -40,13 +40,27 @@ impl Lab {
         Self::start("")
     }
 
+    /// A server whose CA may issue for these alone.
+    pub fn permitting(permits: &[&str]) -> Self {
+        let options: Vec<&str> = permits.iter().flat_map(|permit| ["--permit", *permit]).collect();
+        let mut lab = Self::made("open-lab", &options);
+        lab.serve();
+        lab
+    }
+
     fn start(admission: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut lab = Self { folder, child: None };
-        let made = Command::new(BINARY).arg("init").arg(lab.dir()).args(["--address", "127.0.0.1"]).output().unwrap();
+        let mut lab = Self::made(admission, &[]);
+        lab.serve();
+        lab
+    }
+
+    /// One that does not run yet.
+    pub fn made(admission: &str, options: &[&str]) -> Self {
+        let lab = Self { folder: tempfile::tempdir().unwrap(), child: None };
+        let mut init = Command::new(BINARY);
+        let made = init.arg("init").arg(lab.dir()).args(["--address", "127.0.0.1"]).args(options).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         lab.configure(admission, "");
-        lab.serve();
         lab
     }
 
@@ -85,6 +99,39 @@ impl Lab {
     /// The number of the server's process.
     pub fn process(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// Has the server look at its folder now.
+    pub fn reload(&self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    }
+
+    /// Whose keys are in the chain that the server shows to who goes by its address, its own first.
+    pub async fn presented(&self) -> Vec<protocol::encoding::Sha256> {
+        self.try_presented_to("127.0.0.1", &self.says(&["ca", "export"])).await.unwrap()
+    }
+
+    /// The same to who asks for a name, and trusts these, where it is taken.
+    pub async fn try_presented_to(
+        &self,
+        name: &'static str,
+        roots_pem: &str,
+    ) -> Option<Vec<protocol::encoding::Sha256>> {
+        let mut roots = RootCertStore::empty();
+        let all = host::http::pem::decode(roots_pem).unwrap();
+        all.into_iter().for_each(|root| roots.add(root).unwrap());
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let address = format!("127.0.0.1:{}", self.port("https"));
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = connector.connect(name.try_into().unwrap(), stream).await.ok()?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap();
+        Some(chain.iter().map(|one| host::certificate::spki(one).unwrap()).collect())
     }
 
     /// kill -9.

@@ -36,7 +36,7 @@ async fn renewed(node: &Node, csr: &[u8]) -> Renewed {
 /// The machine with what it was answered.
 fn with(lab: &Lab, machine: &Machine, renewed: &Renewed) -> Node {
     let certificate = Some(renewed.certificate.clone());
-    machine.node(lab, &EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate })
+    machine.node(lab, &EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate, tpm: None })
 }
 
 async fn may(node: &Node) -> StatusCode {

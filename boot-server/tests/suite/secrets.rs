@@ -68,3 +68,126 @@ fn a_server_whose_key_is_gone_does_not_start_and_says_what_brings_it_back() {
     lab.serve();
     assert_eq!(lab.state_of("n1"), "expected");
 }
+
+/// The files that a node is handed out, by path.
+async fn handed_out(lab: &Lab, run: &str) -> std::collections::BTreeMap<String, String> {
+    let node = Machine::new(MAC, run).admitted(lab).await;
+    node.manifest(lab).await;
+    let (_, bundle) = node.caller.get("/v1/node/secrets?generation=1").await;
+    let files = bundle["files"].as_array().unwrap().iter();
+    files.map(|file| (text(&file["path"]), text(&file["content"]))).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn file(lab: &Lab, name: &str, content: &str) -> String {
+    let path = lab.dir().parent().unwrap().join(name);
+    std::fs::write(&path, content).unwrap();
+    path.display().to_string()
+}
+
+#[tokio::test]
+async fn secrets_apart_from_the_spec_reach_their_node_alone_and_the_server_s_own_are_seen_by_nobody() {
+    let lab = Lab::open();
+    let psk = file(&lab, "psk", "hunter2-of-n1");
+    lab.says(&["secret", "set", "n1", "wifi.psk", "--file", &psk]);
+    lab.says(&["secret", "set", "n2", "wifi.psk", "--file", &file(&lab, "other", "hunter2-of-n2")]);
+    let said = lab.says(&["secret", "generate", "n1", "luks.key", "--bytes", "32"]);
+    assert_eq!(said, "node n1 gets /etc/nixos/secrets/luks.key at its next installation\n");
+    lab.apply("n1", MAC);
+    let list = lab.says(&["secret", "list", "n1"]);
+    for words in [["wifi.psk", "secret set"], ["luks.key", "secret generate"], ["/own", "its spec"]] {
+        assert!(list.lines().any(|line| words.iter().all(|word| line.contains(word))), "{list}");
+    }
+    let files = handed_out(&lab, "run-1").await;
+    assert_eq!(files["/etc/nixos/secrets/wifi.psk"], "hunter2-of-n1");
+    let made = &files["/etc/nixos/secrets/luks.key"];
+    assert_eq!(data_encoding::BASE64.decode(made.as_bytes()).unwrap().len(), 32);
+    assert_eq!(files["/etc/nixos/secrets/own"], "secret of n1");
+
+    let seen = [
+        lab.describe("n1").to_string(),
+        lab.log(),
+        lab.says(&["audit", "export"]),
+        lab.says(&["secret", "list", "n1", "--json"]),
+        lab.says(&["logs", "n1"]),
+    ];
+    for secret in ["hunter2-of-n1", made, "secret of n1"] {
+        assert_eq!(with(&lab, secret), Vec::<PathBuf>::new());
+        assert!(seen.iter().all(|text| !text.contains(secret)));
+    }
+    assert!(seen[2].contains("secret-set") && seen[2].contains("/etc/nixos/secrets/luks.key"), "{}", seen[2]);
+}
+
+#[tokio::test]
+async fn a_secret_is_deleted_where_no_layout_needs_it_and_has_one_truth() {
+    let lab = Lab::open();
+    let content = file(&lab, "content", "x");
+    lab.apply("n1", MAC);
+    let refused = |arguments: &[&str], why: &str| {
+        let output = lab.verb(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && stderr.contains(why), "{arguments:?}: {stderr}");
+    };
+    refused(&["secret", "set", "n1", "own", "--file", &content], "its spec has one at this path");
+    refused(&["secret", "set", "n1", "/root/x", "--file", &content], "is not below /etc/nixos/secrets/");
+    refused(&["secret", "set", "n1", "/etc/nixos/secrets/../x", "--file", &content], "not an absolute path");
+    refused(&["secret", "set", "n1", "x", "--mode", "0444", "--file", &content], "lets others than its owner");
+    refused(&["secret", "set", "n1", "x", "--file", &file(&lab, "empty", "")], "0 bytes");
+    refused(&["secret", "generate", "n1", "x", "--bytes", "8"], "8 bytes, not 16 to 4096");
+    refused(&["secret", "delete", "n1", "x"], "there is none");
+    std::fs::write(&content, [0xff, 0xfe]).unwrap();
+    refused(&["secret", "set", "n1", "x", "--file", &content], "it is no text");
+
+    lab.says(&["secret", "generate", "n2", "/tmp/luks.key"]);
+    let mut spec = super::lab::spec("n2", "52:54:00:00:00:02");
+    let luks = serde_json::json!({"type": "luks", "name": "crypt", "settings": {"keyFile": "/tmp/luks.key"},
+        "content": {"type": "filesystem", "format": "ext4", "mountpoint": "/"}});
+    let partitions = serde_json::json!({"root": {"size": "100%", "content": luks}});
+    spec["disks"]["devices"]["disk"]["main"]["content"] = serde_json::json!({"type": "gpt", "partitions": partitions});
+    lab.apply_spec(&spec);
+    refused(&["secret", "delete", "n2", "/tmp/luks.key"], "names it as the key of a device");
+    spec["secrets"] = serde_json::json!([{"path": "/tmp/luks.key", "mode": "0400", "content": "other"}]);
+    std::fs::write(&content, spec.to_string()).unwrap();
+    refused(&["apply", "-f", &content], "was set by boot-server secret; delete it there first");
+}
+
+#[tokio::test]
+async fn a_file_of_age_is_opened_on_the_admin_s_machine() {
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let (identity, sealed) = (file(&lab, "identity", ""), file(&lab, "psk.age", ""));
+    std::fs::remove_file(&identity).unwrap();
+    let made = Command::new("age-keygen").args(["-o", &identity]).output().unwrap();
+    let recipient = String::from_utf8(made.stderr).unwrap().trim().rsplit(' ').next().unwrap().to_owned();
+    let plain = file(&lab, "plain", "hunter2 of age\n");
+    let status = Command::new("age").args(["-r", &recipient, "-o", &sealed, &plain]).status().unwrap();
+    assert!(status.success());
+    lab.says(&["secret", "set", "n1", "psk", "--file", &sealed, "--age-identity", &identity]);
+    assert_eq!(handed_out(&lab, "run-1").await["/etc/nixos/secrets/psk"], "hunter2 of age\n");
+    let other = lab.verb(&["secret", "set", "n1", "psk", "--file", &plain, "--age-identity", &identity]);
+    assert!(String::from_utf8_lossy(&other.stderr).contains("E-TOOL"), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_stolen_database_with_the_key_of_before_a_rekey_shows_nothing_and_the_server_goes_on() {
+    let mut lab = Lab::open();
+    lab.apply("n1", MAC);
+    lab.says(&["secret", "set", "n1", "psk", "--file", &file(&lab, "psk", "hunter2")]);
+    let key = || std::fs::read_to_string(lab.dir().join("secrets.key")).unwrap();
+    let before = key();
+    assert!(lab.says(&["secret", "rekey"]).starts_with("the secrets of 1 nodes are sealed with a new key"));
+    assert!(key() != before && key().lines().count() == 1);
+    assert!(lab.stop());
+    let current = std::fs::read_to_string(lab.dir().join("secrets.key")).unwrap();
+    std::fs::write(lab.dir().join("secrets.key"), &before).unwrap();
+    let serve = Command::new(BINARY).args(["serve", "--config"]).arg(lab.dir().join("config.toml")).output().unwrap();
+    assert!(!serve.status.success() && String::from_utf8_lossy(&serve.stderr).contains("another key"), "{serve:?}");
+    // Broken off between two steps, both keys are there.
+    std::fs::write(lab.dir().join("secrets.key"), format!("{current}{before}")).unwrap();
+    lab.serve();
+    lab.says(&["secret", "rekey"]);
+    assert_eq!(handed_out(&lab, "run-1").await["/etc/nixos/secrets/psk"], "hunter2");
+}

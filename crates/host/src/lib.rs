@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests start programs to judge them"))]
 
 pub mod api;
+pub mod certificate;
 pub mod command;
 pub mod file;
 pub mod http;

@@ -1,8 +1,11 @@
 //! The node's certificate, its key and the cluster's CA: do they fit each other, this node and today?
 
 use cluster::client::{PeerClient, Remedies};
-use host::http::{Identity, pem};
-use protocol::{Code, Failure, Timestamp, cluster::ClusterConfig, encoding::Sha256, failure::Result};
+use host::{
+    certificate::Certificate,
+    http::{Identity, pem},
+};
+use protocol::{Code, Failure, Timestamp, cluster::ClusterConfig, failure::Result};
 use rustls::{
     crypto::ring::default_provider,
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -14,7 +17,6 @@ use std::{
     time::Duration,
 };
 use webpki::{EndEntityCert, KeyUsage};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate that ends sooner would end during the join or just after it.
 const LEAST_LEFT: Duration = Duration::from_secs(600);
@@ -128,15 +130,8 @@ pub fn judge(credentials: &Credentials, address: IpAddr, now: Timestamp) -> Resu
 /// # Errors
 /// `E-PREFLIGHT` where it cannot be read.
 pub fn validity(leaf: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp)> {
-    let (_, leaf) = X509Certificate::from_der(leaf)
-        .map_err(|error| refused(&format!("it cannot be read: {error}"), "install a valid certificate"))?;
-    Ok((leaf.validity().not_before.to_datetime(), leaf.validity().not_after.to_datetime()))
-}
-
-/// SHA-256 of a certificate's SubjectPublicKeyInfo.
-pub fn spki(certificate: &CertificateDer<'_>) -> Option<Sha256> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    Some(Sha256::of(parsed.tbs_certificate.subject_pki.raw))
+    let leaf = Certificate::read(leaf).map_err(|failure| refused(&failure.cause, "install a valid certificate"))?;
+    Ok((leaf.from, leaf.until))
 }
 
 /// Whether the key is that of the certificate.

@@ -19,6 +19,7 @@ pub mod markers;
 pub mod preflight;
 pub mod renewal;
 pub mod report;
+pub mod revocation;
 pub mod services;
 mod system;
 

@@ -77,6 +77,18 @@ impl Pair {
     }
 }
 
+/// Puts a file in the place of another one, with that one's owner and mode, or where there is none.
+///
+/// # Errors
+/// `E-SYSTEM` with the path.
+pub fn replace(path: &Path, content: &str) -> Result<()> {
+    if !path.exists() {
+        return file::write_atomically(path, content.as_bytes(), 0o644);
+    }
+    stage(path, content)?;
+    take_over(path)
+}
+
 fn next(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".next");

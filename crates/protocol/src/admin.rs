@@ -11,6 +11,7 @@ use crate::{
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, LogLine, Progress},
+    tpm::TpmState,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -205,6 +206,9 @@ pub struct NodeDetail {
     pub claims: Option<Claims>,
     /// What the agent read.
     pub inventory: Option<Inventory>,
+    /// What is known of the machine's TPM.
+    #[serde(default)]
+    pub tpm: TpmState,
     /// The run that is shown.
     pub run: Option<RunId>,
     /// The last plan.

@@ -18,8 +18,11 @@ use crate::{
     },
     renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
+    secrets::{SealedAnew, SecretRequest, SecretSummary},
     telemetry::{Telemetry, TelemetryAck},
     tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
+    tpm::TpmProof,
+    trust::{Believe, Believed},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -164,6 +167,8 @@ calls! {
     Enrol: Post "/v1/enrol", Anyone, Json, EnrolRequest => EnrolReply;
     /// Asks where the enrolment stands, and waits for news.
     PollEnrolment: Get "/v1/enrol/{session}", Anyone, Json, Wait => EnrolReply;
+    /// Proves the machine's TPM.
+    ProveTpm: Post "/v1/enrol/{session}/tpm", Anyone, Json, TpmProof => EnrolReply;
     /// Fetches a file of a deployed image.
     Artefact: Get "/v1/artefacts/{sha256}", Anyone, File, Nothing => Nothing;
     /// Delivers events, log lines and heartbeats of a run.
@@ -183,6 +188,8 @@ calls! {
     Ready: Post "/v1/node/ready", Node, Json, ReadyReport => Nothing;
     /// Renews the node's certificate, and its key where it asks with another one.
     Renew: Post "/v1/node/renew", Node, Json, RenewRequest => Renewed;
+    /// Tells what the node believes, and asks what it is to believe from now on.
+    Trust: Post "/v1/node/trust", Node, Json, Believed => Believe;
     /// Tells that the node has stored the certificate that it shows: a new key is the node's from then on.
     KeyInUse: Post "/v1/node/key-in-use", Node, Json, Nothing => Nothing;
     /// Reports how the services of the node are.
@@ -208,6 +215,14 @@ calls! {
     FollowLogs: Get "/v1/nodes/{name}/stream", Viewer, Events, After => JournalEntry;
     /// Has a plan that is held carried out.
     ApproveHeldPlan: Post "/v1/nodes/{name}/plan/approve", Approver, Json, ApprovePlan => Approved;
+    /// Lists the secrets of a node: their paths, and where they come from.
+    ListSecrets: Get "/v1/nodes/{name}/secrets", Viewer, Json, Nothing => Vec<SecretSummary>;
+    /// Sets a secret of a node, apart from its spec.
+    SetSecret: Post "/v1/nodes/{name}/secrets", Operator, Json, SecretRequest => Nothing;
+    /// Deletes a secret of a node that is none of its spec.
+    DeleteSecret: Delete "/v1/nodes/{name}/secrets/{path}", Operator, Json, Nothing => Nothing;
+    /// Seals every secret with a new key.
+    SealAnew: Post "/v1/secrets/rekey", Admin, Json, Nothing => SealedAnew;
     /// Opens the node's next generation.
     Reinstall: Post "/v1/nodes/{name}/reinstall", Operator, Json, ReinstallRequest => Reinstalling;
     /// Powers a machine by the operator's hook.
@@ -354,7 +369,7 @@ mod tests {
     #[test]
     fn only_who_may_do_everything_makes_tokens() {
         let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
-        assert_eq!(of(Who::Admin), ["Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]);
+        assert_eq!(of(Who::Admin), ["SealAnew", "Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]);
         assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve", "MakeEnrolToken", "RevokeEnrolToken"]);
         assert!(ALL.iter().filter(|call| call.who == Who::Viewer).all(|call| call.method != Method::Post));
     }
@@ -362,6 +377,6 @@ mod tests {
     #[test]
     fn what_a_stranger_may_call_is_known() {
         let open: Vec<_> = ALL.iter().filter(|call| call.who == Who::Anyone).map(|call| call.name).collect();
-        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "Artefact", "LogIn"]);
+        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "ProveTpm", "Artefact", "LogIn"]);
     }
 }

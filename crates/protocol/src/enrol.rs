@@ -7,6 +7,7 @@ use crate::{
     enrol_token::EnrolToken,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct HelloRequest {
     pub nonce: Vec<u8>,
     /// SHA-256 of the CSR in DER.
     pub csr_sha256: Sha256,
+    /// The root by which the node knows this server, which is in its code: the first that its image pins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_spki_sha256: Option<Sha256>,
 }
 
 /// The server's answer to hello.
@@ -73,6 +77,9 @@ pub struct EnrolRequest {
     pub token: Option<EnrolToken>,
     /// Release of the agent.
     pub agent_version: String,
+    /// The machine's TPM.
+    #[serde(default)]
+    pub tpm: TpmFound,
 }
 
 /// Where an enrolment stands.
@@ -101,6 +108,9 @@ pub struct EnrolReply {
     /// Leaf and CA in PEM, once approved.
     #[serde(default)]
     pub certificate: Option<String>,
+    /// What proves the machine's TPM, until it has been proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmChallenge>,
 }
 
 /// The code that an admin compares: eight base32 characters over both keys and both nonces, `K7QF-2M9X`.

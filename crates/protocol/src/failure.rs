@@ -59,6 +59,8 @@ codes! {
     EnrolConflict, "E-ENROL-CONFLICT", "an admin must decide which machine is the node: boot-server describe node NAME";
     /// The session or certificate is not known or no longer valid.
     EnrolUnknown, "E-ENROL-UNKNOWN", "the machine enrols again by itself; if it does not, power-cycle it";
+    /// A TPM did not do as it should, or what it says does not hold.
+    Tpm, "E-TPM", "look whether the firmware has a TPM 2.0 switched on; without one, an admin admits the machine by its code";
     /// The caller may not do this.
     Forbidden, "E-FORBIDDEN", "use a token or certificate that is allowed to do this";
     /// An entry of the audit was changed, left out or put in between.

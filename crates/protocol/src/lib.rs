@@ -30,6 +30,7 @@ pub mod overlay;
 pub mod parse;
 pub mod renewal;
 pub mod report;
+pub mod secrets;
 pub mod selector;
 pub mod service;
 pub mod size;
@@ -38,6 +39,7 @@ pub mod step;
 pub mod telemetry;
 pub mod text;
 pub mod tokens;
+pub mod tpm;
 pub mod trust;
 
 pub use failure::{Code, Failure};

@@ -11,9 +11,44 @@ pub struct TrustAnchors {
     pub ca_spki_sha256: Vec<Sha256>,
     /// Ed25519 public keys (32 bytes, base64) that may sign a manifest.
     pub manifest_keys: Vec<PublicKey>,
+    /// Roots that went before, which nobody believes any more: disks of their time are the site's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_ca_spki_sha256: Vec<Sha256>,
     /// The image was built then: a floor for the clock.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub build_time: Option<Timestamp>,
+}
+
+/// `POST /v1/node/trust`: what the node believes now. What the server hears decides when a rotation may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Believed {
+    /// As [`TrustAnchors::ca_spki_sha256`].
+    pub ca_spki_sha256: Vec<Sha256>,
+    /// As [`TrustAnchors::manifest_keys`].
+    pub manifest_keys: Vec<PublicKey>,
+    /// The root that the node's own certificate leads to.
+    pub issued_under: Option<Sha256>,
+}
+
+/// The answer: what it is to believe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Believe {
+    /// Roots, PEM: the one under which certificates are issued first.
+    pub roots: String,
+    /// As [`TrustAnchors::manifest_keys`].
+    pub manifest_keys: Vec<PublicKey>,
+    /// Certificates that are good for nothing any more: a CRL, PEM.
+    pub revoked: String,
+}
+
+/// Stands in the boot-server's own certificate, as a URI, and in no node's.
+pub const SERVER_ROLE: &str = "centra:boot-server";
+
+impl TrustAnchors {
+    /// Whose disks are the site's own: those of the current root, of the next one and of all that went before.
+    pub fn sites(&self) -> Vec<Sha256> {
+        [self.ca_spki_sha256.as_slice(), self.earlier_ca_spki_sha256.as_slice()].concat()
+    }
 }
 
 /// An Ed25519 public key.

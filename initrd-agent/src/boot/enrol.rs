@@ -1,6 +1,9 @@
 //! enrol/1 as the node: hello, clock, request, code, certificate (docs/design.md section 4).
 
-use super::identity::{self, Identity};
+use super::{
+    identity::{self, Identity},
+    tpm::Chip,
+};
 use crate::boot_server::BootServer;
 use nix::{
     sys::time::TimeSpec,
@@ -15,6 +18,7 @@ use protocol::{
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
+    tpm::{TpmChallenge, TpmFound},
     trust::TrustAnchors,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -22,6 +26,9 @@ use time::Duration;
 
 /// The clock is left alone while it is closer to the server's than this.
 const CLOCK_TOLERANCE: Duration = Duration::minutes(5);
+
+/// A TPM whose proof is refused so often is not asked again.
+const MOST_PROOFS: u32 = 3;
 
 /// Both sides have committed: a session, and the code that an admin compares.
 #[derive(Debug, Clone)]
@@ -38,7 +45,10 @@ pub struct Greeted {
 /// Those of the call; `E-TLS` for a signature of a key that the image does not trust.
 pub async fn hello(server: &BootServer, anchors: &TrustAnchors, identity: &Identity) -> Result<(Greeted, HelloReply)> {
     let nonce = identity::nonce()?;
-    let request = HelloRequest { nonce: nonce.clone(), csr_sha256: Sha256::of(&identity.csr) };
+    let ca = anchors.ca_spki_sha256.first().copied();
+    let ca = ca.ok_or_else(|| Failure::new(Code::TrustAnchors, "trust.json pins no CA"))?;
+    let request =
+        HelloRequest { nonce: nonce.clone(), csr_sha256: Sha256::of(&identity.csr), ca_spki_sha256: Some(ca) };
     let reply = server.hello(&request).await?;
     let statement = hello_statement(&nonce, &reply.nonce, reply.time);
     if !is_signed(anchors, &statement, &reply.signature) {
@@ -49,9 +59,6 @@ pub async fn hello(server: &BootServer, anchors: &TrustAnchors, identity: &Ident
     if reply.nonce.len() != NONCE_BYTES || reply.session.is_empty() || !reply.session.bytes().all(grammar) {
         return Err(Failure::new(Code::Protocol, "checking the server's hello: the nonce or the session is malformed"));
     }
-    // The image may pin the next CA beside the current one, which comes first.
-    let ca = anchors.ca_spki_sha256.first().copied();
-    let ca = ca.ok_or_else(|| Failure::new(Code::TrustAnchors, "trust.json pins no CA"))?;
     let code = code(&identity.spki(), &ca, &nonce, &reply.nonce);
     Ok((Greeted { session: reply.session.clone(), code }, reply))
 }
@@ -108,6 +115,10 @@ pub struct Asking<'a> {
     pub replaces: Option<String>,
     /// A one-time token that was given to the machine.
     pub token: Option<EnrolToken>,
+    /// What it shows of its TPM.
+    pub found: TpmFound,
+    /// That TPM.
+    pub chip: Option<&'a Chip>,
 }
 
 /// Sends the request and waits, for as long as it takes, until an admin or a policy has decided; `waits` is told for what.
@@ -133,11 +144,24 @@ pub async fn enrol(
         replaces: asking.replaces,
         token: asking.token,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        tpm: asking.found,
     };
     let mut reply = server.enrol(&request).await?;
     enrolled();
     let mut shown: Option<Vec<String>> = None;
+    let mut proofs = 0..MOST_PROOFS;
     loop {
+        if let (Some(challenge), Some(chip)) = (reply.tpm.take(), asking.chip)
+            && proofs.next().is_some()
+        {
+            match prove(server, identity, greeted, chip, challenge).await {
+                Ok(after) => {
+                    reply = after;
+                    continue;
+                }
+                Err(failure) => waits(&format!("going on without the TPM: {}", failure.cause)),
+            }
+        }
         match judge(reply)? {
             Judged::Approved(approved) => return Ok(approved),
             Judged::Waiting(missing) => {
@@ -155,6 +179,18 @@ pub async fn enrol(
             }
         };
     }
+}
+
+/// What the server says after the proof.
+async fn prove(
+    server: &BootServer,
+    identity: &Identity,
+    greeted: &Greeted,
+    chip: &Chip,
+    challenge: TpmChallenge,
+) -> Result<EnrolReply> {
+    let proof = chip.prove(challenge, identity.spki()).await?;
+    server.prove_tpm(&greeted.session, &proof).await
 }
 
 #[derive(Debug)]
@@ -203,6 +239,7 @@ mod tests {
         let anchors = TrustAnchors {
             ca_spki_sha256: vec![],
             manifest_keys: vec![PublicKey(key.public_key().as_ref().to_vec())],
+            earlier_ca_spki_sha256: vec![],
             build_time: None,
         };
         let signature = key.sign(b"statement");
@@ -214,7 +251,8 @@ mod tests {
 
     #[test]
     fn an_approval_without_a_certificate_is_no_approval() {
-        let reply = EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None };
+        let reply =
+            EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None, tpm: None };
         assert_eq!(judge(reply).unwrap_err().code, Code::Protocol);
     }
 }

@@ -46,7 +46,7 @@ impl Identity {
     /// `E-INTERNAL` where no request can be made for it.
     pub fn find(anchors: &TrustAnchors) -> Result<Option<Self>> {
         for trace in trace_of_install::find() {
-            let ours = trace.marker.ca_spki_sha256.iter().any(|pin| anchors.ca_spki_sha256.contains(pin));
+            let ours = trace.marker.ca_spki_sha256.iter().any(|pin| anchors.sites().contains(pin));
             match KeyPair::from_pem(&trace.key) {
                 Ok(key) if ours => return Self::with_key(key, Some(trace.marker)).map(Some),
                 Ok(_) => tracing::info!("leaving the key of {} alone: it belongs to another CA", trace.marker.node),

@@ -20,10 +20,12 @@ use disk::{
     stack::Stack,
 };
 use hardware::efi;
+use host::{certificate, http::pem};
+use join::revocation;
 use layout::Layout;
 use protocol::{
     Code, Failure, Timestamp,
-    failure::{OrFail, Result},
+    failure::Result,
     inventory::Firmware,
     manifest::Purpose,
     marker::{InstallMarker, MarkerState},
@@ -31,8 +33,8 @@ use protocol::{
     size::human,
     spec::{FileSpec, HealthPolicy},
     step::Step,
+    trust::Believed,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -150,7 +152,7 @@ fn plan_now(machine: &Machine, manifest: &Verified) -> Result<Plan> {
     let (contents, stack) = (probe::contents(&disks), Stack::read());
     let facts = Facts {
         node: &manifest.node,
-        sites: &machine.anchors.ca_spki_sha256,
+        sites: &machine.anchors.sites(),
         disks: &disks,
         contents: &contents,
         stack: &stack,
@@ -248,7 +250,7 @@ async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Res
     if secrets.generation != manifest.generation {
         return Err(Failure::new(Code::Protocol, "fetching the secrets: they are for another generation"));
     }
-    let own = own_files(machine)?;
+    let own = own_files(machine).await?;
     let kept: Vec<FileSpec> = secrets.files.into_iter().filter(files::is_kept).collect();
     for files in [&manifest.files, &own, &kept] {
         files::write_all(root, files)?;
@@ -258,22 +260,22 @@ async fn write_files(machine: &Machine, manifest: &Verified, root: &Path) -> Res
     Ok(((), format!("{count} files, {} secrets", kept.len())))
 }
 
-/// The marker of NixOS, and the CA of the node's certificate for the first boot.
-fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
-    let unreadable = || "reading the node's certificate";
-    let blocks: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(machine.certificate.as_bytes())
-        .collect::<Result<_, _>>()
-        .or_fail(Code::Protocol, unreadable)?;
-    let ca = blocks.last().map(|ca| pem("CERTIFICATE", ca)).unwrap_or_default();
+/// The marker of NixOS; what the node believes at its first boot: the roots, and the certificates that are revoked.
+async fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
+    let chain = pem::decode(&machine.certificate)?;
+    let believed = Believed {
+        ca_spki_sha256: machine.anchors.ca_spki_sha256.clone(),
+        manifest_keys: machine.anchors.manifest_keys.clone(),
+        issued_under: chain.last().and_then(|root| certificate::spki(root)),
+    };
+    let (believe, _) = machine.server.trust(&believed).await?;
     let file =
         |path: &str, mode: &str, content: String| FileSpec { path: path.to_owned(), mode: mode.to_owned(), content };
-    Ok(vec![file("/etc/NIXOS", "0644", String::new()), file("/etc/nixos/secrets/ca.crt", "0644", ca)])
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = data_encoding::BASE64.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    Ok(vec![
+        file("/etc/NIXOS", "0644", String::new()),
+        file("/etc/nixos/secrets/ca.crt", "0644", believe.roots),
+        file(&format!("/etc/nixos/secrets/{}", revocation::FILE), "0644", believe.revoked),
+    ])
 }
 
 fn install_boot_loader(

@@ -118,6 +118,7 @@ mod tests {
         let anchors = TrustAnchors {
             ca_spki_sha256: vec![],
             manifest_keys: vec![PublicKey(trusted.public_key().as_ref().to_vec())],
+            earlier_ca_spki_sha256: vec![],
             build_time: None,
         };
         let payload = serde_json::to_vec(manifest).unwrap();

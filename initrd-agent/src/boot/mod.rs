@@ -12,6 +12,7 @@ mod network;
 mod prepare;
 mod runner;
 mod token;
+mod tpm;
 mod trace_of_install;
 mod wipe;
 

@@ -10,7 +10,7 @@ use super::{
         Attempts::{BeforeAnEarlierStep, UntilItWorks},
         Run,
     },
-    token,
+    token, tpm,
 };
 use crate::{
     boot_server::{BootServer, Channel},
@@ -18,7 +18,8 @@ use crate::{
 };
 use hardware::{coldplug, inventory};
 use protocol::{
-    enrol_token::EnrolToken, failure::Result, inventory::Inventory, names::NodeName, step::Step, trust::TrustAnchors,
+    enrol_token::EnrolToken, failure::Result, inventory::Inventory, names::NodeName, step::Step, tpm::TpmFound,
+    trust::TrustAnchors,
 };
 use std::path::Path;
 use telemetry::steps;
@@ -54,6 +55,7 @@ pub async fn prepare(
     channel: &watch::Sender<Option<Channel>>,
 ) -> Result<Machine> {
     run.step(Step::Coldplug, UntilItWorks, async || load_drivers()).await?;
+    let looking = tpm::look();
     let mut identity = Identity::find_or_make(&anchors, &Path::new(STATE).join("key.pem"))?;
     let (network, url, mut greeted) = loop {
         let network = run
@@ -83,6 +85,10 @@ pub async fn prepare(
 
     let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
     let claims = inventory::claims(&inventory, Some(&network.nic.mac));
+    let (found, chip) = looking.found().await;
+    if let TpmFound::Broken { why } = &found {
+        run.note(Step::Enrol, &format!("going on without the TPM: {why}"));
+    }
     let given = token::given(parameters);
     if let Some(given) = &given {
         run.note(Step::Enrol, &format!("a one-time token was given by {}", given.by));
@@ -94,11 +100,18 @@ pub async fn prepare(
             loop {
                 let enrolled = || announce(channel, &anonymous, Some(&greeted.session));
                 let token = given.as_ref().map(|given| given.token.clone());
-                let asking =
-                    Asking { claims: claims.clone(), inventory: &inventory, run: run.telemetry.run(), replaces, token };
+                let asking = Asking {
+                    claims: claims.clone(),
+                    inventory: &inventory,
+                    run: run.telemetry.run(),
+                    replaces,
+                    token,
+                    found: found.clone(),
+                    chip: chip.as_ref(),
+                };
                 let waits = |text: &str| run.note(Step::Enrol, text);
                 let typed = async || typed_token(run, &mut lines).await;
-                let found = tokio::select! {
+                let late = tokio::select! {
                     approved = enrol::enrol(&anonymous, &identity, &greeted, asking, waits, typed, enrolled) => {
                         let approved = approved?;
                         let detail = format!("this is {} (code {})", approved.node, greeted.code);
@@ -107,9 +120,9 @@ pub async fn prepare(
                     found = Identity::comes_late(&anchors), if identity.found.is_none() => found,
                 };
                 run.note(Step::Enrol, "a disk with the key of an earlier installation has come: asking by that key");
-                let (anew, _) = enrol::hello(&anonymous, &anchors, &found).await?;
+                let (anew, _) = enrol::hello(&anonymous, &anchors, &late).await?;
                 replaces = Some(std::mem::replace(&mut greeted, anew).session);
-                identity = found;
+                identity = late;
             }
         })
         .await?;

@@ -28,6 +28,11 @@ use time::format_description::well_known::Rfc3339;
 const TOO_LATE: time::Duration = time::Duration::minutes(10);
 const PAUSES: Pauses = Pauses { base: Duration::from_secs(2), cap: Duration::from_secs(30) };
 
+/// The pair is new.
+const PAIR: &str = "renewal-unfinished";
+/// The roots are others.
+pub const ROOTS: &str = "roots-unfinished";
+
 /// How.
 pub struct Handover {
     /// Called with `reload`, and with `restart SERVICE` for each of the services below.
@@ -36,6 +41,8 @@ pub struct Handover {
     pub patience: Duration,
     /// Services that read their certificate when they start, and not again.
     pub restart: Vec<Service>,
+    /// Services that read the roots when they start, and not again.
+    pub restart_for_roots: Vec<Service>,
 }
 
 /// Notes that services may have a certificate from now on that ends then.
@@ -44,17 +51,18 @@ pub struct Handover {
 /// `E-SYSTEM`.
 pub fn begin(marker: &Path, ends: Timestamp) -> Result<()> {
     let text = ends.format(&Rfc3339).unwrap_or_default();
-    file::write_atomically(&note(marker), text.as_bytes(), 0o600)
+    file::write_atomically(&note(marker, PAIR), text.as_bytes(), 0o600)
 }
 
 /// When the certificate ends that services may have still, where an earlier handover was not finished.
 pub fn unfinished(marker: &Path) -> Option<Timestamp> {
-    let text = fs::read_to_string(note(marker)).ok()?;
+    let text = fs::read_to_string(note(marker, PAIR)).ok()?;
     Some(Timestamp::parse(&text, &Rfc3339).unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
-fn note(marker: &Path) -> PathBuf {
-    marker.with_file_name("renewal-unfinished")
+/// Where it is noted that services may have what was there before.
+pub fn note(marker: &Path, what: &str) -> PathBuf {
+    marker.with_file_name(what)
 }
 
 impl Handover {
@@ -70,10 +78,38 @@ impl Handover {
         pair: &Pair,
         ends: Timestamp,
     ) -> Result<()> {
+        self.hand(&self.restart, marker, anchors, pair, ends).await?;
+        file::remove(&note(path, PAIR))
+    }
+
+    /// Has the services take other roots.
+    ///
+    /// # Errors
+    /// As [`Handover::run`].
+    pub async fn roots(
+        &self,
+        path: &Path,
+        marker: &InstallMarker,
+        anchors: &TrustAnchors,
+        pair: &Pair,
+        ends: Timestamp,
+    ) -> Result<()> {
+        self.hand(&self.restart_for_roots, marker, anchors, pair, ends).await?;
+        file::remove(&note(path, ROOTS))
+    }
+
+    async fn hand(
+        &self,
+        services: &[Service],
+        marker: &InstallMarker,
+        anchors: &TrustAnchors,
+        pair: &Pair,
+        ends: Timestamp,
+    ) -> Result<()> {
         if let Some(program) = &self.hook {
             self.call(program, &["reload"], marker).await?;
             let server = BootServer::new(&marker.server, anchors, Some(pem::identity(&pair.certificate, &pair.key)?))?;
-            for service in &self.restart {
+            for service in services {
                 let request = TurnRequest { service: *service, generation: marker.generation };
                 let lease = turn(&server, &request, ends).await;
                 let arguments = ["restart", service.name()];
@@ -84,7 +120,7 @@ impl Handover {
                 }
             }
         }
-        file::remove(&note(path))
+        Ok(())
     }
 
     async fn call(&self, program: &Path, arguments: &[&str], marker: &InstallMarker) -> Result<()> {

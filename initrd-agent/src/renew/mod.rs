@@ -2,6 +2,7 @@
 //! (docs/design.md section 4, point 5).
 
 mod handover;
+mod learning;
 
 pub use handover::Handover;
 
@@ -14,16 +15,17 @@ use crate::{
 };
 use hardware::inventory;
 use host::{
-    file,
+    certificate, file,
     http::{self, pem},
 };
 use join::{
     credentials::{self, Paths, installed_pair},
     renewal::{Due, Pair, due},
 };
+use learning::Under;
 use protocol::{
     Code, Failure, Timestamp, cluster::ClusterConfig, failure::Result, marker::InstallMarker, names::RunId, parse,
-    renewal::RenewRequest, trust::TrustAnchors,
+    renewal::RenewRequest, tpm::TpmFound, trust::TrustAnchors,
 };
 use std::{
     fs,
@@ -81,18 +83,16 @@ struct Given {
 /// `E-NOT-FOUND` where no boot-server installed this node; those of the calls; `E-TLS` for an answer that does not fit;
 /// `E-TOOL` where the hook failed, which is tried again the next time.
 pub async fn run(settings: &Settings) -> Result<Outcome> {
-    let marker = read_marker(&settings.marker)?;
+    let mut marker = read_marker(&settings.marker)?;
     let pairs = pairs(settings, &marker);
     pairs.iter().try_for_each(Pair::finish)?;
     let own = &pairs[0];
     let shown = pem::identity(&own.certificate, &own.key)?;
     let life = credentials::validity(&shown.chain[0])?;
-    let anchors = TrustAnchors {
-        ca_spki_sha256: marker.ca_spki_sha256.clone(),
-        manifest_keys: marker.manifest_keys.clone(),
-        build_time: None,
-    };
-    let given = match due(life, Timestamp::now_utc(), settings.wanted) {
+    let under = learnt(settings, &mut marker, own).await;
+    let anchors = learning::anchors(&marker);
+    let wanted = settings.wanted || under == Under::AnotherRoot;
+    let given = match due(life, Timestamp::now_utc(), wanted) {
         Due::From(from) => {
             if let Some(ends) = handover::unfinished(&settings.marker) {
                 settings.handover.run(&settings.marker, &marker, &anchors, own, ends).await?;
@@ -112,7 +112,28 @@ pub async fn run(settings: &Settings) -> Result<Outcome> {
         in_time(BootServer::new(&marker.server, &anchors, Some(identity))?.key_in_use()).await?;
     }
     settings.handover.run(&settings.marker, &marker, &anchors, own, life.1).await?;
+    if under == Under::AnotherRoot {
+        // The server hears that this node needs the old root no more.
+        learnt(settings, &mut marker, own).await;
+    }
     Ok(Outcome::Renewed { ends })
+}
+
+/// As [`learning::learn`]. A server that cannot be asked, or knows no such call, is asked the next time: nothing ends by that.
+async fn learnt(settings: &Settings, marker: &mut InstallMarker, own: &Pair) -> Under {
+    let learn = async {
+        let shown = pem::identity(&own.certificate, &own.key)?;
+        let (_, ends) = credentials::validity(&shown.chain[0])?;
+        if ends <= Timestamp::now_utc() {
+            // Nobody would listen to it; by the next certificate.
+            return Ok(Under::TheSameRoot);
+        }
+        learning::learn(settings, marker, shown, own, ends).await
+    };
+    learn.await.unwrap_or_else(|failure| {
+        tracing::warn!("asking the boot-server what to believe: {failure}; it is asked again the next time");
+        Under::TheSameRoot
+    })
 }
 
 fn read_marker(path: &Path) -> Result<InstallMarker> {
@@ -165,8 +186,9 @@ async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> R
     let (greeted, _) = in_time(enrol::hello(&server, anchors, &identity)).await?;
     let inventory = inventory::read();
     let run: RunId = format!("renew-{}", uuid::Uuid::new_v4().simple()).parse().unwrap_or_else(|_| marker.run.clone());
-    let asking =
-        Asking { claims: inventory::claims(&inventory, None), inventory: &inventory, run, replaces: None, token: None };
+    // What the installed system has measured is not what the firmware had when it booted from the network.
+    let (claims, found) = (inventory::claims(&inventory, None), TpmFound::Nothing);
+    let asking = Asking { claims, inventory: &inventory, run, replaces: None, token: None, found, chip: None };
     let waits = |text: &str| tracing::warn!("{text}");
     let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, std::future::pending, || ()).await?;
     if approved.node != marker.node {
@@ -186,7 +208,7 @@ fn check(given: &Given, anchors: &TrustAnchors) -> Result<Timestamp> {
     if !credentials::is_pair(&identity) {
         return Err(refused("it is for another key"));
     }
-    let issuer = identity.chain.last().and_then(credentials::spki);
+    let issuer = identity.chain.last().and_then(|root| certificate::spki(root));
     if identity.chain.len() < 2 || !issuer.is_some_and(|spki| anchors.ca_spki_sha256.contains(&spki)) {
         return Err(refused("it does not come from the CA that this node trusts"));
     }

@@ -13,15 +13,21 @@ use time::OffsetDateTime;
 fn a_founder_bootstraps_and_others_join_as_learners_and_are_promoted() {
     let ca = Ca::new("cluster");
     let first = Node::founder(&ca, "m1");
+    // What the installer leaves where the boot-server has it.
+    fs::write(first.path("secrets/ca.crl"), ca.revocation_list()).unwrap();
     let first_etcd = Etcd::of(&first);
     let run = first_etcd.join();
     assert_eq!(run.code, Some(0));
+    let environment = fs::read_to_string(first.path("state/etcd.env")).unwrap();
+    assert_eq!(environment.matches("secrets/ca.crl\"").count(), 2, "clients and peers: {environment}");
     assert!(first.has_marker(".etcd-initialized"));
 
     let second = Node::joiner(&ca, "m2", first.port);
     let second_etcd = Etcd::of(&second);
     assert_eq!(second_etcd.join().code, Some(0));
     assert!(second.has_marker(".etcd-joined"));
+    // A list that is named and is not there would have etcd refuse everybody.
+    assert!(!fs::read_to_string(second.path("state/etcd.env")).unwrap().contains("CRL"));
     // The third meets the cluster in the seconds after a join, when it refuses to add anybody.
     let third = Node::joiner(&ca, "m3", first.port);
     let third_etcd = Etcd::of(&third);

@@ -6,6 +6,7 @@
 mod admin_api;
 mod answers;
 mod arbiter;
+mod believing;
 mod boot_server;
 mod configuration;
 mod discovery;

@@ -23,6 +23,15 @@ in
 
     etcdPackage = lib.mkPackageOption pkgs "etcd" { };
 
+    etcdRevocationList = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Have etcd refuse certificates whose keys were revoked: by ca.crl beside ca.crt, which the renewal's timer keeps fresh.
+        A node that an earlier release installed has no such list in its etcd.env.
+      '';
+    };
+
     etcdPort = mkOption {
       type = types.port;
       default = 2379;
@@ -64,6 +73,12 @@ in
         # A founder is ready when a majority of the founders is there.
         TimeoutStartSec = "infinity";
         LimitNOFILE = 65536;
+      }
+      // lib.optionalAttrs (!cfg.etcdRevocationList) {
+        UnsetEnvironment = [
+          "ETCD_CLIENT_CRL_FILE"
+          "ETCD_PEER_CRL_FILE"
+        ];
       };
     };
 

@@ -14,6 +14,10 @@ let
   services = import ./services.nix { inherit lib config; };
   # etcd reads its files at every handshake.
   restarted = lib.filter (service: lib.elem service.name renewal.restartServices) services;
+  # The roots it reads when it starts, as the others do.
+  restartedForRoots = lib.filter (
+    service: service.name == "etcd" || lib.elem service.name renewal.restartServices
+  ) services;
   systemctl = lib.getExe' config.systemd.package "systemctl";
 
   restart = service: ''
@@ -35,7 +39,7 @@ let
         ;;
     esac
     case "$2" in
-    ${lib.concatMapStrings restart restarted}
+    ${lib.concatMapStrings restart restartedForRoots}
     esac
   '';
 in
@@ -63,7 +67,7 @@ in
       type = types.listOf types.str;
       default = [ ];
       example = [ "nginx.service" ];
-      description = "Units that read the certificate again when they are reloaded. etcd needs none.";
+      description = "Units that read certificates and roots again when they are reloaded. etcd needs none for its certificate.";
     };
 
     restartServices = mkOption {
@@ -107,6 +111,10 @@ in
             "--restart"
             service.name
           ]) restarted
+          ++ lib.concatMap (service: [
+            "--restart-for-roots"
+            service.name
+          ]) restartedForRoots
         );
         # An admin may have to type a code, and other members have their turns.
         TimeoutStartSec = "infinity";

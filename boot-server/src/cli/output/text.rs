@@ -10,6 +10,7 @@ use protocol::{
     step::Step,
     telemetry::EventKind,
     text::{one_line, printable},
+    tpm::{ProvenTpm, TpmState, Vouched},
 };
 use time::macros::format_description;
 
@@ -91,6 +92,22 @@ fn certificate(ends: Timestamp) -> String {
     }
 }
 
+/// Which TPM it is, and how far that is believed.
+fn tpm(state: &TpmState) -> Option<String> {
+    Some(match state {
+        TpmState::Absent => return None,
+        TpmState::Broken { why } => format!("broken: {why}"),
+        TpmState::Claimed { ek } => format!("EK {ek}, not proven"),
+        TpmState::Proven(ProvenTpm { ek, vendor, at, .. }) => {
+            let vendor = match vendor {
+                Vouched::By(vendor) => format!("certified by {vendor}"),
+                Vouched::Nobody(why) => format!("certified by nobody ({why})"),
+            };
+            format!("EK {ek}, proven {}, {vendor}", protocol::to_the_second(*at))
+        }
+    })
+}
+
 fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     let summary = &detail.summary;
     let mut facts = vec![("Name:", summary.name.clone()), ("State:", summary.state.to_string())];
@@ -119,6 +136,7 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
         fact("Serial:", claims.serial.clone());
         fact("UUID:", claims.uuid.clone());
     }
+    fact("TPM:", tpm(&detail.tpm));
     if let Some(inventory) = &detail.inventory {
         let maker = [&inventory.dmi.vendor, &inventory.dmi.product].map(|text| text.as_deref().unwrap_or(""));
         fact("Hardware:", Some(maker.join(" ").trim().to_owned()));

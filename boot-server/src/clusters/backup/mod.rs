@@ -9,15 +9,35 @@ pub mod snapshot;
 pub mod sums;
 pub mod take;
 
-use crate::{clusters::members::discovery::Endpoint, config::Config, state::vault::KEY_FILE};
-use host::command::hook;
+use crate::{
+    clusters::members::discovery::Endpoint,
+    config::Config,
+    state::vault::KEY_FILE,
+    trust::{
+        ca::issuers::REQUEST_KEY,
+        folder::{self, ANCHORS, ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
+    },
+};
+use host::{command::hook, file};
 use protocol::{failure::Result, service::Service};
 use std::path::Path;
 
 /// What belongs to the server itself, beside its database.
-const SERVER_FILES: [&str; 5] = ["config.toml", "ca.crt", "ca.key", "manifest.key", "trust.json"];
+const SERVER_FILES: [&str; 4] = ["config.toml", ROOT, MANIFEST_KEY, ANCHORS];
 /// What belongs to it where there is one.
-const OPTIONAL_FILES: [&str; 3] = ["admin.token", "dhcp-leases.json", KEY_FILE];
+fn optional_files() -> Vec<String> {
+    let files = ["admin.token", "dhcp-leases.json", KEY_FILE, ROOT_KEY, ISSUING, ISSUING_KEY, REQUEST_KEY];
+    files.map(str::to_owned).into_iter().chain(folder::of_rotation()).collect()
+}
+
+/// Makes the folder of a file that lies below the server's.
+fn make_parent(dir: &Path, name: &str) -> Result<()> {
+    match Path::new(name).parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => file::make_private(&dir.join(parent), true),
+        None => Ok(()),
+    }
+}
+
 /// The database in the folder of the server, and in a backup.
 const DATABASE: &str = "state.db";
 /// The server's own part of a backup.

@@ -1,7 +1,11 @@
 //! Brings the server's own state back from a backup.
 
-use super::{DATABASE, OPTIONAL_FILES, SERVER, SERVER_FILES, sums};
-use crate::{base::clock::now, config::Config};
+use super::{DATABASE, SERVER, SERVER_FILES, sums};
+use crate::{
+    base::clock::now,
+    config::Config,
+    trust::folder::{self, ANCHORS, ISSUING, ROOT},
+};
 use host::file;
 use protocol::{
     Code, Failure,
@@ -58,10 +62,12 @@ pub fn restore(from: &Path, dir: &Path, force: bool) -> Result<Restored> {
         DirBuilder::new().recursive(true).mode(0o755).create(&path).or_fail(Code::System, making)?;
     }
     // The configuration last: without it the folder is no server yet.
-    let more = OPTIONAL_FILES.iter().filter(|name| server.join(name).is_file());
-    for name in [DATABASE].iter().chain(more).chain(SERVER_FILES.iter().rev()) {
-        let public = matches!(*name, "config.toml" | "ca.crt" | "trust.json");
-        file::copy_new(&server.join(name), &dir.join(name), if public { 0o644 } else { 0o600 })?;
+    let more = super::optional_files().into_iter().filter(|name| server.join(name).is_file());
+    let last = SERVER_FILES.map(str::to_owned).into_iter().rev();
+    for name in [DATABASE.to_owned()].into_iter().chain(more).chain(last) {
+        super::make_parent(dir, &name)?;
+        let public = matches!(name.as_str(), "config.toml" | ROOT | ISSUING | ANCHORS);
+        file::copy_new(&server.join(&name), &dir.join(&name), if public { 0o644 } else { 0o600 })?;
     }
     Ok(Restored { aside, etcd: etcd_clusters(from)? })
 }
@@ -69,8 +75,10 @@ pub fn restore(from: &Path, dir: &Path, force: bool) -> Result<Restored> {
 /// What of a server stands in the folder.
 fn standing(dir: &Path) -> Vec<String> {
     let beside = ["state.db-wal", "state.db-shm", "ports.json"];
-    let names = SERVER_FILES.iter().chain(&OPTIONAL_FILES).chain([&DATABASE]).chain(&beside);
-    names.filter(|name| dir.join(name).exists()).map(|name| (*name).to_owned()).collect()
+    let names = SERVER_FILES.iter().chain([&DATABASE]).chain(&beside).map(|name| (*name).to_owned());
+    let folders = folder::FOLDERS.map(str::to_owned);
+    let more = super::optional_files().into_iter().filter(|name| !name.contains('/'));
+    names.chain(more).chain(folders).filter(|name| dir.join(name).exists()).collect()
 }
 
 fn set_aside(dir: &Path, standing: &[String]) -> Result<Option<PathBuf>> {

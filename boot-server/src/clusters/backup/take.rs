@@ -1,7 +1,7 @@
 //! Takes a backup. It needs the server's folder and not the server: the CA's key is in it, so the members are asked
 //! from here.
 
-use super::{DATABASE, OPTIONAL_FILES, SERVER, SERVER_FILES, SUMS, snapshot, sums};
+use super::{DATABASE, SERVER, SERVER_FILES, SUMS, snapshot, sums};
 use crate::{
     base::{clock::now, health::Health},
     clusters::members::{
@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     domain::audit::{Action, Actor},
     state::{self, State},
-    trust::ca::Ca,
+    trust::{ca::Ca, folder},
 };
 use cluster::client::PeerClient;
 use host::file;
@@ -83,9 +83,12 @@ async fn fill(dir: &Path, config: &Config, to: &Path, parts: Parts, tell: impl F
 async fn server_part(dir: &Path, state: &State, to: &Path) -> Result<()> {
     file::make_private(to, false)?;
     state.copy_to(&to.join(DATABASE)).await?;
-    let more = OPTIONAL_FILES.into_iter().filter(|name| dir.join(name).exists());
-    for name in SERVER_FILES.into_iter().chain(more) {
-        file::copy_new(&dir.join(name), &to.join(name), 0o600)?;
+    // What is changing there is whole first, and does not change meanwhile.
+    let _still = folder::lock(dir)?;
+    let more = super::optional_files().into_iter().filter(|name| dir.join(name).exists());
+    for name in SERVER_FILES.map(str::to_owned).into_iter().chain(more) {
+        super::make_parent(to, &name)?;
+        file::copy_new(&dir.join(&name), &to.join(&name), 0o600)?;
     }
     Ok(())
 }

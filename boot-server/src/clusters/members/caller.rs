@@ -24,8 +24,8 @@ const REMEDIES: Remedies = Remedies {
 pub fn caller(ca: &Ca, now: Timestamp) -> Result<PeerClient> {
     let (issued, key) = ca.issue_with_key("boot-server", &["boot-server".to_owned()], now, CERTIFICATE_LIFE)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let identity = Identity { chain: vec![issued.der, ca.certificate().clone()], key };
-    PeerClient::new(vec![ca.certificate().clone()], &identity, TIMEOUT, REMEDIES)
+    let identity = Identity { chain: issued.chain, key };
+    PeerClient::new(ca.roots(), &identity, TIMEOUT, REMEDIES)
 }
 
 /// What a member answered wrongly, as an operator of the cluster meets it: nobody joins anything here.

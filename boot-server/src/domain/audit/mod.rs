@@ -160,6 +160,12 @@ actions! {
     CacheCollected = "cache-collected",
     /// Damaged paths were taken out of it.
     CacheRepaired = "cache-repaired",
+    /// A secret of a node was set.
+    SecretSet = "secret-set",
+    /// It was deleted.
+    SecretDeleted = "secret-deleted",
+    /// All secrets were sealed with a new key.
+    SecretsSealedAnew = "secrets-sealed-anew",
     /// A node fetched its secrets.
     SecretsHandedOut = "secrets-handed-out",
     /// A founder fetched the snapshot that it begins with.

@@ -5,20 +5,20 @@ use nix_store::signature::PublicKey;
 use protocol::{
     Code, Failure,
     failure::Result,
+    names::NodeName,
+    secrets::FOLDER,
     spec::{Disks, FileSpec, NodeSpec, WipePolicy},
 };
 use std::collections::{BTreeSet, HashSet};
 
-/// Where secrets lie on the target; what is elsewhere can only be the key of a device, and is not written.
-const SECRETS: &str = "/etc/nixos/secrets/";
 /// Files of one spec.
 const MOST_FILES: usize = 256;
 
-/// Checks one spec.
+/// Checks one spec, for a node that has secrets at these paths apart from it.
 ///
 /// # Errors
 /// `E-INPUT` with the node and the path of the key.
-pub fn check(spec: &NodeSpec) -> Result<()> {
+pub fn check(spec: &NodeSpec, apart: &HashSet<String>) -> Result<()> {
     let wrong = |text: String| Failure::new(Code::Input, format!("checking node {} at {text}", spec.name));
     substituters(spec).and_then(|()| trusted_keys(spec)).and_then(|()| hostname(spec)).map_err(wrong)?;
     let layout = layout_of(&spec.disks).map_err(|fault| {
@@ -32,13 +32,37 @@ pub fn check(spec: &NodeSpec) -> Result<()> {
     disks(spec, &layout)
         .and_then(|()| files("files", &spec.files))
         .and_then(|()| files("secrets", &spec.secrets))
-        .and_then(|()| keys(spec, &key_files))
+        .and_then(|()| keys(spec, &key_files, apart))
         .map_err(wrong)?;
     if let Some(cluster) = &spec.cluster {
         let failure = cluster.check();
         failure.map_err(|failure| wrong(format!("cluster: {}", failure.cause)))?;
     }
     Ok(())
+}
+
+/// Checks a secret that is kept apart from the spec of its node, which may not be there yet.
+///
+/// # Errors
+/// `E-INPUT` for a path or mode that a secret cannot have; `E-WRONG-STATE` where the spec has a secret at this path.
+pub fn secret(node: &NodeName, spec: Option<&NodeSpec>, secret: &FileSpec) -> Result<()> {
+    let path = &secret.path;
+    let wrong = |text: String| Failure::new(Code::Input, format!("checking the secret of node {node} at {text}"));
+    files("secrets", std::slice::from_ref(secret)).map_err(wrong)?;
+    let Some(spec) = spec else { return Ok(()) };
+    if spec.secrets.iter().any(|of_spec| of_spec.path == *path) {
+        let cause = format!("setting the secret {path:?} of node {node}: its spec has one at this path");
+        return Err(Failure::new(Code::WrongState, cause).with_remedy("apply the spec without it first"));
+    }
+    if !path.starts_with(FOLDER) && !key_files(spec).contains(path) {
+        return Err(wrong(format!("path: {path:?} is not below {FOLDER}, nor does its layout name it as a key")));
+    }
+    Ok(())
+}
+
+/// The keys of encrypted devices that the spec's layout names.
+pub fn key_files(spec: &NodeSpec) -> BTreeSet<String> {
+    layout_of(&spec.disks).map(|layout| layout::key_files(&layout).into_iter().collect()).unwrap_or_default()
 }
 
 /// The layout as the agent reads it, without the disks that are ignored.
@@ -144,17 +168,26 @@ fn files(key: &str, files: &[FileSpec]) -> Check {
     Ok(())
 }
 
-/// Keys of encrypted devices are secrets, and every secret is either such a key or at home among the secrets.
-fn keys(spec: &NodeSpec, key_files: &BTreeSet<String>) -> Check {
-    let given: HashSet<&String> = spec.secrets.iter().map(|secret| &secret.path).collect();
+/// Keys of encrypted devices are secrets, and every secret is either such a key or at home among the secrets; none has two
+/// truths.
+fn keys(spec: &NodeSpec, key_files: &BTreeSet<String>, apart: &HashSet<String>) -> Check {
+    let given: HashSet<&String> = spec.secrets.iter().map(|secret| &secret.path).chain(apart).collect();
     if let Some(key) = key_files.iter().find(|key| !given.contains(key)) {
-        return Err(format!("disks.devices: it names the key file {key:?}, and no file in secrets has this path"));
+        return Err(format!(
+            "disks.devices: it names the key file {key:?}, and no file in secrets has this path (boot-server secret generate {} {key})",
+            spec.name
+        ));
     }
     for (index, secret) in spec.secrets.iter().enumerate() {
-        if !secret.path.starts_with(SECRETS) && !key_files.contains(&secret.path) {
+        let path = &secret.path;
+        if apart.contains(path) {
             return Err(format!(
-                "secrets[{index}].path: {:?} is not below {SECRETS}, nor does disks.devices name it as a key",
-                secret.path
+                "secrets[{index}].path: {path:?} was set by boot-server secret; delete it there first"
+            ));
+        }
+        if !path.starts_with(FOLDER) && !key_files.contains(path) {
+            return Err(format!(
+                "secrets[{index}].path: {path:?} is not below {FOLDER}, nor does disks.devices name it as a key"
             ));
         }
     }
@@ -183,12 +216,12 @@ mod tests {
     fn refused(pointer: &str, value: Value) -> String {
         let mut spec = good();
         *spec.pointer_mut(pointer).unwrap() = value;
-        check(&serde_json::from_value(spec).unwrap()).unwrap_err().cause
+        check(&serde_json::from_value(spec).unwrap(), &HashSet::new()).unwrap_err().cause
     }
 
     #[test]
     fn a_good_spec_passes() {
-        assert_eq!(check(&serde_json::from_value(good()).unwrap()), Ok(()));
+        assert_eq!(check(&serde_json::from_value(good()).unwrap(), &HashSet::new()), Ok(()));
     }
 
     #[test]
@@ -227,7 +260,7 @@ mod tests {
             let mut spec = good();
             spec["disks"] = json!({"devices": devices});
             spec["secrets"] = secrets;
-            check(&serde_json::from_value(spec).unwrap()).map_err(|failure| failure.cause)
+            check(&serde_json::from_value(spec).unwrap(), &HashSet::new()).map_err(|failure| failure.cause)
         };
         let luks = disk(&json!({"type": "luks", "name": "c", "passwordFile": "/tmp/k"}));
         let plain = disk(&json!(null));
@@ -252,7 +285,7 @@ mod tests {
         );
         let mut spec = good();
         spec["disks"]["devices"] = root("end");
-        assert_eq!(check(&serde_json::from_value(spec).unwrap()), Ok(()));
+        assert_eq!(check(&serde_json::from_value(spec).unwrap(), &HashSet::new()), Ok(()));
         let format = json!({"type": "filesystem", "format": "reiserfs", "mountpoint": "/"});
         assert!(refused("/disks/devices", disk(&format)).contains("disks.devices.disk.main.content.format"));
     }
@@ -263,8 +296,9 @@ mod tests {
         let luks = json!({"type": "luks", "name": "c", "passwordFile": "/k",
             "content": {"type": "filesystem", "format": "ext4", "mountpoint": "/home"}});
         spec["disks"]["devices"]["disk"]["data"] = json!({"device": "/dev/vdb", "content": luks});
-        let checked =
-            |spec: &Value| check(&serde_json::from_value(spec.clone()).unwrap()).map_err(|failure| failure.cause);
+        let checked = |spec: &Value| {
+            check(&serde_json::from_value(spec.clone()).unwrap(), &HashSet::new()).map_err(|failure| failure.cause)
+        };
         assert!(checked(&spec).unwrap_err().contains("\"/k\""));
         spec["disks"]["wipe"] = json!({"data": "ignore"});
         assert_eq!(checked(&spec), Ok(()));
@@ -276,7 +310,7 @@ mod tests {
     fn a_secret_is_for_its_owner_alone() {
         let mut spec = good();
         spec["secrets"] = json!([{"path": "/etc/nixos/secrets/x", "mode": "0644", "content": "hunter2"}]);
-        let failure = check(&serde_json::from_value(spec).unwrap()).unwrap_err();
+        let failure = check(&serde_json::from_value(spec).unwrap(), &HashSet::new()).unwrap_err();
         assert!(failure.cause.contains("secrets[0].mode") && !failure.cause.contains("hunter2"), "{failure}");
     }
 }

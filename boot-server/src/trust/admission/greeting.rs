@@ -3,12 +3,18 @@
 use super::Admission;
 use crate::{
     base::{clock::now, random},
-    domain::enrolment::{self, Decision, Rival, Shown},
+    domain::{
+        enrolment::{self, Decision, Rival, Shown},
+        tpm::Tpm,
+    },
     state::{
         enrolments::{Enrolment, Standing},
         runs::Owner,
     },
-    trust::ca::{self, CsrKey},
+    trust::{
+        ca::{self, CsrKey},
+        sessions::Hello,
+    },
 };
 use protocol::{
     Code, Failure,
@@ -55,8 +61,11 @@ impl Admission {
             return Err(Failure::new(Code::Input, cause));
         }
         let (session, nonce, time) = (random::name()?, random::bytes::<NONCE_BYTES>()?.to_vec(), now());
-        let signature = self.signer.sign_hello(&request.nonce, &nonce, time);
-        self.hellos.add(Sha256::of(session.as_bytes()), request.csr_sha256, request.nonce, nonce.clone(), time)?;
+        let signature = self.signer.key().sign_hello(&request.nonce, &nonce, time);
+        let ca = self.ca.known_as(request.ca_spki_sha256);
+        let hello =
+            Hello { csr: request.csr_sha256, ca, client_nonce: request.nonce, server_nonce: nonce.clone(), at: time };
+        self.hellos.add(Sha256::of(session.as_bytes()), hello)?;
         Ok(HelloReply { session, nonce, time, signature })
     }
 
@@ -148,7 +157,7 @@ impl Admission {
         Ok(key)
     }
 
-    fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
+    pub(super) fn refuse_revoked(&self, key: &Sha256) -> Result<()> {
         if !self.state.memory.revoked.holds(key) {
             return Ok(());
         }
@@ -176,7 +185,7 @@ impl Admission {
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
         let inventory = request.inventory.bounded();
-        let code = enrol::code(&key.hash(), &self.ca.spki(), &hello.client_nonce, &hello.server_nonce);
+        let code = enrol::code(&key.hash(), &hello.ca, &hello.client_nonce, &hello.server_nonce);
         let mut enrolment = Enrolment {
             id: 0,
             session,
@@ -192,6 +201,7 @@ impl Admission {
             agent_version: cut(request.agent_version, MOST_VERSION),
             address: address.to_owned(),
             certificate: None,
+            tpm: Tpm::of(request.tpm),
             heard: now(),
         };
         let mut unit = self.state.begin().await?;
@@ -255,8 +265,13 @@ impl Admission {
         Ok(silent.len())
     }
 
-    fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
-        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None };
+    pub(super) fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = self.reply_of_standing(enrolment)?;
+        Ok(EnrolReply { tpm: self.prover.challenge(enrolment), ..reply })
+    }
+
+    fn reply_of_standing(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
+        let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None, tpm: None };
         Ok(match enrolment.standing {
             Standing::Superseded => return self.refuse_revoked(&enrolment.key).and(Err(unknown_session())),
             Standing::Pending | Standing::Conflict => match self.decision(enrolment) {
@@ -271,6 +286,7 @@ impl Admission {
                 missing: vec![],
                 node: enrolment.node.clone(),
                 certificate: enrolment.certificate.clone(),
+                tpm: None,
             },
         })
     }

@@ -1,14 +1,16 @@
 //! Enrolments carried out: who is admitted as which node. What is decided is in [`enrolment`].
 
 mod greeting;
+mod proofs;
 mod tokens;
 
 pub use greeting::{Session, to_decide};
+pub use proofs::Prover;
 
 use super::{
     ca::Ca,
     certificates::Certificates,
-    manifest::ManifestKey,
+    manifest::Signer,
     sessions::{Hellos, WrongCodes},
 };
 use crate::{
@@ -29,7 +31,7 @@ use protocol::{
     Code, Failure,
     failure::Result,
     names::{NodeName, RunId},
-    spec::Way,
+    spec::{NodeSpec, Way},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Instant};
@@ -40,9 +42,10 @@ use time::Duration;
 pub struct Admission {
     state: State,
     ca: Arc<Ca>,
-    signer: Arc<ManifestKey>,
+    signer: Arc<Signer>,
     certificates: Certificates,
     policy: Policy,
+    prover: Prover,
     /// Enrolments that have said hello and no more.
     hellos: Hellos,
     wrong_codes: WrongCodes,
@@ -55,12 +58,21 @@ impl Admission {
         state: State,
         ca: Arc<Ca>,
         certificates: Certificates,
-        signer: Arc<ManifestKey>,
+        signer: Arc<Signer>,
         policy: Policy,
+        prover: Prover,
         stop: Stop,
     ) -> Self {
         let (hellos, wrong_codes) = (Hellos::default(), WrongCodes::default());
-        Self { state, ca, signer, certificates, policy, hellos, wrong_codes, stop }
+        Self { state, ca, signer, certificates, policy, prover, hellos, wrong_codes, stop }
+    }
+
+    /// As [`Certificates::refuse_unissuable`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn refuse_unissuable(&self, specs: &[NodeSpec]) -> Result<()> {
+        self.certificates.refuse_unissuable(specs)
     }
 
     /// Decides about every machine that waits: a spec has been applied. One that cannot be admitted keeps no other
@@ -262,6 +274,7 @@ impl Admission {
         (node.key, node.next_key) = (Some(enrolment.key), None);
         node.certificate_ends = Some(issued.not_after);
         node.enrolment = Some(enrolment.id);
+        self.remember_tpm(unit, &mut node, &enrolment.tpm).await?;
         if unit.operation(name).await?.is_some_and(|operation| operation.kind == Kind::Replace) {
             // The window is for one machine: it has come.
             unit.end_operation(name).await?;

@@ -48,7 +48,9 @@ pub fn later(failure: &Failure, after: Duration) -> Response {
 /// The status of a code. Codes that only agents have count as ours to know.
 fn status(code: Code) -> StatusCode {
     match code {
-        Code::Input | Code::Config | Code::NoSpec | Code::Layout | Code::ClosureCorrupt => StatusCode::BAD_REQUEST,
+        Code::Input | Code::Config | Code::NoSpec | Code::Layout | Code::ClosureCorrupt | Code::Tpm => {
+            StatusCode::BAD_REQUEST
+        }
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::EnrolUnknown => StatusCode::UNAUTHORIZED,

@@ -24,6 +24,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Hello, _>(hello)
         .call::<calls::Enrol, _>(enrol)
         .call::<calls::PollEnrolment, _>(poll)
+        .call::<calls::ProveTpm, _>(prove)
         .call::<calls::Artefact, _>(artefact)
         .call::<calls::DeliverTelemetry, _>(telemetry)
 }
@@ -47,6 +48,14 @@ async fn poll(
     In(poll): In<calls::PollEnrolment>,
 ) -> Answer<calls::PollEnrolment> {
     Ok(Json(services.admission.poll(&session, Duration::from_secs(poll.wait.min(LONGEST))).await?))
+}
+
+async fn prove(
+    State(services): State<Arc<Services>>,
+    Path(session): Path<String>,
+    In(proof): In<calls::ProveTpm>,
+) -> Answer<calls::ProveTpm> {
+    Ok(Json(services.admission.prove(&session, proof).await?))
 }
 
 /// Whoever trusts this server may read it, with or without a certificate: nothing in an image is secret, and kernel and

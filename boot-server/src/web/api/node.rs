@@ -24,6 +24,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Ready, _>(ready)
         .call::<calls::Health, _>(health)
         .call::<calls::Renew, _>(renew)
+        .call::<calls::Trust, _>(trust)
         .call::<calls::KeyInUse, _>(key_in_use)
         .call::<calls::AskTurn, _>(turn)
         .call::<calls::AskRestart, _>(restart)
@@ -97,6 +98,14 @@ async fn renew(
     In(request): In<calls::Renew>,
 ) -> Answer<calls::Renew> {
     Ok(Json(services.certificates.renew(&node.name, &node.key, request).await?))
+}
+
+async fn trust(
+    State(services): State<Arc<Services>>,
+    node: Identity,
+    In(believed): In<calls::Trust>,
+) -> Answer<calls::Trust> {
+    Ok(Json(services.certificates.trust(&node.name, &node.key, believed).await?))
 }
 
 /// Whoever shows a new key has stored its certificate: it was made the node's before this was reached.

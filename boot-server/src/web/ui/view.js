@@ -105,6 +105,14 @@ function certificate(ends) {
   return left > 0 ? `ends ${at} UTC, ${duration(left)} left` : `ended ${at} UTC`;
 }
 
+function tpm(state) {
+  if (state?.broken) return `broken: ${state.broken.why}`;
+  if (state?.claimed) return `EK ${state.claimed.ek}, not proven`;
+  if (!state?.proven) return "";
+  const { ek, vendor } = state.proven;
+  return `EK ${ek}, proven, certified by ${vendor.by ?? `nobody (${vendor.nobody})`}`;
+}
+
 export function facts(detail) {
   const list = make("dl");
   const fact = (name, value) => { if (value) list.append(make("dt", {}, name), make("dd", {}, value)); };
@@ -119,6 +127,7 @@ export function facts(detail) {
   fact("MACs", claims?.macs.join(", "));
   fact("Serial", claims?.serial);
   fact("UUID", claims?.uuid);
+  fact("TPM", tpm(detail.tpm));
   if (inventory) {
     fact("Hardware", [inventory.dmi.vendor, inventory.dmi.product].filter(Boolean).join(" "));
     fact("CPU", inventory.cpu.threads ? `${inventory.cpu.threads} × ${inventory.cpu.model}` : "");

@@ -8,3 +8,4 @@ mod taking_out;
 mod backing_up;
 mod looking;
 mod operating;
+mod revoked;

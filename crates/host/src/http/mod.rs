@@ -5,6 +5,7 @@ pub mod pem;
 mod pin;
 mod proxy;
 mod refused;
+mod role;
 
 pub use download::{Broken, download};
 pub use proxy::Proxies;
@@ -67,6 +68,9 @@ pub enum Trust {
     PinnedFor(String, Vec<Sha256>),
     /// One of these CA certificates.
     Roots(Vec<CertificateDer<'static>>),
+    /// As `Roots`, and the other side is the boot-server: where the name is one that every machine has for itself, it must
+    /// show the role.
+    BootServer(Vec<CertificateDer<'static>>),
     /// The CAs of this system.
     System,
 }
@@ -286,12 +290,10 @@ pub fn tls_config(trust: &Trust, identity: Option<Identity>, floor: SystemTime) 
             let verifier = pin::PinnedCa::new(pins.clone(), provider).except(host, system_roots());
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
-        Trust::Roots(certificates) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates {
-                roots.add(certificate.clone()).map_err(unusable)?;
-            }
-            builder.with_root_certificates(roots)
+        Trust::Roots(certificates) => builder.with_root_certificates(store(certificates).map_err(unusable)?),
+        Trust::BootServer(certificates) => {
+            let verifier = role::OfTheBootServer::new(store(certificates).map_err(unusable)?, provider)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Trust::System => builder.with_root_certificates(system_roots()),
     };
@@ -299,6 +301,12 @@ pub fn tls_config(trust: &Trust, identity: Option<Identity>, floor: SystemTime) 
         Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).map_err(unusable),
         None => Ok(builder.with_no_client_auth()),
     }
+}
+
+fn store(certificates: &[CertificateDer<'static>]) -> std::result::Result<RootCertStore, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    certificates.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
+    Ok(roots)
 }
 
 fn system_roots() -> RootCertStore {

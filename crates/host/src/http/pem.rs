@@ -32,6 +32,31 @@ pub fn identity(chain: &Path, key: &Path) -> Result<Identity> {
     Ok(Identity { chain: certificates(chain)?, key: parsed })
 }
 
+/// Certificates in PEM, one after another.
+pub fn encode(certificates: &[CertificateDer<'_>]) -> String {
+    let mut text = String::new();
+    for certificate in certificates {
+        let encoded = data_encoding::BASE64.encode(certificate);
+        let lines: Vec<&str> =
+            encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+        text += &format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
+    }
+    text
+}
+
+/// Every certificate of a text, where it is PEM.
+///
+/// # Errors
+/// `E-TLS` where it holds what is none, or none.
+pub fn decode(text: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let all: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    let refused = |why: String| Failure::new(Code::Tls, format!("reading certificates: {why}"));
+    match all.map_err(|error| refused(error.to_string()))? {
+        none if none.is_empty() => Err(refused("there is none".to_owned())),
+        all => Ok(all),
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     let size = std::fs::metadata(path).map_err(|error| refused(path, &error.to_string()))?.len();
     if size > MAX_PEM {

@@ -1,5 +1,6 @@
 //! A TLS verifier that knows its CA by the hash of the CA's public key alone.
 
+use crate::certificate;
 use protocol::encoding::Sha256;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -11,7 +12,6 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use std::sync::Arc;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Accepts a chain whose CA, presented with it, has a pinned public key; everything else (signatures, names,
 /// dates, usages) is webpki's judgement with that CA as the only root. Other hosts than the pinned one may be
@@ -63,8 +63,7 @@ impl PinnedCa {
     }
 
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
-        X509Certificate::from_der(certificate)
-            .is_ok_and(|(_, parsed)| self.pins.contains(&Sha256::of(parsed.tbs_certificate.subject_pki.raw)))
+        certificate::spki(certificate).is_some_and(|spki| self.pins.contains(&spki))
     }
 }
 

@@ -21,6 +21,9 @@ pub fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             Some("compare the clocks of both sides: the certificate is not good yet by this one")
         }
+        CertificateError::ApplicationVerificationFailure => Some(
+            "a node answers there, and not the boot-server: look where the tunnel or the port ends, or use the server's address",
+        ),
         _ => None,
     }
 }

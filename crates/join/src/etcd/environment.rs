@@ -3,6 +3,7 @@
 use crate::{
     credentials::Paths,
     driver::{Node, Way, host_port},
+    revocation,
 };
 use protocol::{Code, Failure, failure::Result};
 use std::{net::Ipv4Addr, path::Path};
@@ -35,15 +36,18 @@ pub fn render(node: &Node, identity: &Identity, way: Way, initial_cluster: &str)
         Way::Bootstrap => "new",
         Way::Join => "existing",
     };
+    let revoked = revocation::beside(ca);
+    let revoked = revoked.as_deref().map(path).transpose()?;
     let (ca, certificate, key) = (path(ca)?, path(certificate)?, path(key)?);
-    let lines = [
+    let listen_peer = format!("https://{raft}");
+    let mut lines = vec![
         ("NAME", identity.name.as_str()),
         ("DATA_DIR", path(&node.settings.data_dir)?),
         ("INITIAL_CLUSTER", initial_cluster),
         ("INITIAL_CLUSTER_STATE", state),
         ("INITIAL_CLUSTER_TOKEN", &identity.token),
         ("INITIAL_ADVERTISE_PEER_URLS", &identity.peer_url),
-        ("LISTEN_PEER_URLS", &format!("https://{raft}")),
+        ("LISTEN_PEER_URLS", listen_peer.as_str()),
         ("ADVERTISE_CLIENT_URLS", &client),
         ("LISTEN_CLIENT_URLS", &listen_client),
         ("CERT_FILE", certificate),
@@ -55,6 +59,8 @@ pub fn render(node: &Node, identity: &Identity, way: Way, initial_cluster: &str)
         ("PEER_TRUSTED_CA_FILE", ca),
         ("PEER_CLIENT_CERT_AUTH", "true"),
     ];
+    // Read at every handshake.
+    lines.extend(revoked.iter().flat_map(|file| [("CLIENT_CRL_FILE", *file), ("PEER_CRL_FILE", *file)]));
     if let Some((key, value)) = lines.iter().find(|(_, value)| !is_plain(value)) {
         let cause = format!("writing {FILE}: {value:?} for ETCD_{key} has a character that needs quoting");
         return Err(Failure::new(Code::Config, cause));

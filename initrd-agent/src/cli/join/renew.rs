@@ -37,6 +37,9 @@ pub struct RenewArgs {
     /// A service that has to be restarted: when the boot-server gives this node the turn, one member after another
     #[arg(long, value_name = "SERVICE", requires = "hook")]
     restart: Vec<String>,
+    /// A service that has to be restarted where the roots are others, in the same way
+    #[arg(long, value_name = "SERVICE", requires = "hook")]
+    restart_for_roots: Vec<String>,
     /// How long each call may take
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     hook_timeout: u64,
@@ -78,6 +81,7 @@ fn renewed(args: &RenewArgs) -> Result<Outcome> {
             hook: args.hook.clone(),
             patience: Duration::from_secs(args.hook_timeout),
             restart: args.restart.iter().map(|name| service(name)).collect::<Result<_>>()?,
+            restart_for_roots: args.restart_for_roots.iter().map(|name| service(name)).collect::<Result<_>>()?,
         },
     };
     let _alone = alone(&args.install_marker)?;
@@ -86,8 +90,9 @@ fn renewed(args: &RenewArgs) -> Result<Outcome> {
 
 /// Two at once would place each other's files.
 fn alone(marker: &Path) -> Result<Option<Flock<File>>> {
-    // Where there is none, the renewal says so itself.
-    let Ok(file) = File::open(marker) else { return Ok(None) };
+    // Where there is none, the renewal says so itself. The file itself may be replaced meanwhile.
+    let folder = marker.parent().filter(|_| marker.exists());
+    let Some(Ok(file)) = folder.map(File::open) else { return Ok(None) };
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map(Some).map_err(|(_, error)| {
         Failure::new(Code::WrongState, format!("locking {}: {error}", marker.display()))
             .with_remedy("another renewal runs: wait for it (systemctl status initrd-agent-renew)")

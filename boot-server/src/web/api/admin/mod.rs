@@ -11,6 +11,7 @@ mod login;
 mod logs;
 mod nodes;
 mod operate;
+mod secrets;
 mod tokens;
 
 use super::routes::Routes;
@@ -25,6 +26,10 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Logs, _>(logs::page)
         .call::<calls::FollowLogs, _>(logs::stream)
         .call::<calls::ApproveHeldPlan, _>(approve::plan)
+        .call::<calls::ListSecrets, _>(secrets::list)
+        .call::<calls::SetSecret, _>(secrets::set)
+        .call::<calls::DeleteSecret, _>(secrets::delete)
+        .call::<calls::SealAnew, _>(secrets::rekey)
         .call::<calls::Reinstall, _>(apply::reinstall)
         .call::<calls::Power, _>(operate::power)
         .call::<calls::RemoveMember, _>(operate::remove)

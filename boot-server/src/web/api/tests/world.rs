@@ -10,7 +10,7 @@ use crate::{
     netboot::policy::Policy,
     server::{self, Services},
     state::{State, enrolments::Standing, path_in, runs::Owner},
-    trust::{ca::Ca, manifest::ManifestKey},
+    trust::{ca::make, manifest::ManifestKey},
 };
 use protocol::{
     Code, Failure,
@@ -30,6 +30,7 @@ use protocol::{
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, EventKind, Telemetry},
+    tpm::TpmFound,
 };
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use serde_json::json;
@@ -125,9 +126,11 @@ impl World {
     pub async fn new() -> Self {
         let folder = folder();
         let file = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
-        let (certificate, key) = Ca::create("CA", now()).unwrap();
-        file("ca.crt", certificate.as_bytes());
-        file("ca.key", key.as_bytes());
+        let (root, root_key) = make::root(now()).unwrap();
+        let (issuing, issuing_key) = make::issuing(&root, &root_key, &[], now()).unwrap();
+        file("ca.crt", root.as_bytes());
+        file("issuing.crt", issuing.as_bytes());
+        file("issuing.key", issuing_key.as_bytes());
         file("manifest.key", data_encoding::BASE64.encode(&ManifestKey::create().unwrap()).as_bytes());
         file("config.toml", b"address = '127.0.0.1'\n[cluster]\ndrain = '/bin/true'\n");
         State::create(&path_in(folder.path()), Health::default()).await.unwrap().close().await;
@@ -143,7 +146,7 @@ impl World {
     /// The same once more, to go another way from here.
     pub async fn copied(&self) -> Self {
         let folder = folder();
-        for name in ["ca.crt", "ca.key", "manifest.key", "config.toml", "secrets.key"] {
+        for name in ["ca.crt", "issuing.crt", "issuing.key", "manifest.key", "config.toml", "secrets.key"] {
             std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
         }
         self.services.state.copy_to(&path_in(folder.path())).await.unwrap();
@@ -229,7 +232,7 @@ impl World {
 
     async fn enrols(&self, machine: usize) -> Result<String> {
         let csr = self.machines[machine].csr.clone();
-        let hello = HelloRequest { nonce: vec![7; 32], csr_sha256: Sha256::of(&csr) };
+        let hello = HelloRequest { nonce: vec![7; 32], csr_sha256: Sha256::of(&csr), ca_spki_sha256: None };
         let session = self.services.admission.hello(hello)?.session;
         self.sessions.lock().unwrap().push((machine, session.clone()));
         let (claims, run) = (claims(), run_of(machine, 0));
@@ -243,6 +246,7 @@ impl World {
             replaces: None,
             token: None,
             agent_version: String::new(),
+            tpm: TpmFound::Nothing,
         };
         let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
         Ok(format!("{:?} {:?}", reply.state, reply.node))

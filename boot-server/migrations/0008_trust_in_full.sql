@@ -53,3 +53,27 @@ CREATE TABLE enrol_tokens (
     node    TEXT                    -- the node that the machine became
 );
 ALTER TABLE enrolments ADD COLUMN token_sha256 TEXT;
+
+-- The TPM that a machine claims to have, or has proven (domain::tpm::Tpm); and the one that the node proved last (ProvenTpm).
+ALTER TABLE enrolments ADD COLUMN tpm TEXT;
+ALTER TABLE nodes ADD COLUMN tpm TEXT;
+
+-- What each node believes, as it told last: a rotation goes on when all have learnt the next root.
+CREATE TABLE beliefs (
+    node       TEXT PRIMARY KEY REFERENCES nodes (name) ON DELETE CASCADE,
+    key_sha256 TEXT NOT NULL,
+    believed   TEXT NOT NULL,
+    time       INTEGER NOT NULL
+);
+
+-- Secrets of nodes that are kept apart from their specs, sealed; a name need not be a node's yet.
+CREATE TABLE secrets (
+    node   TEXT NOT NULL,
+    path   TEXT NOT NULL,
+    mode   TEXT NOT NULL,
+    sealed TEXT NOT NULL,
+    origin TEXT NOT NULL,           -- secrets::Origin
+    actor  TEXT NOT NULL,
+    time   INTEGER NOT NULL,
+    PRIMARY KEY (node, path)
+);

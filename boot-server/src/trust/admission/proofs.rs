@@ -1,0 +1,149 @@
+//! TPMs proven: the challenge of an enrolment, and what comes back. The server needs no TPM for it.
+
+use super::Admission;
+use crate::{
+    base::{clock::now, random},
+    domain::tpm::{Keys, Tpm, changes},
+    state::{
+        Unit,
+        enrolments::{Enrolment, Standing},
+        nodes::Node,
+    },
+};
+use ::tpm::{
+    certificate::Issuers,
+    credential,
+    quote::{self, Quote},
+};
+use protocol::{
+    Code, Failure,
+    encoding::Sha256,
+    enrol::EnrolReply,
+    failure::Result,
+    tpm::{ProvenTpm, TpmChallenge, TpmKeys, TpmProof, Vouched, quoted},
+};
+use ring::hmac;
+
+/// What proofs are asked and judged by.
+pub struct Prover {
+    /// Drawn at the start. A challenge follows from it and from the enrolment, so that nothing is kept of those that
+    /// nobody answers; a server that restarts makes another one.
+    key: hmac::Key,
+    issuers: Issuers,
+}
+
+impl std::fmt::Debug for Prover {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prover").field("issuers", &self.issuers).finish_non_exhaustive()
+    }
+}
+
+impl Prover {
+    /// One that believes these vendors.
+    ///
+    /// # Errors
+    /// `E-INTERNAL` where there is no randomness.
+    pub fn new(issuers: Issuers) -> Result<Self> {
+        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &random::bytes::<32>()?), issuers })
+    }
+
+    fn draw(&self, what: &str, enrolment: &Enrolment, keys: &TpmKeys) -> [u8; 32] {
+        let mut drawn = [0; 32];
+        drawn.copy_from_slice(hmac::sign(&self.key, &statement(what, enrolment, keys)).as_ref());
+        drawn
+    }
+
+    /// What proves the TPM that an enrolment claims, where there is something to be proven.
+    pub fn challenge(&self, enrolment: &Enrolment) -> Option<TpmChallenge> {
+        let Tpm::Claimed(shown) = &enrolment.tpm else { return None };
+        let keys = Keys::read(shown).ok()?;
+        let secret = self.draw("secret", enrolment, shown);
+        let made = credential::make(&keys.endorsement, &keys.quoting.name(), &secret).ok()?;
+        let nonce = self.draw("nonce", enrolment, shown).to_vec();
+        Some(TpmChallenge { credential: made.blob, secret: made.secret, nonce })
+    }
+
+    /// What is known of the TPM after this proof.
+    ///
+    /// # Errors
+    /// `E-TPM` where it proves nothing.
+    fn judge(&self, enrolment: &Enrolment, shown: &TpmKeys, proof: TpmProof) -> Result<ProvenTpm> {
+        if !proof.is_bounded() {
+            return Err(unproven("it is too long"));
+        }
+        let keys = Keys::read(shown)?;
+        hmac::verify(&self.key, &statement("secret", enrolment, shown), &proof.opened)
+            .map_err(|_| unproven("the TPM with this endorsement key has not opened the challenge"))?;
+        let over = quoted(&self.draw("nonce", enrolment, shown), &enrolment.key);
+        let quote = Quote { attested: proof.attested, signature: proof.signature, pcrs: proof.pcrs };
+        let pcrs = quote::verify(quote, &keys.quoting, &over)?;
+        let vendor = match &shown.certificate {
+            None => Vouched::Nobody("there is no certificate in the TPM".to_owned()),
+            Some(certificate) => match self.issuers.vouch(&certificate.0, &keys.endorsement, now()) {
+                Ok(vendor) => Vouched::By(vendor),
+                Err(failure) => Vouched::Nobody(failure.cause),
+            },
+        };
+        Ok(ProvenTpm { ek: keys.endorsement.hash(), quoting: keys.quoting.name().0, vendor, pcrs, at: now() })
+    }
+}
+
+/// What a challenge is drawn for: one session, the key that enrols, and both keys of the TPM.
+fn statement(what: &str, enrolment: &Enrolment, keys: &TpmKeys) -> Vec<u8> {
+    let mut statement = format!("centra tpm/1 {what}\n").into_bytes();
+    for hash in [enrolment.session, enrolment.key, Sha256::of(&keys.endorsement), Sha256::of(&keys.quoting)] {
+        statement.extend_from_slice(&hash.0);
+    }
+    statement
+}
+
+fn unproven(why: &str) -> Failure {
+    Failure::new(Code::Tpm, format!("judging the proof of a TPM: {why}"))
+}
+
+impl Admission {
+    /// The machine's proof of its TPM. What waits for it is settled at once.
+    ///
+    /// # Errors
+    /// `E-ENROL-UNKNOWN` for a session that is not known; `E-TPM` for what proves nothing.
+    pub async fn prove(&self, session: &str, proof: TpmProof) -> Result<EnrolReply> {
+        let session = Sha256::of(session.as_bytes());
+        let unknown = super::greeting::unknown_session;
+        let enrolment = self.state.enrolment_by_session(&session).await?.ok_or_else(unknown)?;
+        self.refuse_revoked(&enrolment.key)?;
+        let proven = match &enrolment.tpm {
+            Tpm::Claimed(shown) => self.prover.judge(&enrolment, shown, proof)?,
+            // The answer was lost on its way.
+            Tpm::Proven(_) => return self.enrolment_reply(&enrolment),
+            Tpm::Absent | Tpm::Broken { .. } => return Err(unproven("the machine has shown no TPM")),
+        };
+        let mut unit = self.state.begin().await?;
+        // As it stands now: an admin may have admitted it since.
+        let Some(mut enrolment) = unit.enrolment_of(&session).await? else { return Err(unknown()) };
+        unit.prove_tpm(enrolment.id, &proven).await?;
+        enrolment.tpm = Tpm::Proven(proven);
+        match (enrolment.standing, &enrolment.node) {
+            (Standing::Approved, Some(name)) => {
+                let mut node = unit.node(name).await?;
+                if node.enrolment == Some(enrolment.id) {
+                    self.remember_tpm(&mut unit, &mut node, &enrolment.tpm).await?;
+                    unit.save_node(&node).await?;
+                }
+            }
+            _ => self.settle_in(&mut unit, &enrolment).await?,
+        }
+        unit.commit().await?;
+        let enrolment = self.state.enrolment(enrolment.id).await?.ok_or_else(unknown)?;
+        self.enrolment_reply(&enrolment)
+    }
+
+    /// The node has proven its TPM: what is otherwise with it than before stands in its history.
+    pub(super) async fn remember_tpm(&self, unit: &mut Unit, node: &mut Node, tpm: &Tpm) -> Result<()> {
+        let Tpm::Proven(proven) = tpm else { return Ok(()) };
+        if let Some(text) = node.tpm.as_ref().and_then(|before| changes(before, proven)) {
+            unit.note("server", Some(&node.name), text).await?;
+        }
+        node.tpm = Some(proven.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! TPMs that machines prove, and what is tried against that.
+
+use super::{
+    lab::{Lab, path},
+    machine::{Greeted, Machine},
+};
+use hyper::StatusCode;
+use protocol::{
+    encoding::Sha256,
+    enrol::{EnrolReply, EnrolRequest},
+    tpm::{TpmChallenge, TpmFound, TpmKeys, TpmProof},
+};
+use qemu_tests::{
+    child::Process,
+    swtpm::{self, Vendor, measure},
+};
+use serde_json::Value;
+use std::{os::unix::net::UnixStream, path::Path};
+use tpm::{Identity, Tpm};
+
+pub const MAC: &str = "52:54:00:00:00:01";
+
+/// A chip that runs, and its keys.
+pub struct Chip {
+    _process: Process,
+    pub stream: UnixStream,
+    tpm: Tpm<UnixStream>,
+    identity: Identity,
+}
+
+impl Chip {
+    pub fn new(dir: &Path) -> Self {
+        Self::start(&swtpm::Chip::blank(dir).unwrap())
+    }
+
+    pub fn start(chip: &swtpm::Chip) -> Self {
+        let (process, stream) = chip.start().unwrap();
+        let mut tpm = Tpm::new(stream.try_clone().unwrap());
+        let identity = tpm.identity().unwrap();
+        Self { _process: process, stream, tpm, identity }
+    }
+
+    pub fn ek(&self) -> Sha256 {
+        self.identity.endorsement.hash()
+    }
+
+    pub fn keys(&self) -> TpmKeys {
+        self.identity.keys()
+    }
+
+    pub fn prove(&mut self, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {
+        self.tpm.prove(&self.identity, challenge, key).unwrap()
+    }
+}
+
+pub fn request(machine: &Machine, greeted: &Greeted, keys: TpmKeys) -> EnrolRequest {
+    EnrolRequest { tpm: TpmFound::There(keys), ..machine.request(&greeted.session) }
+}
+
+pub async fn ask(lab: &Lab, machine: &Machine, greeted: &Greeted, keys: TpmKeys) -> EnrolReply {
+    lab.nobody().done("/v1/enrol", &request(machine, greeted, keys)).await
+}
+
+pub async fn send(lab: &Lab, greeted: &Greeted, proof: &TpmProof) -> (StatusCode, Value) {
+    lab.nobody().post(&format!("/v1/enrol/{}/tpm", greeted.session), proof).await
+}
+
+/// Hello, request, proof.
+pub async fn proven(lab: &Lab, machine: &Machine, chip: &mut Chip) -> EnrolReply {
+    let greeted = machine.greet(lab).await;
+    let challenge = ask(lab, machine, &greeted, chip.keys()).await.tpm.expect("a challenge");
+    let proof = chip.prove(&challenge, &machine.spki());
+    let (status, reply) = send(lab, &greeted, &proof).await;
+    assert!(status.is_success(), "{status} {reply}");
+    serde_json::from_value(reply).unwrap()
+}
+
+fn refusal(answer: &(StatusCode, Value)) -> &str {
+    assert_eq!(answer.1["code"], "E-TPM", "{answer:?}");
+    answer.1["cause"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_proven_tpm_is_shown_and_what_it_measures_otherwise_stands_in_the_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chip = Chip::new(dir.path());
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let mut machine = Machine::new(MAC, "run-1");
+    let reply = proven(&lab, &machine, &mut chip).await;
+    assert!(reply.certificate.is_some() && reply.tpm.is_none(), "{reply:?}");
+    let known = &lab.describe("n1")["tpm"]["proven"];
+    assert_eq!(known["ek"], chip.ek().hex());
+    assert_eq!(known["pcrs"].as_object().unwrap().len(), 8);
+    assert!(lab.says(&["describe", "node", "n1"]).contains(&format!("EK {}", chip.ek())));
+
+    let history = |lab: &Lab| lab.describe("n1")["history"].to_string();
+    machine.run = "run-2".parse().unwrap();
+    proven(&lab, &machine, &mut chip).await;
+    assert!(!history(&lab).contains("measured otherwise"), "{}", history(&lab));
+    measure(&mut chip.stream, 7).unwrap();
+    machine.run = "run-3".parse().unwrap();
+    proven(&lab, &machine, &mut chip).await;
+    assert!(history(&lab).contains("PCR 7 (Secure Boot)"), "{}", history(&lab));
+
+    // Without its TPM it comes back all the same, and what is known of the TPM stays.
+    machine.run = "run-4".parse().unwrap();
+    machine.admitted(&lab).await;
+    assert_eq!(lab.describe("n1")["tpm"]["proven"]["ek"], chip.ek().hex());
+    let mut other = Chip::new(&dir.path().join("other"));
+    machine.run = "run-5".parse().unwrap();
+    proven(&lab, &machine, &mut other).await;
+    assert!(history(&lab).contains("its TPM is another one"), "{}", history(&lab));
+}
+
+#[tokio::test]
+async fn another_s_endorsement_key_is_copied_and_the_challenge_cannot_be_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let (victim, mut rogue) = (Chip::new(&dir.path().join("victim")), Chip::new(&dir.path().join("rogue")));
+    let lab = Lab::strict();
+    lab.apply("n1", MAC);
+    let machine = Machine::new(MAC, "run-1");
+    let greeted = machine.greet(&lab).await;
+    let copied = TpmKeys { quoting: rogue.keys().quoting, ..victim.keys() };
+    let challenge = ask(&lab, &machine, &greeted, copied).await.tpm.unwrap();
+    assert!(rogue.tpm.prove(&rogue.identity, &challenge, &machine.spki()).is_err(), "no TPM but the victim's opens it");
+    // It guesses, and quotes well.
+    let guessed = guess(rogue, &challenge, &machine.spki());
+    assert!(refusal(&send(&lab, &greeted, &guessed).await).contains("has not opened the challenge"));
+    assert_eq!(lab.describe("n1")["tpm"], serde_json::json!({"claimed": {"ek": victim.ek().hex()}}));
+}
+
+fn guess(mut chip: Chip, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {
+    let over = protocol::tpm::quoted(&challenge.nonce, key);
+    let quote = chip.tpm.quote(&chip.identity, &over).unwrap();
+    TpmProof { opened: vec![0; 32], attested: quote.attested, signature: quote.signature, pcrs: quote.pcrs }
+}
+
+#[tokio::test]
+async fn a_proof_is_replayed_in_another_session_and_a_quote_is_made_for_another_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chip = Chip::new(dir.path());
+    let lab = Lab::strict();
+    let (machine, rogue) = (Machine::new(MAC, "run-1"), Machine::new("52:54:00:00:00:02", "run-2"));
+    let greeted = machine.greet(&lab).await;
+    let challenge = ask(&lab, &machine, &greeted, chip.keys()).await.tpm.unwrap();
+    let proof = chip.prove(&challenge, &machine.spki());
+
+    let elsewhere = rogue.greet(&lab).await;
+    let other = ask(&lab, &rogue, &elsewhere, chip.keys()).await.tpm.unwrap();
+    assert_ne!(other.nonce, challenge.nonce);
+    assert!(refusal(&send(&lab, &elsewhere, &proof).await).contains("has not opened the challenge"));
+    // The chip's owner opens a challenge that was passed on to him, and quotes for his own key.
+    let passed_on = chip.prove(&other, &machine.spki());
+    assert!(refusal(&send(&lab, &elsewhere, &passed_on).await).contains("another request"));
+    // An old quote with a secret that is right.
+    let mixed = TpmProof { opened: passed_on.opened, ..proof.clone() };
+    assert!(refusal(&send(&lab, &elsewhere, &mixed).await).contains("another request"));
+    let mut changed = proof.clone();
+    changed.pcrs.insert(7, Sha256::of(b"as if Secure Boot were on"));
+    assert!(refusal(&send(&lab, &greeted, &changed).await).contains("not those that are signed"));
+
+    assert!(send(&lab, &greeted, &proof).await.0.is_success());
+    assert!(send(&lab, &greeted, &proof).await.0.is_success(), "the answer may have been lost");
+    let unknown = Greeted { session: "nonsense".to_owned(), code: String::new() };
+    assert_eq!(send(&lab, &unknown, &proof).await.1["code"], "E-ENROL-UNKNOWN");
+}
+
+#[tokio::test]
+async fn keys_that_prove_nothing_or_are_too_long_are_named_and_the_machine_waits_for_its_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let chip = Chip::new(dir.path());
+    let lab = Lab::strict();
+    let mut unrestricted = chip.keys();
+    unrestricted.quoting[5] ^= 1;
+    let wrong = [
+        (unrestricted, "not restricted"),
+        (TpmKeys { endorsement: chip.keys().quoting, ..chip.keys() }, "default templates"),
+        (TpmKeys { endorsement: vec![0; 100_000], ..chip.keys() }, "too long"),
+    ];
+    for (run, (keys, why)) in wrong.into_iter().enumerate() {
+        let (name, mac) = (format!("n{run}"), format!("52:54:00:00:00:{run:02x}"));
+        lab.apply(&name, &mac);
+        let machine = Machine::new(&mac, &format!("run-{run}"));
+        let greeted = machine.greet(&lab).await;
+        let reply = ask(&lab, &machine, &greeted, keys).await;
+        assert!(reply.tpm.is_none() && reply.missing[0].contains(&greeted.code), "{reply:?}");
+        let waiting = lab.says(&["get", "nodes", "-o", "json"]);
+        assert!(waiting.contains(&greeted.code), "{waiting}");
+        lab.says(&["approve", &greeted.code]);
+        assert!(lab.describe(&name)["tpm"]["broken"]["why"].as_str().unwrap().contains(why), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_configured_vouches_for_the_endorsement_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let vendor = Vendor::new(&dir.path().join("vendor")).unwrap();
+    let mut chip = Chip::start(&vendor.make(&dir.path().join("chip")).unwrap());
+    let mut lab = Lab::open();
+    lab.apply("n1", MAC);
+    let machine = Machine::new(MAC, "run-1");
+    proven(&lab, &machine, &mut chip).await;
+    let nobody = lab.describe("n1")["tpm"]["proven"]["vendor"]["nobody"].to_string();
+    assert!(nobody.contains("no configured vendor"), "{nobody}");
+
+    assert!(lab.stop());
+    lab.configure("open-lab", &format!("[tpm]\nroots = ['{}']\n", path(&vendor.certificate())));
+    lab.serve();
+    let machine = Machine { run: "run-2".parse().unwrap(), ..machine };
+    proven(&lab, &machine, &mut chip).await;
+    assert_eq!(lab.describe("n1")["tpm"]["proven"]["vendor"]["by"], "CN=swtpm-localca");
+    assert!(lab.says(&["describe", "node", "n1"]).contains("CN=swtpm-localca"));
+}

@@ -1,0 +1,114 @@
+//! `TPM2_MakeCredential` without a TPM: a secret that only one TPM can open, and only where a certain key is in it.
+
+use crate::{
+    failed,
+    public::{EndorsementKey, Key, Name, Point},
+    wire::Writer,
+};
+use aes::Aes128;
+use cfb_mode::{Encryptor, cipher::KeyIvInit};
+use protocol::failure::Result;
+use ring::{
+    agreement, hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use rsa::{
+    BoxedUint, PublicKey,
+    rand_core::{TryCryptoRng, TryRng},
+    traits::RandomizedEncryptor,
+};
+use sha2::{Digest, Sha256};
+
+/// Bytes of what is to be opened.
+pub const SECRET_BYTES: usize = 32;
+const ACTIVITY: &str = "making a challenge for a TPM";
+/// With its end: TPMs count the zero.
+const IDENTITY: &[u8] = b"IDENTITY\0";
+
+/// What a TPM is asked to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// What is inside of a `TPM2B_ID_OBJECT`.
+    pub blob: Vec<u8>,
+    /// What is inside of a `TPM2B_ENCRYPTED_SECRET`.
+    pub secret: Vec<u8>,
+}
+
+/// Closes a secret for the TPM with this endorsement key, where a key of this name is in it.
+///
+/// # Errors
+/// `E-TPM` where the endorsement key is no key.
+pub fn make(endorsement: &EndorsementKey, name: &Name, secret: &[u8; SECRET_BYTES]) -> Result<Credential> {
+    let (seed, encrypted) = match &endorsement.key {
+        Key::Rsa(modulus) => seed_by_rsa(modulus)?,
+        Key::Ecc(point) => seed_by_ecdh(point)?,
+    };
+    let name = name.bytes();
+    let storage = derive(&seed, b"STORAGE\0", &name, 128);
+    let mut identity = Writer::new().sized(secret).done();
+    let cipher = Encryptor::<Aes128>::new_from_slices(&storage[..16], &[0; 16]);
+    cipher.map_err(|error| failed(ACTIVITY, &error))?.encrypt(&mut identity);
+    let integrity = hmac::Key::new(hmac::HMAC_SHA256, &derive(&seed, b"INTEGRITY\0", &[], 256));
+    let tag = hmac::sign(&integrity, &[&identity[..], &name].concat());
+    Ok(Credential { blob: Writer::new().sized(tag.as_ref()).bytes(&identity).done(), secret: encrypted })
+}
+
+fn seed_by_rsa(modulus: &[u8]) -> Result<([u8; 32], Vec<u8>)> {
+    let mut seed = [0; 32];
+    SystemRandom::new().fill(&mut seed).map_err(|_| failed(ACTIVITY, &"there is no randomness"))?;
+    let key = PublicKey::new(BoxedUint::from_be_slice_vartime(modulus), BoxedUint::from(65537_u32));
+    let key = key.map_err(|error| failed(ACTIVITY, &error))?;
+    let encrypted = rsa::oaep::EncryptingKey::<Sha256>::new_with_label(key, IDENTITY)
+        .encrypt_with_rng(&mut Ring(SystemRandom::new()), &seed)
+        .map_err(|error| failed(ACTIVITY, &error))?;
+    Ok((seed, encrypted))
+}
+
+/// Z is the x of the point that both reach; the other side reaches it by the point that is sent.
+fn seed_by_ecdh(point: &Point) -> Result<([u8; 32], Vec<u8>)> {
+    let refused = || failed(ACTIVITY, &"the endorsement key is not on its curve");
+    let own = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &SystemRandom::new());
+    let own = own.map_err(|_| refused())?;
+    let public = own.compute_public_key().map_err(|_| refused())?;
+    let (x, y) = public.as_ref().get(1..).and_then(|bytes| bytes.split_at_checked(32)).ok_or_else(refused)?;
+    let sent = Writer::new().sized(x).sized(y).done();
+    let theirs = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, point.uncompressed());
+    let seed = agreement::agree_ephemeral(own, &theirs, |z| {
+        let input = [&1_u32.to_be_bytes()[..], z, IDENTITY, x, &point.x].concat();
+        Sha256::digest(input).into()
+    });
+    Ok((seed.map_err(|_| refused())?, sent))
+}
+
+/// KDFa with SHA-256, up to 256 bits.
+fn derive(key: &[u8; 32], label: &[u8], context: &[u8], bits: u32) -> [u8; 32] {
+    let input = [&1_u32.to_be_bytes()[..], label, context, &bits.to_be_bytes()].concat();
+    let mut output = [0; 32];
+    output.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &input).as_ref());
+    output
+}
+
+/// ring's randomness, as the crate rsa takes it.
+struct Ring(SystemRandom);
+
+impl TryRng for Ring {
+    type Error = std::io::Error;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_ne_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.0.fill(bytes).map_err(|_| std::io::Error::other("there is no randomness"))
+    }
+}
+
+impl TryCryptoRng for Ring {}

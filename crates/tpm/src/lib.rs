@@ -1,0 +1,31 @@
+//! TPM 2.0 as far as an enrolment needs it (docs/design.md section 4).
+//!
+//! The machine's side is [`Tpm`]: a client over a stream of bytes, such as `/dev/tpmrm0`. The server's side has no TPM:
+//! [`credential`] makes what only the TPM with an endorsement key can open, [`quote`] checks what a TPM says of its
+//! PCRs, [`certificate`] whether a vendor vouches for the endorsement key.
+//!
+//! The codec is our own: of the TPM's more than a hundred commands, nine are spoken here, and the public areas that are
+//! read are of three shapes.
+
+pub mod certificate;
+mod client;
+pub mod credential;
+pub mod properties;
+pub mod public;
+pub mod quote;
+mod transport;
+mod wire;
+
+pub use client::{Identity, Tpm};
+pub use transport::Transport;
+
+use protocol::{Code, Failure};
+use std::fmt::Display;
+
+/// The longest command and the longest answer: what every TPM of a PC bears.
+pub const MOST_BYTES: usize = 4096;
+
+/// `E-TPM`, while this was done.
+fn failed(activity: &str, why: &dyn Display) -> Failure {
+    Failure::new(Code::Tpm, format!("{activity}: {why}"))
+}
