@@ -172,6 +172,8 @@ actions! {
     SnapshotHandedOut = "snapshot-handed-out",
     /// A node was installed.
     Installed = "installed",
+    /// A node became a member of a service.
+    Joined = "joined",
     /// A node renewed its certificate.
     CertificateRenewed = "certificate-renewed",
     /// A certificate was made for a member that is no node.
@@ -180,6 +182,8 @@ actions! {
     KeyChanged = "key-changed",
     /// A key was revoked.
     KeyRevoked = "key-revoked",
+    /// The CA or the key of manifests was renewed, imported or rotated.
+    CaChanged = "ca-changed",
     /// A backup was taken, which holds the server's keys.
     BackupTaken = "backup-taken",
     /// The server's state was brought back from a backup: what was done since that was taken is not in the audit.

@@ -32,12 +32,12 @@ pub async fn authorise(
         Who::Anyone => {}
         Who::FormerNode => drop(shown(key(&request))?),
         Who::Node => {
-            let node = node(&services, shown(key(&request))?).await?;
+            let node = node(&services, shown(key(&request))?, address(request.extensions())).await?;
             request.extensions_mut().insert(node);
         }
         Who::Machine => {
             let node = match key(&request) {
-                Some(key) => Some(node(&services, key).await?),
+                Some(key) => Some(node(&services, key, address(request.extensions())).await?),
                 None => None,
             };
             request.extensions_mut().insert(Machine(node));
@@ -68,17 +68,17 @@ fn shown(key: Option<Sha256>) -> Result<Sha256> {
 
 /// The node that has this key and has not been sent away: looked up in the state at every request, so that a key that has
 /// lost its node can do nothing more, however long its certificate lasts.
-pub async fn node(services: &Services, key: Sha256) -> Result<Identity> {
+pub async fn node(services: &Services, key: Sha256, from: IpAddr) -> Result<Identity> {
     let unknown = || no_node(services, &key);
     let node: Node = match services.state.node_by_key(&key).await? {
         Some(node) => node,
-        None => services.certificates.confirm(&key).await?.ok_or_else(unknown)?,
+        None => services.certificates.confirm(&key, from).await?.ok_or_else(unknown)?,
     };
     if matches!(node.record.state, NodeState::Revoked | NodeState::Retired | NodeState::Rejected) {
         let cause = format!("reading the request: node {} is {}", node.name, node.record.state);
         return Err(Failure::new(Code::Forbidden, cause));
     }
-    Ok(Identity { name: node.name, key })
+    Ok(Identity { name: node.name, key, from })
 }
 
 /// The refusal of a key that is no node's. One that was revoked since the connection was looked at hears that.

@@ -20,7 +20,7 @@ use protocol::{
     failure::Result,
     names::NodeName,
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// A body that has not arrived by then is given up.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -85,6 +85,8 @@ pub struct Identity {
     pub name: NodeName,
     /// Its key.
     pub key: Sha256,
+    /// From where.
+    pub from: IpAddr,
 }
 
 /// A node by its certificate, or a machine that showed none.
