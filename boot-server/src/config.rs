@@ -3,10 +3,10 @@
 use crate::{base::span::Span, netboot::site::Site};
 use ::tpm::certificate::Issuers;
 use host::file;
-use protocol::{Code, Failure, failure::Result, names::NodeName, spec::Admission};
+use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName, spec::Admission};
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -96,6 +96,8 @@ pub struct Enrol {
 pub struct Tpm {
     /// PEM files with certificates of vendors: whose endorsement key one of these has certified has a genuine TPM.
     pub roots: Vec<PathBuf>,
+    /// SHA-256 of public areas of endorsement keys: these TPMs are known.
+    pub ek_allow: BTreeSet<Sha256>,
 }
 
 impl Tpm {
@@ -385,6 +387,27 @@ mod tests {
         assert_eq!(config.https_address().to_string(), "10.77.0.1:8443");
         assert_eq!(config.enrol.admission.ways(), [Way::Token, Way::Approval]);
         assert_eq!(config.server_names(), ["10.77.0.1", "127.0.0.1", "localhost"]);
+    }
+
+    #[test]
+    fn a_file_of_tpm_vendors_that_has_none_is_refused_with_its_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let with = |pem: &str| {
+            std::fs::write(file.path(), pem).unwrap();
+            Tpm { roots: vec![file.path().to_owned()], ..Tpm::default() }.issuers()
+        };
+        let (authority, _) = crate::trust::ca::make::root(protocol::Timestamp::now_utc()).unwrap();
+        assert!(with(&authority).is_ok());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        for (pem, why) in
+            [("", "there is none"), (&leaf, "no certificate of an issuer"), (&format!("{authority}{leaf}"), "")]
+        {
+            let failure = with(pem).unwrap_err();
+            let name = file.path().display().to_string();
+            assert!(failure.code == Code::Config && failure.cause.contains(&name), "{failure}");
+            assert!(failure.cause.contains(why), "{failure}");
+        }
     }
 
     #[test]

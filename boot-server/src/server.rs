@@ -87,10 +87,11 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     let state = State::open(&state::path_in(&dir), health.clone()).await?;
     let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(Signer::load(&dir)?));
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
-    let certificates = Certificates::new(state.clone(), ca.clone(), config.certificates.node_life.0);
+    let certificates = Certificates::new(state.clone(), ca.clone(), signer.clone(), config.certificates.node_life.0);
     let policy = Policy {
         admission: config.enrol.admission.clone(),
         by_profile: config.enrol.profiles.clone(),
+        listed_tpms: config.tpm.ek_allow.clone(),
         return_within: config.certificates.return_within.0,
     };
     let prover = Prover::new(config.tpm.issuers()?)?;

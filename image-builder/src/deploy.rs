@@ -107,6 +107,7 @@ mod tests {
             profile: "vm".parse().unwrap(),
             kernel: "6.1".into(),
             agent_version: "1".into(),
+            ca_spki_sha256: vec![],
             artefacts: BTreeMap::from([("initrd".to_owned(), artefact)]),
             overlays: BTreeMap::from([(ToolSet::Lvm, overlay)]),
         };

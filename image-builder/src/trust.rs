@@ -13,12 +13,11 @@ use std::path::Path;
 ///
 /// # Errors
 /// `E-TRUST-ANCHORS` where the file is missing, does not fit, or trusts nobody.
-pub fn read(path: &Path, build_time: Option<Timestamp>) -> Result<Vec<u8>> {
+pub fn read(path: &Path, build_time: Option<Timestamp>) -> Result<TrustAnchors> {
     let bytes = std::fs::read(path).or_fail(Code::TrustAnchors, || format!("reading {}", path.display()))?;
     let anchors: TrustAnchors = protocol::parse::json(&path.display().to_string(), &bytes)
         .map_err(|failure| Failure { code: Code::TrustAnchors, ..failure })?;
-    let anchors = checked(anchors, build_time).map_err(|failure| failure.context(path.display()))?;
-    serde_json::to_vec(&anchors).or_fail(Code::Internal, || "writing trust.json")
+    checked(anchors, build_time).map_err(|failure| failure.context(path.display()))
 }
 
 fn checked(mut anchors: TrustAnchors, build_time: Option<Timestamp>) -> Result<TrustAnchors> {

@@ -1,5 +1,6 @@
 //! The boot-server as the agent sees it: one function per call of its API.
 
+use crate::signature;
 use host::{
     api::Api,
     certificate::Certificate,
@@ -114,9 +115,18 @@ impl BootServer {
     /// Tells what this node believes; what it is to believe comes back, with the roots as they were read of it.
     ///
     /// # Errors
-    /// `E-PROTOCOL` for an answer that nobody could believe.
+    /// `E-TLS` for an answer that no manifest key signed which this node believes; `E-PROTOCOL` for one that nobody could
+    /// believe.
     pub async fn trust(&self, believed: &Believed) -> Result<(Believe, Vec<CertificateDer<'static>>)> {
         let believe = self.api.call::<calls::Trust>(&[], believed).await?;
+        let (keys, statement) = (&believed.manifest_keys, believe.statement(&believed.nonce));
+        // A node that an earlier release installed knows no key: it takes the first answer as it comes over TLS.
+        if !keys.is_empty() && !signature::is_signed(keys, &statement, &believe.signature) {
+            let cause = "hearing what to believe: no manifest key that this node believes has signed it";
+            return Err(Failure::new(Code::Tls, cause).with_remedy(
+                "find out what answers at the boot-server's address; a node that missed a rotation is installed again",
+            ));
+        }
         let roots = roots(&believe)?;
         Ok((believe, roots))
     }

@@ -127,6 +127,19 @@ in
       description = "Address of this server on the boot network.";
     };
 
+    caPermits = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [
+        "cluster.example"
+        "10.0.0.0/8"
+      ];
+      description = ''
+        Names (with all below them) and networks that the CA of a new server may issue for; nothing is limited by default.
+        A server that is there already: boot-server ca renew --permit.
+      '';
+    };
+
     stateDirectory = mkOption {
       type = types.strMatching "[a-z0-9-]+";
       default = "centra-pxe-server";
@@ -156,6 +169,7 @@ in
         let
           way = types.enum [
             "token"
+            "tpm"
             "approval"
             "open-lab"
           ];
@@ -166,7 +180,7 @@ in
         "approval"
       ];
       description = ''
-        How a machine may become a node, in the order in which the ways are tried: it shows a one-time token, an admin types
+        How a machine may become a node, in the order in which the ways are tried: it shows a one-time token, its TPM is known, an admin types
         its code, or (where nobody lies) by itself.
       '';
     };
@@ -317,7 +331,9 @@ in
       preStart = ''
         if [ ! -e ca.crt ]; then
           rm -f config.toml
-          ${lib.getExe cfg.package} init "$PWD" --first-token file --address ${lib.escapeShellArg cfg.serverAddress}
+          ${lib.getExe cfg.package} init "$PWD" --first-token file --address ${lib.escapeShellArg cfg.serverAddress} ${
+            lib.concatMapStringsSep " " (permit: "--permit ${lib.escapeShellArg permit}") cfg.caPermits
+          }
         fi
         ln -sfn ${configFile} config.toml
       '';

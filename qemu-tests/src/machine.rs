@@ -7,6 +7,7 @@ use crate::{
     network::Network,
     power_cut::{Flush, Random, VolatileDisk},
     qmp::Qmp,
+    swtpm::Chip,
     vmlinux, wait,
 };
 use anyhow::{Context, Result};
@@ -63,10 +64,13 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// A medium in its drive, which it can only read.
     pub medium: Option<PathBuf>,
+    /// Its TPM.
+    pub tpm: Option<Chip>,
     dir: PathBuf,
     tap: String,
     // QEMU goes before the disks that it uses.
     running: Option<Process>,
+    swtpm: Option<Process>,
     served: Vec<VolatileDisk>,
     writes_before: u64,
     random: Random,
@@ -98,9 +102,11 @@ impl Machine {
             serial: format!("DEMO-{number:04}"),
             disks,
             medium: None,
+            tpm: None,
             dir: dir.to_owned(),
             tap: network.tap()?,
             running: None,
+            swtpm: None,
             served: Vec::new(),
             writes_before: 0,
             random: Random::of_this_run(name)?,
@@ -128,6 +134,7 @@ impl Machine {
         let mut qemu = network.command("qemu-system-x86_64", ["-nodefaults", "-display", "none", "-no-user-config"]);
         let from = self.add_kernel(&mut qemu, network, from)?;
         self.add_platform(&mut qemu);
+        self.add_tpm(&mut qemu)?;
         self.add_disks(&mut qemu, from);
         self.add_network(&mut qemu, from);
         let log = self.file("qemu-log");
@@ -186,6 +193,17 @@ impl Machine {
             // Without these OVMF tries IPv6 for a minute before it goes on to the next entry of its boot order.
             qemu.args(["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]);
         }
+    }
+
+    fn add_tpm(&mut self, qemu: &mut Command) -> Result<()> {
+        let socket = self.file("tpm");
+        // The last one ends with its machine, and has written its memory by then.
+        self.swtpm = None;
+        let Some(chip) = &self.tpm else { return Ok(()) };
+        self.swtpm = Some(chip.serve(&socket)?);
+        qemu.args(["-chardev", &format!("socket,id=tpm,path={}", socket.display())]);
+        qemu.args(["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"]);
+        Ok(())
     }
 
     fn add_disks(&self, qemu: &mut Command, from: BootFrom) {

@@ -58,6 +58,19 @@ impl Unit {
 }
 
 impl State {
+    /// Whether the node has told exactly this already.
+    pub async fn has_told(&self, belief: &Belief) -> Result<bool> {
+        let believed = serde_json::to_string(&belief.believed).or_fail(Code::Internal, || READING)?;
+        let query = "SELECT EXISTS (SELECT 1 FROM beliefs WHERE node = ? AND key_sha256 = ? AND believed = ?)";
+        sqlx::query_scalar(query)
+            .bind(belief.node.as_str())
+            .bind(belief.key.hex())
+            .bind(believed)
+            .fetch_one(&self.readers)
+            .await
+            .doing(READING)
+    }
+
     /// What every node told last.
     pub async fn beliefs(&self) -> Result<Vec<Belief>> {
         let rows: Vec<(String, String, String)> =

@@ -116,6 +116,7 @@ impl Node {
             key: self.key,
             next_key: self.next_key,
             certificate_ends: self.certificate_ends,
+            tpm: self.tpm.map(|tpm| tpm.ek),
             record: self.record,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     ca::{self, Ca, Issued},
-    manifest,
+    manifest::{self, Signer},
 };
 use crate::{
     base::clock::now,
@@ -13,6 +13,7 @@ use host::http::pem;
 use protocol::{
     Code, Failure,
     encoding::Sha256,
+    enrol::NONCE_BYTES,
     failure::Result,
     names::NodeName,
     renewal::{RenewRequest, Renewed},
@@ -33,13 +34,14 @@ const MOST_BELIEVED: usize = 16;
 pub struct Certificates {
     state: State,
     ca: Arc<Ca>,
+    signer: Arc<Signer>,
     life: Duration,
 }
 
 impl Certificates {
     /// Of the parts it uses; `life` is a certificate's.
-    pub fn new(state: State, ca: Arc<Ca>, life: Duration) -> Self {
-        Self { state, ca, life }
+    pub fn new(state: State, ca: Arc<Ca>, signer: Arc<Signer>, life: Duration) -> Self {
+        Self { state, ca, signer, life }
     }
 
     /// Refuses specs with names or addresses that no certificate can be for. A single label is left out of one instead, as no
@@ -117,7 +119,12 @@ impl Certificates {
     ///
     /// # Errors
     /// `E-INPUT` where it names more than anybody believes; `E-FORBIDDEN` where the node has another key by now.
-    pub async fn trust(&self, name: &NodeName, key: &Sha256, believed: Believed) -> Result<Believe> {
+    pub async fn trust(&self, name: &NodeName, key: &Sha256, mut believed: Believed) -> Result<Believe> {
+        let nonce = std::mem::take(&mut believed.nonce);
+        if nonce.len() != NONCE_BYTES {
+            let cause = format!("hearing what a node believes: a nonce of {} bytes, not {NONCE_BYTES}", nonce.len());
+            return Err(Failure::new(Code::Input, cause));
+        }
         if believed.ca_spki_sha256.len() > MOST_BELIEVED || believed.manifest_keys.len() > MOST_BELIEVED {
             return Err(Failure::new(
                 Code::Input,
@@ -125,17 +132,20 @@ impl Certificates {
             ));
         }
         let belief = Belief { node: name.clone(), key: *key, believed };
-        if !self.state.beliefs().await?.contains(&belief) {
+        if !self.state.has_told(&belief).await? {
             let mut unit = self.state.begin().await?;
             unit.node_of(name, key).await?;
             unit.believes(&belief).await?;
             unit.commit().await?;
         }
-        Ok(Believe {
+        let mut believe = Believe {
             roots: pem::encode(&self.ca.roots()),
             manifest_keys: self.ca.generations().into_iter().map(|one| one.manifest_key).collect(),
             revoked: self.revoked().await?,
-        })
+            signature: vec![],
+        };
+        believe.signature = self.signer.key().sign_believe(&believe, &nonce);
+        Ok(believe)
     }
 
     /// The certificates of revoked keys: a CRL, PEM.

@@ -9,7 +9,7 @@ use protocol::{
     failure::{OrFail, Result},
     manifest::{Manifest, Purpose, SecretBundle, SignedManifest, statement},
     spec::{FileSpec, NodeSpec},
-    trust::PublicKey,
+    trust::{Believe, PublicKey},
 };
 use ring::{
     rand::SystemRandom,
@@ -100,6 +100,11 @@ impl ManifestKey {
     /// Signs the answer to hello.
     pub fn sign_hello(&self, client_nonce: &[u8], server_nonce: &[u8], now: Timestamp) -> Vec<u8> {
         self.0.sign(&hello_statement(client_nonce, server_nonce, now)).as_ref().to_vec()
+    }
+
+    /// Signs what a node is to believe.
+    pub fn sign_believe(&self, believe: &Believe, nonce: &[u8]) -> Vec<u8> {
+        self.0.sign(&believe.statement(nonce)).as_ref().to_vec()
     }
 
     /// Signs a manifest.

@@ -16,6 +16,7 @@ use protocol::{
     admin::NodeState,
     encoding::Sha256,
     failure::{OrFail, Result},
+    image::ImageIndex,
     trust::TrustAnchors,
 };
 use std::path::Path;
@@ -57,6 +58,18 @@ pub fn waits_for(stage: Stage, generations: &[Generation], nodes: &[Node], belie
     // A machine that is being installed learns with its installation.
     let lives = |node: &&Node| node.record.used && node.record.state != NodeState::Retired;
     nodes.iter().filter(lives).filter(|node| !is_ready(node)).map(|node| node.name.to_string()).collect()
+}
+
+/// Whether machines that boot the image would find a server that has taken the next step.
+pub fn is_learnt_by(stage: Stage, generations: &[Generation], image: &ImageIndex) -> bool {
+    let pins = &image.ca_spki_sha256;
+    match stage {
+        // Nobody knows what an image of an earlier release pins.
+        _ if pins.is_empty() => true,
+        Stage::Settled => true,
+        Stage::Begun => generations.iter().all(|one| pins.contains(&one.spki)),
+        Stage::Switched => generations.first().is_none_or(|one| pins.contains(&one.spki)),
+    }
 }
 
 /// How far the rotation of the folder is.

@@ -86,6 +86,7 @@ impl Lab {
             profile: profile.parse().unwrap(),
             kernel: "6.1".into(),
             agent_version: "0".into(),
+            ca_spki_sha256: vec![],
             artefacts: [("bzImage".to_owned(), artefact)].into(),
             overlays: [].into(),
         };

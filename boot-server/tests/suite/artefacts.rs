@@ -29,6 +29,7 @@ fn deploy(lab: &Lab, profile: &str, initrd: &[u8], overlay: &[u8]) {
         profile: profile.parse().unwrap(),
         kernel: "6.1".into(),
         agent_version: "0".into(),
+        ca_spki_sha256: vec![],
         artefacts: [("initrd".to_owned(), put(initrd))].into(),
         overlays: [(ToolSet::Lvm, put(overlay))].into(),
     };

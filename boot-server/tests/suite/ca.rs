@@ -52,8 +52,17 @@ async fn a_server_of_an_earlier_release_whose_root_issues_goes_on() {
     }
     lab.serve();
     lab.apply("n1", MAC);
-    Machine::new(MAC, "run-1").admitted(&lab).await;
-    assert!(lab.says(&["get", "nodes"]).contains("approved"));
+    let machine = Machine::new(MAC, "run-1");
+    let node = machine.admitted(&lab).await;
+    assert!(said(&lab, &["ca", "renew"]).contains("boot-server ca rotate"), "no issuing certificate under this root");
+    // It goes over to a root with an issuing certificate under it.
+    node.manifest(&lab).await;
+    assert!(node.installed(1).await.0.is_success());
+    lab.says(&["ca", "rotate"]);
+    told(&node, &believed(&lab, None)).await;
+    lab.says(&["ca", "rotate", "--finish"]);
+    assert_eq!(chain(&lab).await.len(), 3);
+    assert_eq!(node.health(1, true).await.0, StatusCode::OK, "its certificate of the old root is good");
 }
 
 #[tokio::test]
@@ -202,7 +211,12 @@ async fn a_company_s_ca_issues_for_the_server_after_images_have_learnt_its_root(
 
 fn believed(lab: &Lab, under: Option<Sha256>) -> Believed {
     let anchors = anchors(lab);
-    Believed { ca_spki_sha256: anchors.ca_spki_sha256, manifest_keys: anchors.manifest_keys, issued_under: under }
+    Believed {
+        ca_spki_sha256: anchors.ca_spki_sha256,
+        manifest_keys: anchors.manifest_keys,
+        issued_under: under,
+        nonce: vec![7; 32],
+    }
 }
 
 async fn told(node: &Node, believed: &Believed) -> Vec<Sha256> {
@@ -223,7 +237,7 @@ async fn a_root_is_rotated_when_every_node_has_learnt_the_next_one_and_the_old_o
 
     lab.says(&["ca", "rotate"]);
     let refused = said(&lab, &["ca", "rotate", "--finish"]);
-    assert!(refused.contains("E-WRONG-STATE") && refused.contains("1 nodes are not ready for it: n1"), "{refused}");
+    assert!(refused.contains("E-WRONG-STATE") && refused.contains("it waits for 1: n1"), "{refused}");
     lab.says(&["ca", "rotate"]);
     let both = anchors(&lab).ca_spki_sha256;
     assert_eq!((both.len(), both[0]), (2, old.ca_spki_sha256[0]), "said again, it is the same rotation");
@@ -232,6 +246,11 @@ async fn a_root_is_rotated_when_every_node_has_learnt_the_next_one_and_the_old_o
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     told(&node, &believed(&lab, Some(both[0]))).await;
+    // Machines could not boot an image that pins the old root alone.
+    let image = |pins: &[Sha256]| json!({"format": 1, "profile": "vm", "kernel": "6.1", "agent_version": "1", "ca_spki_sha256": pins, "artefacts": {}});
+    fs::write(lab.dir().join("images/vm.json"), image(&both[..1]).to_string()).unwrap();
+    assert!(said(&lab, &["ca", "rotate", "--finish"]).contains("the image vm"));
+    fs::write(lab.dir().join("images/vm.json"), image(&both).to_string()).unwrap();
     assert!(shown(&lab)["waits_for"].as_array().unwrap().is_empty());
 
     lab.says(&["ca", "rotate", "--finish"]);
@@ -239,7 +258,7 @@ async fn a_root_is_rotated_when_every_node_has_learnt_the_next_one_and_the_old_o
     assert_eq!(told(&node, &old).await, [both[1], both[0]], "its certificate of the old root is good");
     assert!(said(&lab, &["ca", "rotate", "--cancel"]).contains("current one already"));
     let refused = said(&lab, &["ca", "rotate", "--finish"]);
-    assert!(refused.contains("not ready for it: n1"), "{refused}");
+    assert!(refused.contains("it waits for 1: n1"), "{refused}");
     // An image from before the switch pins the old root first, and its code is still the server's.
     let again = Machine::new("52:54:00:00:00:02", "run-2");
     assert!(again.greet_as(&lab, both[0]).await.code != again.greet_as(&lab, both[1]).await.code);

@@ -1,20 +1,20 @@
 //! TPMs that machines prove, and what is tried against that.
 
 use super::{
-    lab::{Lab, path},
+    lab::{Lab, path, spec},
     machine::{Greeted, Machine},
 };
 use hyper::StatusCode;
 use protocol::{
     encoding::Sha256,
-    enrol::{EnrolReply, EnrolRequest},
+    enrol::{EnrolReply, EnrolRequest, EnrolState},
     tpm::{TpmChallenge, TpmFound, TpmKeys, TpmProof},
 };
 use qemu_tests::{
     child::Process,
     swtpm::{self, Vendor, measure},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{os::unix::net::UnixStream, path::Path};
 use tpm::{Identity, Tpm};
 
@@ -107,10 +107,6 @@ async fn a_proven_tpm_is_shown_and_what_it_measures_otherwise_stands_in_the_hist
     machine.run = "run-4".parse().unwrap();
     machine.admitted(&lab).await;
     assert_eq!(lab.describe("n1")["tpm"]["proven"]["ek"], chip.ek().hex());
-    let mut other = Chip::new(&dir.path().join("other"));
-    machine.run = "run-5".parse().unwrap();
-    proven(&lab, &machine, &mut other).await;
-    assert!(history(&lab).contains("its TPM is another one"), "{}", history(&lab));
 }
 
 #[tokio::test]
@@ -127,7 +123,7 @@ async fn another_s_endorsement_key_is_copied_and_the_challenge_cannot_be_opened(
     // It guesses, and quotes well.
     let guessed = guess(rogue, &challenge, &machine.spki());
     assert!(refusal(&send(&lab, &greeted, &guessed).await).contains("has not opened the challenge"));
-    assert_eq!(lab.describe("n1")["tpm"], serde_json::json!({"claimed": {"ek": victim.ek().hex()}}));
+    assert_eq!(lab.describe("n1")["tpm"], json!({"claimed": {"ek": victim.ek().hex()}}));
 }
 
 fn guess(mut chip: Chip, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {
@@ -211,4 +207,109 @@ async fn a_vendor_that_is_configured_vouches_for_the_endorsement_key() {
     proven(&lab, &machine, &mut chip).await;
     assert_eq!(lab.describe("n1")["tpm"]["proven"]["vendor"]["by"], "CN=swtpm-localca");
     assert!(lab.says(&["describe", "node", "n1"]).contains("CN=swtpm-localca"));
+}
+
+/// A spec that names a TPM beside the card, or alone.
+fn named(ek: &Sha256, by_card: bool) -> Value {
+    let mut spec = spec("n1", MAC);
+    spec["match"] = if by_card { json!({"macs": [MAC], "ek": ek}) } else { json!({"ek": ek}) };
+    spec
+}
+
+#[tokio::test]
+async fn the_tpm_that_a_spec_names_is_the_node_without_anybody_s_approval() {
+    let dir = tempfile::tempdir().unwrap();
+    for by_card in [true, false] {
+        let mut chip = Chip::new(&dir.path().join(by_card.to_string()));
+        let lab = Lab::strict();
+        lab.apply_spec(&named(&chip.ek(), by_card));
+        let reply = proven(&lab, &Machine::new(MAC, "run-1"), &mut chip).await;
+        assert_eq!(reply.state, EnrolState::Approved, "{reply:?}");
+        let history = lab.describe("n1")["history"].to_string();
+        assert!(history.contains(&format!("its TPM (EK {}", chip.ek())), "{history}");
+    }
+}
+
+#[tokio::test]
+async fn the_card_serial_and_uuid_are_copied_and_the_tpm_is_another_one_even_in_an_open_lab() {
+    let dir = tempfile::tempdir().unwrap();
+    let (victim, mut rogue) = (Chip::new(&dir.path().join("victim")), Chip::new(&dir.path().join("rogue")));
+    let lab = Lab::open();
+    lab.apply_spec(&named(&victim.ek(), true));
+    let reply = proven(&lab, &Machine::new(MAC, "run-1"), &mut rogue).await;
+    assert_eq!((reply.state, reply.certificate), (EnrolState::Pending, None));
+    assert!(reply.missing[0].contains("this machine has another one"), "{:?}", reply.missing);
+
+    // Claiming the right one, or none at all, is worth as little.
+    let machine = Machine::new(MAC, "run-2");
+    let greeted = machine.greet(&lab).await;
+    let reply = ask(&lab, &machine, &greeted, victim.keys()).await;
+    assert_eq!((reply.state, reply.certificate), (EnrolState::Pending, None));
+    assert!(reply.missing[0].contains("the proof of its TPM"), "{:?}", reply.missing);
+    let machine = Machine::new(MAC, "run-3");
+    let greeted = machine.greet(&lab).await;
+    let reply = machine.ask(&lab, &greeted).await;
+    assert_eq!(reply.state, EnrolState::Pending);
+    assert!(reply.missing[0].contains("off in the firmware"), "{:?}", reply.missing);
+}
+
+#[tokio::test]
+async fn a_machine_without_a_tpm_says_what_it_waits_for_and_comes_in_by_the_other_way() {
+    let lab = Lab::strict();
+    let mut spec = spec("n1", MAC);
+    spec["admission"] = json!(["tpm", "approval"]);
+    lab.apply_spec(&spec);
+    let machine = Machine::new(MAC, "run-1");
+    let greeted = machine.greet(&lab).await;
+    let missing = machine.ask(&lab, &greeted).await.missing.remove(0);
+    assert!(missing.contains("a TPM 2.0: this machine has none"), "{missing}");
+    assert!(
+        missing.contains(&format!("or an admin to type the code: boot-server approve {}", greeted.code)),
+        "{missing}"
+    );
+    lab.says(&["approve", &greeted.code]);
+    assert_eq!(machine.ask(&lab, &greeted).await.state, EnrolState::Approved);
+}
+
+#[tokio::test]
+async fn a_tpm_of_the_list_or_of_a_vendor_admits_whom_a_spec_matches() {
+    let dir = tempfile::tempdir().unwrap();
+    let vendor = Vendor::new(&dir.path().join("vendor")).unwrap();
+    let mut certified = Chip::start(&vendor.make(&dir.path().join("certified")).unwrap());
+    let (mut listed, mut unknown) = (Chip::new(&dir.path().join("listed")), Chip::new(&dir.path().join("unknown")));
+    let mut lab = Lab::strict();
+    assert!(lab.stop());
+    let roots = path(&vendor.certificate()).to_owned();
+    lab.configure("tpm", &format!("[tpm]\nroots = ['{roots}']\nek_allow = ['{}']\n", listed.ek()));
+    lab.serve();
+    for (n, chip) in [&mut certified, &mut listed, &mut unknown].into_iter().enumerate() {
+        let (name, mac) = (format!("n{n}"), format!("52:54:00:00:00:0{n}"));
+        lab.apply(&name, &mac);
+        let reply = proven(&lab, &Machine::new(&mac, &format!("run-{n}")), chip).await;
+        let admitted = reply.state == EnrolState::Approved;
+        assert_eq!(admitted, n < 2, "{reply:?}");
+        assert!(admitted || reply.missing[0].contains(&format!("EK {}", chip.ek())), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_is_moved_beside_another_tpm_and_its_key_is_not_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut own, mut other) = (Chip::new(&dir.path().join("own")), Chip::new(&dir.path().join("other")));
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let mut machine = Machine::new(MAC, "run-1");
+    proven(&lab, &machine, &mut own).await;
+    machine.run = "run-2".parse().unwrap();
+    let greeted = machine.greet(&lab).await;
+    let reply = ask(&lab, &machine, &greeted, other.keys()).await;
+    assert_eq!((reply.state, reply.certificate), (EnrolState::Pending, None));
+    assert!(reply.missing[0].contains("its TPM is another one than before"), "{:?}", reply.missing);
+    lab.says(&["approve", &greeted.code]);
+    let reply = ask(&lab, &machine, &greeted, other.keys()).await;
+    assert_eq!(reply.state, EnrolState::Approved);
+    let proof = other.prove(&reply.tpm.unwrap(), &machine.spki());
+    assert!(send(&lab, &greeted, &proof).await.0.is_success());
+    let history = lab.describe("n1")["history"].to_string();
+    assert!(history.contains("its TPM is another one than before"), "{history}");
 }

@@ -140,6 +140,8 @@ pub enum Need {
     NodeSpec,
     /// An admin who compares and types its code.
     Code,
+    /// Its TPM proven, or one that is known.
+    Tpm,
     /// A one-time token.
     Token,
     /// An admin who decides which machine the node is.

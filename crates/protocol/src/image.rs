@@ -1,6 +1,6 @@
 //! The index that image-builder writes and the boot-server serves from.
 
-use crate::{artefact::Artefact, names::NodeName, overlay::OverlayList};
+use crate::{artefact::Artefact, encoding::Sha256, names::NodeName, overlay::OverlayList};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,9 @@ pub struct ImageIndex {
     pub kernel: String,
     /// Release of the agent inside.
     pub agent_version: String,
+    /// The roots that the agent inside pins; empty where the image was built by an earlier release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca_spki_sha256: Vec<Sha256>,
     /// By file name: `bzImage`, `initrd`.
     pub artefacts: BTreeMap<String, Artefact>,
     /// The tool overlays that belong to the initrd, which lists the same.

@@ -3,6 +3,7 @@
 pub use crate::selector::Selector;
 use crate::{
     cluster::ClusterConfig,
+    encoding::Sha256,
     names::{Mac, NodeName, StorePath},
 };
 use serde::{Deserialize, Serialize};
@@ -63,10 +64,14 @@ pub struct Match {
     /// SMBIOS UUID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
+    /// Its TPM: SHA-256 of the public area of the endorsement key. No claim: the machine has to prove it, and is admitted then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ek: Option<Sha256>,
 }
 
 impl Match {
-    /// Whether these claims are the node's. A match that names nothing matches nobody.
+    /// Whether these claims are the node's. A match that names nothing matches nobody, and one that names a TPM alone none by
+    /// its claims.
     pub fn holds(&self, claims: &crate::claims::Claims) -> bool {
         let named = !self.macs.is_empty() || self.serial.is_some() || self.uuid.is_some();
         let macs = self.macs.is_empty() || self.macs.iter().any(|mac| claims.macs.contains(mac));
@@ -78,18 +83,26 @@ impl Match {
         named && macs && serial && uuid
     }
 
+    /// Whether a machine with these claims and this TPM, which it has proven, is the node: one whose other labels are not named
+    /// is it by its TPM alone.
+    pub fn is_of(&self, claims: &crate::claims::Claims, ek: Option<&Sha256>) -> bool {
+        let by_tpm_alone = self.macs.is_empty() && self.serial.is_none() && self.uuid.is_none() && self.ek.is_some();
+        if by_tpm_alone { self.ek.as_ref() == ek } else { self.holds(claims) }
+    }
+
     /// Whether one machine may be meant by both: something that it says of itself is in both, and nothing speaks against it.
     pub fn may_be_same(&self, other: &Match) -> bool {
         let text = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()?.eq_ignore_ascii_case(b.as_ref()?));
         let macs = (!self.macs.is_empty() && !other.macs.is_empty())
             .then(|| self.macs.iter().any(|mac| other.macs.contains(mac)));
-        let said = [text(&self.serial, &other.serial), text(&self.uuid, &other.uuid), macs];
+        let ek = self.ek.zip(other.ek).map(|(a, b)| a == b);
+        let said = [text(&self.serial, &other.serial), text(&self.uuid, &other.uuid), macs, ek];
         said.contains(&Some(true)) && !said.contains(&Some(false))
     }
 
     /// Whether it names no machine at all.
     pub fn names_nothing(&self) -> bool {
-        self.macs.is_empty() && self.serial.is_none() && self.uuid.is_none()
+        self.macs.is_empty() && self.serial.is_none() && self.uuid.is_none() && self.ek.is_none()
     }
 }
 
@@ -215,6 +228,8 @@ pub enum BootOrder {
 pub enum Way {
     /// It shows a one-time token that an admin made for it.
     Token,
+    /// Its TPM is one that the server's configuration lists, or of a vendor that it names.
+    Tpm,
     /// An admin types the code that the machine shows.
     Approval,
     /// Whoever claims it: only on a network where nobody lies.
@@ -228,7 +243,7 @@ pub enum Way {
 pub struct Admission(Vec<Way>);
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "a way of admission, or a list of them: \"token\", \"approval\", \"open-lab\"")]
+#[serde(untagged, expecting = "a way of admission, or a list of them: \"token\", \"tpm\", \"approval\", \"open-lab\"")]
 enum Written {
     One(Way),
     Several(Vec<Way>),
@@ -297,11 +312,25 @@ mod tests {
     #[test]
     fn every_claim_that_is_given_must_hold() {
         let mac: Mac = "52:54:00:00:00:01".parse().unwrap();
-        let wanted = Match { macs: vec![mac.clone()], serial: Some("S1".into()), uuid: None };
+        let wanted = Match { macs: vec![mac.clone()], serial: Some("S1".into()), ..Match::default() };
         let claims = Claims { uuid: None, serial: Some("S1".into()), macs: vec![mac] };
         assert!(wanted.holds(&claims));
         assert!(!wanted.holds(&Claims { serial: Some("S2".into()), ..claims.clone() }));
         assert!(!wanted.holds(&Claims { macs: vec![], ..claims }));
+    }
+
+    #[test]
+    fn a_tpm_that_is_named_alone_is_the_node_once_it_is_proven() {
+        let (ek, other) = (Sha256::of(b"ek"), Sha256::of(b"other"));
+        let alone = Match { ek: Some(ek), ..Match::default() };
+        assert!(!alone.names_nothing() && !alone.holds(&Claims::default()));
+        assert!(alone.is_of(&Claims::default(), Some(&ek)));
+        assert!(!alone.is_of(&Claims::default(), Some(&other)) && !alone.is_of(&Claims::default(), None));
+        // Which machine is meant is seen by its labels, where there are any; whether it is admitted is another question.
+        let both = Match { serial: Some("S1".into()), ..alone.clone() };
+        let labelled = Claims { serial: Some("S1".into()), ..Claims::default() };
+        assert!(both.is_of(&labelled, None) && !both.is_of(&Claims::default(), Some(&ek)));
+        assert!(both.may_be_same(&alone) && !alone.may_be_same(&Match { ek: Some(other), ..Match::default() }));
     }
 
     #[test]
@@ -310,6 +339,7 @@ mod tests {
             macs: mac.map(|n| format!("52:54:00:00:00:{n:02x}").parse().unwrap()).into_iter().collect(),
             serial: serial.map(str::to_owned),
             uuid: uuid.map(str::to_owned),
+            ek: None,
         };
         let one = of(Some(1), Some("S1"), None);
         for (other, same) in [

@@ -1,6 +1,9 @@
 //! What is baked into every initrd, the same for all nodes, none of it secret.
 
-use crate::{Timestamp, encoding::Sha256};
+use crate::{
+    Timestamp,
+    encoding::{self, Sha256},
+};
 use serde::{Deserialize, Serialize};
 
 /// `/etc/centra/trust.json` in the initrd, `trust.json` beside the boot-server's configuration.
@@ -28,6 +31,9 @@ pub struct Believed {
     pub manifest_keys: Vec<PublicKey>,
     /// The root that the node's own certificate leads to.
     pub issued_under: Option<Sha256>,
+    /// 32 random bytes: the answer is to this request.
+    #[serde(with = "encoding::base64")]
+    pub nonce: Vec<u8>,
 }
 
 /// The answer: what it is to believe.
@@ -39,6 +45,22 @@ pub struct Believe {
     pub manifest_keys: Vec<PublicKey>,
     /// Certificates that are good for nothing any more: a CRL, PEM.
     pub revoked: String,
+    /// Ed25519 by the manifest key over [`Believe::statement`]: who has an issuing key alone moves no node to another root.
+    #[serde(with = "encoding::base64")]
+    pub signature: Vec<u8>,
+}
+
+impl Believe {
+    /// The bytes that the server signs, to a request with this nonce.
+    pub fn statement(&self, nonce: &[u8]) -> Vec<u8> {
+        let keys: Vec<u8> = self.manifest_keys.iter().flat_map(|key| Sha256::of(&key.0).hex().into_bytes()).collect();
+        let mut statement = b"centra believe/1\n".to_vec();
+        for part in [nonce, self.roots.as_bytes(), &keys, self.revoked.as_bytes()] {
+            statement.extend_from_slice(Sha256::of(part).hex().as_bytes());
+            statement.push(b'\n');
+        }
+        statement
+    }
 }
 
 /// Stands in the boot-server's own certificate, as a URI, and in no node's.
@@ -55,3 +77,28 @@ impl TrustAnchors {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PublicKey(#[serde(with = "crate::encoding::base64")] pub Vec<u8>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_signed_covers_every_part_and_the_request() {
+        let believe = |roots: &str, keys: &[u8], revoked: &str| Believe {
+            roots: roots.into(),
+            manifest_keys: keys.iter().map(|key| PublicKey(vec![*key; 32])).collect(),
+            revoked: revoked.into(),
+            signature: vec![],
+        };
+        let one = believe("a", &[1], "b").statement(b"n");
+        for other in [
+            believe("x", &[1], "b").statement(b"n"),
+            believe("a", &[2], "b").statement(b"n"),
+            believe("a", &[1, 2], "b").statement(b"n"),
+            believe("a", &[1], "x").statement(b"n"),
+            believe("a", &[1], "b").statement(b"x"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The machine's side: nine commands.
 
 use crate::{
-    MOST_BYTES, Transport,
+    MOST_BYTES, Transport, certificate,
     credential::Credential,
     failed,
     public::{self, EndorsementKey, Kind, NULL, QuotingKey},
@@ -33,8 +33,8 @@ const RSA_CERTIFICATE: u32 = 0x01c0_0002;
 const ECC_CERTIFICATE: u32 = 0x01c0_000a;
 /// Bytes of the non-volatile memory that every TPM of a PC gives at once.
 const CHUNK: u16 = 512;
-/// No certificate of a vendor is longer.
-const MOST_CERTIFICATE: usize = 8192;
+/// No place for a certificate is larger.
+const MOST_PLACE: usize = 8192;
 /// A TPM that is testing itself or busy asks to be asked again.
 const BUSY: [u32; 3] = [0x0908, 0x090a, 0x0922];
 const PATIENCE: [u64; 8] = [10, 20, 50, 100, 200, 500, 1000, 2000];
@@ -215,7 +215,7 @@ impl<T: Transport> Tpm<T> {
         area.sized().ok()?;
         let length = area.u16().ok()?;
         let mut bytes = Vec::new();
-        while bytes.len() < usize::from(length).min(MOST_CERTIFICATE) {
+        while bytes.len() < usize::from(length).min(MOST_PLACE) {
             let offset = u16::try_from(bytes.len()).ok()?;
             let parameters = Writer::new().u16((length - offset).min(CHUNK)).u16(offset).done();
             let handles = [index, index].concat();
@@ -226,7 +226,9 @@ impl<T: Transport> Tpm<T> {
             }
             bytes.extend_from_slice(chunk);
         }
-        crate::certificate::only(&bytes).map(<[u8]>::to_vec)
+        // What the server would not take is none.
+        let certificate = certificate::only(&bytes).filter(|der| der.len() <= certificate::MOST_CERTIFICATE);
+        certificate.map(<[u8]>::to_vec)
     }
 
     fn make_primary(&mut self, template: &[u8]) -> Result<(u32, Vec<u8>)> {

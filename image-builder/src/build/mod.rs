@@ -117,7 +117,9 @@ pub fn run(request: &Request) -> Result<Report> {
 
     let mut tree = skeleton();
     libraries::add_program(&mut tree, &request.agent, "init")?;
-    tree.file("etc/centra/trust.json", trust::read(&request.trust, request.build_time)?);
+    let anchors = trust::read(&request.trust, request.build_time)?;
+    let text = serde_json::to_vec(&anchors).or_fail(Code::Internal, || "writing trust.json")?;
+    tree.file("etc/centra/trust.json", text);
     modules.put(&mut tree, &chosen.keep)?;
     add_tools(&mut tree, profile.tools, &request.extra_tools)?;
     if let Some(path) = &request.ca_bundle {
@@ -146,7 +148,15 @@ pub fn run(request: &Request) -> Result<Report> {
         ("initrd".to_owned(), store::put(&request.out, &initrd)?),
     ]);
     let profile = profile.name.parse().or_fail(Code::Image, || "naming the profile")?;
-    let image = ImageIndex { format: 1, profile, kernel: kernel.release, agent_version, artefacts, overlays };
+    let image = ImageIndex {
+        format: 1,
+        profile,
+        kernel: kernel.release,
+        agent_version,
+        ca_spki_sha256: anchors.ca_spki_sha256,
+        artefacts,
+        overlays,
+    };
     let index = store::put_index(&request.out, &image)?;
     let modules = tree.iter().filter(|(path, _)| path.ends_with(".ko")).count();
     let absent_modules = chosen.absent;

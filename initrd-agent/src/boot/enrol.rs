@@ -4,7 +4,7 @@ use super::{
     identity::{self, Identity},
     tpm::Chip,
 };
-use crate::boot_server::BootServer;
+use crate::{boot_server::BootServer, signature};
 use nix::{
     sys::time::TimeSpec,
     time::{ClockId, clock_settime},
@@ -21,7 +21,6 @@ use protocol::{
     tpm::{TpmChallenge, TpmFound},
     trust::TrustAnchors,
 };
-use ring::signature::{ED25519, UnparsedPublicKey};
 use time::Duration;
 
 /// The clock is left alone while it is closer to the server's than this.
@@ -64,11 +63,8 @@ pub async fn hello(server: &BootServer, anchors: &TrustAnchors, identity: &Ident
 }
 
 /// Whether one of the image's manifest keys signed the statement.
-pub fn is_signed(anchors: &TrustAnchors, statement: &[u8], signature: &[u8]) -> bool {
-    anchors
-        .manifest_keys
-        .iter()
-        .any(|key| UnparsedPublicKey::new(&ED25519, &key.0).verify(statement, signature).is_ok())
+pub fn is_signed(anchors: &TrustAnchors, statement: &[u8], signed: &[u8]) -> bool {
+    signature::is_signed(&anchors.manifest_keys, statement, signed)
 }
 
 /// Sets the clock where it is before the image was built, or off by more than five minutes.

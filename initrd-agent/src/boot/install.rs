@@ -1,7 +1,7 @@
 //! Steps 6 to 12: one run of one generation.
 
 use super::{
-    TARGET, closure_step, files, manifest,
+    TARGET, closure_step, files, identity, manifest,
     manifest::Verified,
     prepare::Machine,
     runner::{
@@ -267,6 +267,7 @@ async fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
         ca_spki_sha256: machine.anchors.ca_spki_sha256.clone(),
         manifest_keys: machine.anchors.manifest_keys.clone(),
         issued_under: chain.last().and_then(|root| certificate::spki(root)),
+        nonce: identity::nonce()?,
     };
     let (believe, _) = machine.server.trust(&believed).await?;
     let file =

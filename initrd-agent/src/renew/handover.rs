@@ -94,6 +94,11 @@ impl Handover {
         pair: &Pair,
         ends: Timestamp,
     ) -> Result<()> {
+        if self.hook.is_none() {
+            tracing::warn!(
+                "the roots are others, and no --hook tells services: restart those that read ca.crt when they start"
+            );
+        }
         self.hand(&self.restart_for_roots, marker, anchors, pair, ends).await?;
         file::remove(&note(path, ROOTS))
     }

@@ -2,7 +2,7 @@
 //! more (docs/design.md section 4).
 
 use super::{Settings, handover, in_time};
-use crate::boot_server::BootServer;
+use crate::{boot::identity::nonce, boot_server::BootServer};
 use host::{
     certificate::{self, Certificate},
     file,
@@ -60,7 +60,7 @@ pub async fn learn(
 ) -> Result<Under> {
     let issued_under = root_of(&shown.chain, &settings.secrets_dir.join("ca.crt"));
     let server = BootServer::new(&marker.server, &anchors(marker), Some(shown))?;
-    let believed = believed(marker, issued_under);
+    let believed = believed(marker, issued_under)?;
     let (believe, roots) = in_time(server.trust(&believed)).await?;
     let pins = roots.iter().filter_map(|root| certificate::spki(root)).collect();
     let unfinished = handover::note(&settings.marker, handover::ROOTS);
@@ -86,7 +86,7 @@ pub async fn learn(
         file::write_atomically(&settings.marker, &text, 0o644)?;
         *marker = learnt;
         tracing::info!("this node has learnt what the boot-server's roots and manifest keys are now");
-        in_time(server.trust(&self::believed(marker, issued_under))).await?;
+        in_time(server.trust(&self::believed(marker, issued_under)?)).await?;
     }
     let current = marker.ca_spki_sha256.first().copied();
     let same = issued_under.is_none() || issued_under == current;
@@ -107,12 +107,13 @@ fn root_of(chain: &[CertificateDer<'_>], roots: &Path) -> Option<Sha256> {
         .map(|root| root.spki)
 }
 
-fn believed(marker: &InstallMarker, issued_under: Option<Sha256>) -> Believed {
-    Believed {
+fn believed(marker: &InstallMarker, issued_under: Option<Sha256>) -> Result<Believed> {
+    Ok(Believed {
         ca_spki_sha256: marker.ca_spki_sha256.clone(),
         manifest_keys: marker.manifest_keys.clone(),
         issued_under,
-    }
+        nonce: nonce()?,
+    })
 }
 
 /// The node's own file, and the cluster's where that has the same roots.

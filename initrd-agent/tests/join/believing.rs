@@ -2,14 +2,20 @@
 
 use crate::{
     node::Node,
-    renewal::{DAY, csr, hook, node, now, renewed},
+    renewal::{self, DAY, csr, hook, now, renewed},
 };
+use data_encoding::BASE64;
 use host::{certificate, http::pem};
-use protocol::{encoding::Sha256, marker::InstallMarker, trust::PublicKey};
+use protocol::{
+    encoding::Sha256,
+    marker::InstallMarker,
+    trust::{Believe, PublicKey},
+};
 use qemu_tests::{
     certificates::Ca,
     cluster_peer::{Peer, Reply},
 };
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -23,10 +29,30 @@ struct Server {
     answer: Arc<Mutex<Value>>,
 }
 
+fn signer(seed: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
+}
+
+/// Keys from 1 on; the node knows the first.
 fn believe(roots: &[&Ca], keys: u8) -> Value {
-    let keys: Vec<PublicKey> = (0..keys).map(|n| PublicKey(vec![n; 32])).collect();
+    let keys: Vec<PublicKey> = (1..=keys).map(|seed| PublicKey(signer(seed).public_key().as_ref().to_vec())).collect();
     let roots_pem: String = roots.iter().map(|ca| ca.pem.clone()).collect();
-    json!({"roots": roots_pem, "manifest_keys": keys, "revoked": roots[0].revocation_list()})
+    json!({"roots": roots_pem, "manifest_keys": keys, "revoked": roots[0].revocation_list(), "signature": ""})
+}
+
+/// The answer, signed for the request by the key of this seed.
+fn signed(answer: &Value, request: &Value, seed: u8) -> Value {
+    let Ok(believe) = serde_json::from_value::<Believe>(answer.clone()) else { return answer.clone() };
+    let nonce = BASE64.decode(request["nonce"].as_str().unwrap().as_bytes()).unwrap();
+    let signature = signer(seed).sign(&believe.statement(&nonce)).as_ref().to_vec();
+    serde_json::to_value(Believe { signature, ..believe }).unwrap()
+}
+
+/// A node that knows the first manifest key.
+fn node(ca: &Ca, left: time::Duration, server: u16) -> Node {
+    let node = renewal::node(ca, left, server);
+    renewal::with_manifest_key(&node, PublicKey(signer(1).public_key().as_ref().to_vec()));
+    node
 }
 
 fn server(shows: &Arc<Ca>, issues: &Arc<Ca>, answer: Value) -> Server {
@@ -34,7 +60,7 @@ fn server(shows: &Arc<Ca>, issues: &Arc<Ca>, answer: Value) -> Server {
     let (issues, given) = (issues.clone(), answer.clone());
     // Which roots the real one takes clients of is its own tests' matter.
     let peer = shows.peer_of_anyone(move |request| match request.line.split(' ').nth(1) {
-        Some("/v1/node/trust") => Reply::Json(200, given.lock().unwrap().clone()),
+        Some("/v1/node/trust") => Reply::Json(200, signed(&given.lock().unwrap(), &request.body, 1)),
         Some("/v1/node/renew") => {
             let certificate = issues.certify(&csr(request), now() - DAY, now() + 7 * DAY);
             renewed(&certificate, now() + 7 * DAY)
@@ -146,5 +172,31 @@ fn an_answer_that_nobody_could_believe_changes_nothing() {
         assert!(node.renew(&[]).says("WARN", "hearing what to believe"), "{at}");
         assert_eq!((roots(&node), marker(&node)), before.clone(), "{at}");
         assert!(!node.path("secrets/ca.crl").exists());
+    }
+}
+
+#[test]
+fn who_has_an_issuing_key_and_no_manifest_key_moves_no_node_to_another_root_and_replays_nothing() {
+    let ca = Arc::new(Ca::new("centra"));
+    let rogue = Ca::new("rogue");
+    let (answer, kept) = (believe(&[&ca, &rogue], 1), Arc::new(Mutex::new(None::<Value>)));
+    for way in ["unsigned", "another key", "replayed"] {
+        let (given, kept) = (answer.clone(), kept.clone());
+        let peer = ca.peer_of_anyone(move |request| match (request.line.split(' ').nth(1), way) {
+            (Some("/v1/node/trust"), "unsigned") => Reply::Json(200, given.clone()),
+            (Some("/v1/node/trust"), "another key") => Reply::Json(200, signed(&given, &request.body, 9)),
+            (Some("/v1/node/trust"), _) => {
+                let mut kept = kept.lock().unwrap();
+                // What the server once signed for another request.
+                let first = kept.get_or_insert_with(|| signed(&given, &json!({"nonce": BASE64.encode(&[1; 32])}), 1));
+                Reply::Json(200, first.clone())
+            }
+            _ => Reply::Json(200, json!({})),
+        });
+        let node = node(&ca, 5 * DAY, peer.port);
+        let before = (roots(&node), marker(&node));
+        let run = node.renew(&[]);
+        assert!(run.says("WARN", "no manifest key that this node believes has signed it"), "{way}: {run:?}");
+        assert_eq!((roots(&node), marker(&node)), before, "{way}");
     }
 }

@@ -256,7 +256,7 @@ fn remembering(ca: &Arc<Ca>, node: &str, approved: Arc<AtomicBool>) -> (Peer, Pu
     (peer, public)
 }
 
-fn with_manifest_key(node: &Node, key: PublicKey) {
+pub fn with_manifest_key(node: &Node, key: PublicKey) {
     let path = node.path("install.json");
     let marker: InstallMarker = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     fs::write(path, serde_json::to_vec(&InstallMarker { manifest_keys: vec![key], ..marker }).unwrap()).unwrap();

@@ -17,4 +17,5 @@ mod renewal;
 mod restoring;
 mod stacked;
 mod token;
+mod tpm;
 mod under_attack;

@@ -3,6 +3,7 @@
 use super::{Dir, address, must_be_a_server, note};
 use crate::{
     base::{clock::now, health::Health},
+    config::Config,
     state::{self, State},
     trust::{
         ca::{
@@ -14,7 +15,7 @@ use crate::{
         rotation::{self, Stage},
     },
 };
-use protocol::{Code, Failure, failure::Result};
+use protocol::{Code, Failure, failure::Result, image::ImageIndex};
 use std::path::Path;
 
 /// Change the root and the manifest key for new ones, with both believed in between
@@ -92,10 +93,10 @@ async fn finish(dir: &Path, force: bool) -> Result<()> {
     let stage = rotation::stage(dir);
     let waits = waits_for(dir, stage).await?;
     if !waits.is_empty() && !force {
-        let cause = format!("finishing the rotation: {} nodes are not ready for it: {}", waits.len(), some(&waits));
+        let cause = format!("finishing the rotation: it waits for {}: {}", waits.len(), some(&waits));
         return Err(Failure::new(Code::WrongState, cause).with_remedy(
-            "power them on and wait for their timer (initrd-agent renew on them does it at once); --force leaves them behind, to \
-             be installed again",
+            "power the nodes on and wait for their timer (initrd-agent renew on them does it at once); --force leaves them \
+             behind, to be installed again",
         ));
     }
     let now = now();
@@ -138,13 +139,28 @@ pub async fn waits_for(dir: &Path, stage: Stage) -> Result<Vec<String>> {
     let state = State::open(&state::path_in(dir), Health::default()).await?;
     let (nodes, beliefs) = (state.nodes().await, state.beliefs().await);
     state.close().await;
-    Ok(rotation::waits_for(stage, &generations, &nodes?, &beliefs?))
+    let mut waits = rotation::waits_for(stage, &generations, &nodes?, &beliefs?);
+    waits.extend(images(dir)?.iter().filter(|image| !rotation::is_learnt_by(stage, &generations, image)).map(
+        |image| {
+            let profile = &image.profile;
+            format!("the image {profile} (build and deploy it anew)")
+        },
+    ));
+    Ok(waits)
+}
+
+/// The images that are deployed.
+fn images(dir: &Path) -> Result<Vec<ImageIndex>> {
+    let folder = Config::load(&dir.join("config.toml"))?.images.dir;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let indexes = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json"));
+    Ok(indexes.filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok()).collect())
 }
 
 /// One line of what is to be done.
 pub fn what_next(stage: Stage, waits: &[String]) -> String {
-    let waiting = || format!("; it waits for {} nodes: {}", waits.len(), some(waits));
-    let ready = if waits.is_empty() { "; every node is ready".to_owned() } else { waiting() };
+    let waiting = || format!("; it waits for {}: {}", waits.len(), some(waits));
+    let ready = if waits.is_empty() { "; all nodes and images are ready".to_owned() } else { waiting() };
     match stage {
         Stage::Settled => "no rotation is under way".to_owned(),
         Stage::Begun => format!("a rotation has begun{ready}; then: boot-server ca rotate --finish (back: --cancel)"),

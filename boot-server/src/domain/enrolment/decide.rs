@@ -5,6 +5,7 @@ use super::{
     find::{Found, find, same_machine},
     token::Shown,
 };
+use crate::domain::tpm::{self, Known, Tpm};
 use protocol::{
     Timestamp,
     admin::{Missing, Need},
@@ -13,7 +14,7 @@ use protocol::{
     names::{NodeName, RunId},
     spec::{Admission, Match, Way},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::Duration;
 
 /// A machine that is being installed tells something every other second; one that was silent for longer is gone.
@@ -26,6 +27,8 @@ pub struct Policy {
     pub admission: Admission,
     /// The same for the nodes of a profile.
     pub by_profile: BTreeMap<NodeName, Admission>,
+    /// Endorsement keys of TPMs that admit where no spec names one.
+    pub listed_tpms: BTreeSet<Sha256>,
     /// So long after the end of its certificate a node comes back by its key alone.
     pub return_within: Duration,
 }
@@ -49,6 +52,8 @@ pub struct Asking<'a> {
     pub code: &'a str,
     /// The token that it has shown.
     pub token: &'a Shown,
+    /// Its TPM.
+    pub tpm: &'a Tpm,
 }
 
 /// What becomes of an enrolment.
@@ -89,6 +94,13 @@ pub enum By {
         /// What admins call it.
         id: String,
     },
+    /// Its TPM.
+    Tpm {
+        /// SHA-256 of the public area of its endorsement key.
+        ek: Sha256,
+        /// Why it is believed.
+        known: Known,
+    },
     /// The policy that admits whoever claims it.
     OpenLab,
 }
@@ -99,6 +111,7 @@ impl std::fmt::Display for By {
             By::Key => f.write_str("its key"),
             By::Window => f.write_str("what its spec says of it (replace)"),
             By::Token { id } => write!(f, "the one-time token {id}"),
+            By::Tpm { ek, known } => write!(f, "its TPM (EK {ek}, {known})"),
             By::OpenLab => f.write_str("its claims (open-lab)"),
         }
     }
@@ -126,11 +139,11 @@ pub fn decide(
         return decide_by_key(own, asking, policy, now);
     }
     let nobody = |spec: String| {
-        let unmet = admitted_by(&policy.admission, asking, now).err();
+        let unmet = admitted_by(policy, &policy.admission, None, asking, now).err();
         let missing = std::iter::once(Missing::new(Need::NodeSpec, spec)).chain(unmet).collect();
         Decision::Wait { node: None, missing }
     };
-    let name = match find(entries, asking.claims) {
+    let name = match find(entries, asking.claims, asking.tpm.proven_ek().as_ref()) {
         Found::Nobody => return nobody("a NodeSpec that matches this machine".to_owned()),
         Found::Several(names) => {
             let names: Vec<&str> = names.iter().map(NodeName::as_str).collect();
@@ -142,13 +155,18 @@ pub fn decide(
     if entry.record.used {
         return Decision::Conflict { node: name, with: Rival::Installed };
     }
-    if is_at_work(entry, heard, now) {
+    // The same chip is the same machine, which has lost its key.
+    let is_same_chip = entry.tpm.is_some() && entry.tpm == asking.tpm.proven_ek();
+    if is_at_work(entry, heard, now) && !is_same_chip {
         return Decision::Conflict { node: name, with: Rival::Installing };
     }
-    if entry.window.is_some_and(|until| now < until) && entry.matches.as_ref().is_some_and(names_one_machine) {
+    let named = entry.matches.as_ref().and_then(|wanted| wanted.ek.as_ref());
+    let is_open =
+        entry.window.is_some_and(|until| now < until) && entry.matches.as_ref().is_some_and(names_one_machine);
+    if is_open && named.is_none() {
         return Decision::Approve { node: name, by: By::Window };
     }
-    match admitted_by(policy.of(entry), asking, now) {
+    match admitted_by(policy, policy.of(entry), named, asking, now) {
         Ok(by) => Decision::Approve { node: name, by },
         Err(missing) => Decision::Wait { node: Some(name), missing: vec![missing] },
     }
@@ -158,6 +176,7 @@ fn decide_by_key(own: &Entry, asking: Asking<'_>, policy: &Policy, now: Timestam
     let ended = own.certificate_ends.filter(|ends| now - *ends > policy.return_within);
     let why = match ended {
         Some(ends) => format!("its certificate ended {}, too long ago", ends.date()),
+        None if is_beside_another_tpm(own, asking.tpm) => "its TPM is another one than before".to_owned(),
         None if is_in_another_machine(own, asking.claims) => "its disk is in another machine than before".to_owned(),
         None => return Decision::Approve { node: own.name.clone(), by: By::Key },
     };
@@ -169,14 +188,29 @@ fn type_the_code(code: &str) -> String {
     format!("an admin to type the code: boot-server approve {code}")
 }
 
-/// The first of the ways that admits the machine.
+/// The first of the ways that admits the machine. The TPM that a spec names is a way before the others, and neither labels nor a
+/// token stand for it.
 ///
 /// # Errors
 /// What is missing: any one of what the text names is enough.
-fn admitted_by(admission: &Admission, asking: Asking<'_>, now: Timestamp) -> Result<By, Missing> {
+fn admitted_by(
+    policy: &Policy,
+    admission: &Admission,
+    named: Option<&Sha256>,
+    asking: Asking<'_>,
+    now: Timestamp,
+) -> Result<By, Missing> {
     let mut unmet = Vec::new();
-    for way in admission.ways() {
+    let first = named.filter(|_| !admission.allows(Way::Tpm)).map(|_| &Way::Tpm);
+    for way in first.into_iter().chain(admission.ways()) {
         match way {
+            Way::Tpm => match (tpm::known(asking.tpm, named, &policy.listed_tpms), asking.tpm.proven_ek()) {
+                (Ok(known), Some(ek)) => return Ok(By::Tpm { ek, known }),
+                (Ok(_), None) => {}
+                (Err(why), _) => unmet.push(why),
+            },
+            Way::Token if named.is_some() => {}
+            Way::OpenLab if named.is_some() => unmet.push(type_the_code(asking.code)),
             Way::OpenLab => return Ok(By::OpenLab),
             Way::Token => match asking.token.good(asking.claims, now) {
                 Ok(token) => return Ok(By::Token { id: token.id.clone() }),
@@ -191,7 +225,11 @@ fn admitted_by(admission: &Admission, asking: Asking<'_>, now: Timestamp) -> Res
     if asking.token != &Shown::Nothing && !admission.allows(Way::Token) {
         unmet.push("a policy that takes tokens: the one that it shows counts for nothing here".to_owned());
     }
-    let need = if admission.allows(Way::Approval) { Need::Code } else { Need::Token };
+    let need = match named {
+        _ if admission.allows(Way::Approval) => Need::Code,
+        None if admission.allows(Way::Token) => Need::Token,
+        _ => Need::Tpm,
+    };
     Err(Missing::new(need, unmet.join(", or ")))
 }
 
@@ -214,6 +252,14 @@ fn is_at_work(entry: &Entry, heard: &dyn Fn(&RunId) -> Option<Timestamp>, now: T
 /// A window asks for more than a label that boards share: the serial number and a card.
 fn names_one_machine(wanted: &Match) -> bool {
     wanted.serial.is_some() && !wanted.macs.is_empty()
+}
+
+/// A node's key came from a machine whose TPM is neither the one that was proven with it nor the one that its spec names.
+fn is_beside_another_tpm(own: &Entry, tpm: &Tpm) -> bool {
+    let named = own.matches.as_ref().and_then(|wanted| wanted.ek);
+    let (Some(known), Some(shown)) = (own.tpm, tpm.ek()) else { return false };
+    let is_named = named.is_some() && named == tpm.proven_ek();
+    shown != known && !is_named
 }
 
 /// A node's key came from a machine that is neither the one that was admitted with it nor one that its spec names.

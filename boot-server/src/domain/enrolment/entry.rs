@@ -29,6 +29,8 @@ pub struct Entry {
     pub certificate_ends: Option<Timestamp>,
     /// Until then one machine with its claims needs no approval: it takes the node's place.
     pub window: Option<Timestamp>,
+    /// The endorsement key of the TPM that it has proven last.
+    pub tpm: Option<Sha256>,
     /// The address that is fixed for its cards.
     pub address: Option<Ipv4Addr>,
     /// The cluster that it is a founder of.

@@ -1,7 +1,7 @@
-//! Which node a machine is, by what it says of itself: labels, never proof.
+//! Which node a machine is, by what it says of itself, which are labels and never proof; or by its TPM alone.
 
 use super::entry::Entry;
-use protocol::{admin::NodeState, claims::Claims, names::NodeName, spec::Match};
+use protocol::{admin::NodeState, claims::Claims, encoding::Sha256, names::NodeName, spec::Match};
 
 /// Which node a machine's claims point at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +14,12 @@ pub enum Found {
     Several(Vec<NodeName>),
 }
 
-/// The node that these claims are: by the operators' specs first, then by the machines admitted so far.
-pub fn find(entries: &[Entry], claims: &Claims) -> Found {
+/// The node that a machine with these claims and this TPM, which it has proven, is: by the operators' specs first, then by the
+/// machines admitted so far.
+pub fn find(entries: &[Entry], claims: &Claims, ek: Option<&Sha256>) -> Found {
     // A node that is retired claims nobody: its machine may become another one.
     let entries = || entries.iter().filter(|entry| entry.record.state != NodeState::Retired);
-    let by_spec = entries().filter(|entry| entry.matches.as_ref().is_some_and(|wanted| wanted.holds(claims)));
+    let by_spec = entries().filter(|entry| entry.matches.as_ref().is_some_and(|wanted| wanted.is_of(claims, ek)));
     match settle(by_spec) {
         Found::Nobody => settle(entries().filter(|entry| {
             entry.matches.as_ref().is_none_or(Match::names_nothing)
@@ -32,7 +33,7 @@ pub fn find(entries: &[Entry], claims: &Claims) -> Found {
 /// machine that was admitted once is known by any claim it shares with that enrolment: it must come to its disk.
 pub fn find_for_boot<'a>(entries: &'a [Entry], claims: &Claims) -> Option<&'a Entry> {
     let admitted = |entry: &&Entry| entry.claims.as_ref().is_some_and(|known| same_machine(known, claims));
-    match find(entries, claims) {
+    match find(entries, claims, None) {
         Found::One(name) => entries.iter().find(|entry| entry.name == name),
         Found::Nobody => entries.iter().find(admitted),
         Found::Several(names) => entries.iter().filter(|entry| names.contains(&entry.name)).find(admitted),
@@ -70,15 +71,15 @@ mod tests {
     #[test]
     fn a_machine_that_was_bound_by_hand_is_found_by_its_claims() {
         let entries = [Entry { matches: Some(Match::default()), claims: Some(claims(3)), ..entry("a", 1) }];
-        assert_eq!(find(&entries, &claims(3)), Found::One("a".parse().unwrap()));
-        assert_eq!(find(&entries, &claims(4)), Found::Nobody);
+        assert_eq!(find(&entries, &claims(3), None), Found::One("a".parse().unwrap()));
+        assert_eq!(find(&entries, &claims(4), None), Found::Nobody);
     }
 
     #[test]
     fn firmware_that_says_less_than_the_spec_asks_still_boots_as_its_node() {
-        let matches = Some(Match { serial: Some("S1".into()), macs: vec![mac(3)], uuid: None });
+        let matches = Some(Match { serial: Some("S1".into()), macs: vec![mac(3)], ..Match::default() });
         let entries = [Entry { matches, claims: Some(claims(3)), ..entry("a", 1) }];
-        assert_eq!(find(&entries, &claims(3)), Found::Nobody);
+        assert_eq!(find(&entries, &claims(3), None), Found::Nobody);
         assert_eq!(find_for_boot(&entries, &claims(3)).unwrap().name.as_str(), "a");
         assert!(find_for_boot(&entries, &claims(4)).is_none());
     }

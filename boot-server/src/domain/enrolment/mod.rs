@@ -14,3 +14,5 @@ pub use token::{OneTime, Shown};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tpm_tests;

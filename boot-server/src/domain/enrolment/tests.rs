@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::lifecycle::Record;
+use crate::domain::{lifecycle::Record, tpm::Tpm};
 use proptest::prelude::*;
 use protocol::{
     Timestamp,
@@ -36,6 +36,7 @@ pub fn entry(name: &str, n: u8) -> Entry {
         key: None,
         next_key: None,
         certificate_ends: None,
+        tpm: None,
         admission: None,
         profile: "vm".parse().unwrap(),
         record: Record { generation: 1, ..Record::default() },
@@ -43,7 +44,12 @@ pub fn entry(name: &str, n: u8) -> Entry {
 }
 
 fn policy(admission: impl Into<Admission>) -> Policy {
-    Policy { admission: admission.into(), by_profile: [].into(), return_within: Duration::days(30) }
+    Policy {
+        admission: admission.into(),
+        by_profile: [].into(),
+        listed_tpms: [].into(),
+        return_within: Duration::days(30),
+    }
 }
 
 fn decided(entries: &[Entry], key_of: u8, claims_of: u8, admission: impl Into<Admission>) -> Decision {
@@ -52,7 +58,7 @@ fn decided(entries: &[Entry], key_of: u8, claims_of: u8, admission: impl Into<Ad
 
 fn shown(entries: &[Entry], key_of: u8, claims_of: u8, policy: &Policy, token: &Shown) -> Decision {
     let (key, claims) = (key(key_of), claims(claims_of));
-    let asking = Asking { key: &key, claims: &claims, code: "AAAA-BBBB", token };
+    let asking = Asking { key: &key, claims: &claims, code: "AAAA-BBBB", token, tpm: &Tpm::Absent };
     decide(entries, asking, policy, &|_: &RunId| None, Timestamp::UNIX_EPOCH)
 }
 
@@ -147,7 +153,8 @@ fn a_second_key_while_a_machine_installs_is_a_conflict_until_that_machine_falls_
         let entries = [Entry { key: Some(key(1)), ..entry }];
         let of = |key_of, seconds, way: Way| {
             let (key, claims) = (key(key_of), claims(1));
-            let asking = Asking { key: &key, claims: &claims, code: "AAAA-BBBB", token: &token(Bound::Any) };
+            let asking =
+                Asking { key: &key, claims: &claims, code: "AAAA-BBBB", token: &token(Bound::Any), tpm: &Tpm::Absent };
             decide(&entries, asking, &policy(way), &|of| (*of == run).then(|| at(0)), at(seconds))
         };
         for way in [Way::OpenLab, Way::Token, Way::Approval] {
@@ -162,11 +169,12 @@ fn a_second_key_while_a_machine_installs_is_a_conflict_until_that_machine_falls_
 #[test]
 fn an_open_window_admits_once_what_the_spec_knows_by_serial_and_card_until_it_closes() {
     let at = |seconds| Timestamp::from_unix_timestamp(seconds).ok();
-    let known = Match { serial: Some("S1".into()), macs: vec![mac(1)], uuid: None };
+    let known = Match { serial: Some("S1".into()), macs: vec![mac(1)], ..Match::default() };
     let of = |until, matches: &Match, serial: &str| {
         let entries = [Entry { window: at(until), matches: Some(matches.clone()), ..entry("a", 1) }, entry("b", 2)];
         let (key, claims) = (key(9), Claims { serial: Some(serial.into()), ..claims(1) });
-        let asking = Asking { key: &key, claims: &claims, code: "AAAA-BBBB", token: &Shown::Nothing };
+        let asking =
+            Asking { key: &key, claims: &claims, code: "AAAA-BBBB", token: &Shown::Nothing, tpm: &Tpm::Absent };
         decide(&entries, asking, &policy(Way::Approval), &|_| None, Timestamp::UNIX_EPOCH)
     };
     assert_eq!(of(1, &known, "S1"), approved("a", By::Window));

@@ -144,7 +144,12 @@ impl Admission {
         if let Some(own) = self.state.memory.directory.with(|entries| enrolment::with_key(entries, &enrolment.key)) {
             return Ok(own);
         }
-        match self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims)) {
+        match self
+            .state
+            .memory
+            .directory
+            .with(|entries| enrolment::find(entries, &enrolment.claims, enrolment.tpm.proven_ek().as_ref()))
+        {
             enrolment::Found::One(name) => Ok(name),
             enrolment::Found::Nobody => Err(missing("no NodeSpec matches it".to_owned()).with_remedy(
                 "apply a NodeSpec that matches it, or name the node: boot-server approve CODE --node NAME",
@@ -176,11 +181,12 @@ impl Admission {
 
     /// Admits the machine that waits for the node, which the unit has opened to it.
     pub async fn admit_waiting(&self, unit: &mut Unit, node: &Node) -> Result<()> {
-        if node.spec.is_none() {
+        // Which TPM its new machine has is for the spec to say: the decision is made when that is applied.
+        if node.spec.as_ref().is_none_or(|spec| spec.matches.ek.is_some()) {
             return Ok(());
         }
         let is_it = |enrolment: &Enrolment| {
-            let found = self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims));
+            let found = self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims, None));
             found == enrolment::Found::One(node.name.clone()) && !self.state.memory.revoked.holds(&enrolment.key)
         };
         for enrolment in self.state.open_enrolments().await?.iter().filter(|enrolment| is_it(enrolment)) {
@@ -287,10 +293,10 @@ impl Admission {
 
     /// What becomes of the enrolment as things stand.
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
-        let Enrolment { key, claims, code, shown, .. } = enrolment;
+        let Enrolment { key, claims, code, shown, tpm, .. } = enrolment;
         let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard(Instant::now(), now()));
         self.state.memory.directory.with(|entries| {
-            let asking = Asking { key, claims, code, token: shown };
+            let asking = Asking { key, claims, code, token: shown, tpm };
             enrolment::decide(entries, asking, &self.policy, &heard, now())
         })
     }

@@ -48,7 +48,8 @@ pub fn root_key(dir: &Path, given: Option<&Path>) -> Result<String> {
     if !path.exists() {
         let cause = format!("looking for the root's key: {} is not there", path.display());
         return Err(Failure::new(Code::Config, cause)
-            .with_remedy("fetch it from where it is kept, and pass it: --root-key FILE; it is read and not kept"));
+            .with_remedy("fetch it from where it is kept, and pass it: --root-key FILE (it is read and not kept); where a company's CA issues: \
+                 boot-server ca csr, then ca import"));
     }
     let text = file::read_text(&path)?;
     let key = KeyPair::from_pem(&text).or_fail(Code::Config, || format!("reading {}", path.display()))?;

@@ -2,9 +2,12 @@ use super::{
     make::{self, Permit},
     *,
 };
-use crate::trust::{
-    folder::{ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
-    manifest::ManifestKey,
+use crate::{
+    state::beliefs::Revoked,
+    trust::{
+        folder::{ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
+        manifest::ManifestKey,
+    },
 };
 use host::{certificate::Certificate, http::pem};
 use protocol::trust::SERVER_ROLE;
@@ -63,6 +66,28 @@ fn openssl(dir: &Path, chain: &[CertificateDer<'_>], root: &CertificateDer<'_>) 
     let mut verify = Command::new("openssl");
     verify.args(["verify", "-x509_strict", "-purpose", "sslserver"]).arg("-CAfile").arg(root);
     verify.arg("-untrusted").arg(others).arg(leaf).output().unwrap().status.success()
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test asks another implementation")]
+fn a_revoked_certificate_is_refused_by_the_list_and_another_is_not() {
+    let (dir, ca) = ca(&[]);
+    let leaf = || ca.issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap().0;
+    let (revoked, other) = (leaf(), leaf());
+    let entry = Revoked { serial: revoked.serial.clone(), since: now() };
+    let list = ca.authority().revocation_list(&[entry], now()).unwrap();
+    let file = |name: &str, text: &str| {
+        fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name)
+    };
+    let (list, root) = (file("ca.crl", &list), dir.path().join(ROOT));
+    let verified = |issued: &Issued| {
+        let leaf = file("leaf.pem", &issued.chain_pem);
+        let mut verify = Command::new("openssl");
+        verify.args(["verify", "-crl_check", "-CAfile"]).arg(&root).arg("-CRLfile").arg(&list);
+        verify.arg("-untrusted").arg(dir.path().join(ISSUING)).arg(leaf).output().unwrap().status.success()
+    };
+    assert_eq!((verified(&other), verified(&revoked)), (true, false));
 }
 
 #[test]

@@ -8,4 +8,4 @@ mod taking_out;
 mod backing_up;
 mod looking;
 mod operating;
-mod revoked;
+mod trust;

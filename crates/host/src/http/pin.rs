@@ -147,6 +147,44 @@ mod tests {
     }
 
     #[test]
+    fn the_pin_holds_through_an_issuing_certificate_and_not_for_another_ca_in_the_middle() {
+        let authority = |name: &str, under: Option<&rcgen::Issuer<'_, KeyPair>>| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            let der = match under {
+                Some(issuer) => params.signed_by(&key, issuer).unwrap().der().clone(),
+                None => params.self_signed(&key).unwrap().der().clone(),
+            };
+            let pin = Sha256::of(&key.subject_public_key_info());
+            (der, pin, rcgen::Issuer::new(params, key))
+        };
+        let leaf = |issuer: &rcgen::Issuer<'_, KeyPair>| {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec!["server".to_owned()]).unwrap();
+            let der = params.signed_by(&key, issuer).unwrap().der().clone();
+            (der, rcgen::Issuer::new(params, key))
+        };
+        let (root, pin, by_root) = authority("root", None);
+        let (issuing, _, by_issuing) = authority("issuing", Some(&by_root));
+        let (false_root, _, by_false) = authority("root", None);
+        let (between, _, by_between) = authority("issuing", Some(&by_false));
+        let (server, by_leaf) = leaf(&by_issuing);
+        let taken = |leaf: &CertificateDer<'_>, chain: &[&CertificateDer<'static>]| {
+            let chain: Vec<_> = chain.iter().map(|one| (*one).clone()).collect();
+            let verifier = PinnedCa::new(vec![pin], Arc::new(rustls::crypto::ring::default_provider()));
+            verifier.verify_server_cert(leaf, &chain, &"server".try_into().unwrap(), &[], UnixTime::now()).is_ok()
+        };
+        assert!(taken(&server, &[&issuing, &root]));
+        assert!(!taken(&server, &[&issuing]), "nobody knows the root's key by its hash then");
+        let stranger = leaf(&by_between).0;
+        assert!(!taken(&stranger, &[&between, &false_root, &root]), "another CA, the pinned one shown beside it");
+        assert!(!taken(&stranger, &[&between, &root]), "the issuing certificate of another root of the same name");
+        assert!(!taken(&leaf(&by_leaf).0, &[&server, &issuing, &root]), "a leaf that issues");
+    }
+
+    #[test]
     fn where_the_time_is_still_to_be_learnt_only_the_time_is_not_judged() {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
