@@ -170,6 +170,8 @@ impl State {
 
     /// Whether the chain is whole; `kept` is what somebody has kept elsewhere.
     pub async fn verify_audit(&self, kept: Option<Anchor>) -> Result<AuditVerdict> {
+        // One at a time: each holds a connection for as long as it takes, and there are few.
+        let _alone = self.verifying.lock().await;
         let mut walk = Walk::new(kept);
         // As it is at one moment, whatever is written or forgotten meanwhile.
         let mut reader = self.readers.begin().await.doing(READING)?;

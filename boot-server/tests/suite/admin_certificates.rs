@@ -160,7 +160,7 @@ async fn a_revoked_certificate_loses_the_requests_and_streams_of_its_open_connec
     let open = with(&lab, &files);
     assert_eq!(looks(&open).await, Some(StatusCode::OK));
     let stream = open.send(Method::GET, "/v1/nodes/n1/stream", &[], Bytes::new()).await;
-    assert_eq!(stream.status(), StatusCode::OK);
+    assert_eq!((stream.status(), stream.version()), (StatusCode::OK, hyper::Version::HTTP_2));
     lab.says(&["token", "revoke", "alice"]);
     // The connection is the same one: a new one would fail in the handshake.
     let (status, said) = open.get("/v1/nodes").await;
