@@ -5,7 +5,7 @@ CREATE TABLE chain (
     entry TEXT NOT NULL,            -- protocol::audit::AuditEntry
     hash  TEXT,                     -- none until it is chained
     node  TEXT GENERATED ALWAYS AS (json_extract(entry, '$.node')),
-    kind  TEXT GENERATED ALWAYS AS (json_extract(entry, '$.kind'))
+    actor TEXT GENERATED ALWAYS AS (json_extract(entry, '$.kind') || ' ' || json_extract(entry, '$.actor'))
 );
 INSERT INTO chain (id, entry) SELECT
     row_number() OVER (ORDER BY id),
@@ -25,7 +25,7 @@ INSERT INTO chain (id, entry) SELECT
 DROP TABLE audit;
 ALTER TABLE chain RENAME TO audit;
 CREATE INDEX audit_of_node ON audit (node, id);
-CREATE INDEX audit_of_kind ON audit (node, kind, id DESC);
+CREATE INDEX audit_of_actor ON audit (node, actor, id DESC);
 
 -- What was forgotten: of each run of entries that are gone the last, for the one behind it goes on from its hash.
 CREATE TABLE audit_forgotten (

@@ -26,7 +26,7 @@ use protocol::{
     report::{JoinOutcome, ReadyReport},
     service::Service,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// A report of a membership beyond this says nothing that anybody could read, and would be kept and shown.
 const MOST_REPORT: usize = 64 << 10;
@@ -160,7 +160,7 @@ impl Arbiter {
     /// # Errors
     /// `E-WRONG-STATE` for another generation than the node's, or one that is on its way out; `E-INPUT` for a service that
     /// nobody knows, or a report that is too long.
-    pub async fn ready(&self, name: &NodeName, key: &Sha256, report: ReadyReport) -> Result<()> {
+    pub async fn ready(&self, name: &NodeName, key: &Sha256, report: ReadyReport, from: IpAddr) -> Result<()> {
         let service: Service = report.service.parse().or_fail(Code::Input, || "reading the report at service")?;
         let size = serde_json::to_vec(&report).map_or(usize::MAX, |bytes| bytes.len());
         if size > MOST_REPORT {
@@ -173,12 +173,13 @@ impl Arbiter {
         let last = report.awaits.is_empty();
         let input = if last { Input::Ready { generation } } else { Input::Member { generation } };
         let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
-        let members = report.members.len();
+        let (members, by) = (report.members.len(), Actor::from(name).at(from));
         if last && after != node.record {
-            unit.note(name, Some(name), format!("ready: {service} with {members} members")).await?;
+            unit.note(by, Some(name), Action::Joined.says(format!("ready: {service} with {members} members"))).await?;
         } else if unit.member_since(name, service).await? != Some((generation, report.boot_id)) {
             // Said again, it is no news.
-            unit.note(name, Some(name), format!("member of {service} with {members} members")).await?;
+            unit.note(by, Some(name), Action::Joined.says(format!("member of {service} with {members} members")))
+                .await?;
         }
         entered(&mut unit, &node, service, &report).await?;
         unit.add_membership(name, service, &report).await?;

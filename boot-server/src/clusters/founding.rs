@@ -20,6 +20,7 @@ use protocol::{
 };
 use std::{
     fs::File,
+    net::IpAddr,
     os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
 };
@@ -84,7 +85,13 @@ impl Founding {
     /// # Errors
     /// `E-WRONG-STATE` for another generation than the node's; `E-NOT-FOUND` for a node that was not told to found with
     /// one; `E-SYSTEM` where it cannot be read.
-    pub async fn snapshot(&self, name: &NodeName, key: &Sha256, wanted: &TurnRequest) -> Result<(File, Snapshot)> {
+    pub async fn snapshot(
+        &self,
+        name: &NodeName,
+        key: &Sha256,
+        wanted: &TurnRequest,
+        from: IpAddr,
+    ) -> Result<(File, Snapshot)> {
         let TurnRequest { service, generation } = *wanted;
         let mut unit = self.state.begin().await?;
         let node = unit.node_of(name, key).await?;
@@ -109,7 +116,7 @@ impl Founding {
             seat.handed = Some(generation);
             unit.save_cluster(cluster, service, &known).await?;
             let text = format!("was handed the snapshot of {service} of {cluster}");
-            unit.note(Actor::from(name), Some(name), Action::SnapshotHandedOut.says(text)).await?;
+            unit.note(Actor::from(name).at(from), Some(name), Action::SnapshotHandedOut.says(text)).await?;
         }
         unit.commit().await?;
         Ok((file, snapshot))

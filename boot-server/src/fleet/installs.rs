@@ -212,14 +212,14 @@ impl Installs {
     ///
     /// # Errors
     /// `E-WRONG-STATE` for another generation than the node's.
-    pub async fn installed(&self, name: &NodeName, key: &Sha256, report: InstalledReport) -> Result<()> {
+    pub async fn installed(&self, name: &NodeName, key: &Sha256, report: InstalledReport, from: IpAddr) -> Result<()> {
         let mut unit = self.state.begin().await?;
         let mut node = unit.node_of(name, key).await?;
         let input = Input::Installed { run: report.run.clone(), generation: report.generation };
         let after = node.record.after(&input).map_err(|refusal| refusal.failure(name))?;
         if after != node.record {
             let text = format!("installed generation {} in run {}", report.generation, report.run);
-            unit.note(name, Some(name), Action::Installed.says(text)).await?;
+            unit.note(Actor::from(name).at(from), Some(name), Action::Installed.says(text)).await?;
             unit.used_memory(&report.run, report.agent_peak_rss).await?;
             node.record = after;
             node.installed = Some(report);

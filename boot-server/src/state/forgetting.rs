@@ -14,9 +14,9 @@ pub struct Bounds {
     pub runs_of_node: i64,
     /// Certificates of one key.
     pub certificates_of_key: i64,
-    /// Entries about one node, of one kind of actor.
+    /// Entries about one node, of one actor.
     pub entries_of_node: i64,
-    /// Entries about no node, of one kind of actor.
+    /// Entries about no node, of one actor.
     pub entries_of_none: i64,
 }
 
@@ -131,8 +131,8 @@ mod tests {
             unit.claim_run(&format!("node-{number}").parse().unwrap(), &Owner::Node(node.clone()), None).await.unwrap();
             unit.claim_run(&format!("session-{number}").parse().unwrap(), &session, None).await.unwrap();
             unit.add_certificate(&format!("{number}"), &node, &key, Timestamp::UNIX_EPOCH).await.unwrap();
-            unit.note("a", Some(&node), format!("entry {number}")).await.unwrap();
-            unit.note("a", None, format!("entry {number}")).await.unwrap();
+            unit.note("server", Some(&node), format!("entry {number}")).await.unwrap();
+            unit.note("server", None, format!("entry {number}")).await.unwrap();
             unit.commit().await.unwrap();
         }
         let bounds = Bounds {

@@ -64,6 +64,8 @@ pub struct State {
     pub written: Bell,
     vault: Arc<Vault>,
     health: Health,
+    /// Held while the audit is verified.
+    verifying: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One change of the state. Dropped before [`Unit::commit`], it has never happened.
@@ -197,7 +199,7 @@ impl State {
         let readers = pool(3).connect_with(options).await.or_fail(Code::System, activity)?;
         let vault = Arc::new(Self::vault_of(path, &writer).await?);
         let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
-        let state = Self { readers, writer, memory, changed, written, vault, health };
+        let state = Self { readers, writer, memory, changed, written, vault, health, verifying: Arc::default() };
         state.seal_all().await?;
         state.chain_all().await?;
         state.recall().await?;

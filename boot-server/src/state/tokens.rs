@@ -160,6 +160,8 @@ impl Unit {
         .await
         .doing("revoking a token")?;
         let Some(removed) = removed else { return Ok(None) };
+        // Who reads a journal with it is to hear of that.
+        self.after.changed = true;
         if removed.kind()? == Kind::Certificate {
             self.after.memory.admins.push(Key::Revoked(plain("the hash of a token", &removed.sha256)?));
         }
@@ -224,13 +226,18 @@ impl State {
     /// Who shows this, where it is good and has not ended. The look-up is by hash, so its time tells nothing of a token; and by
     /// kind, for a certificate's public key is no secret.
     pub async fn token(&self, shown: Credential<'_>, now: Timestamp) -> Result<Option<Token>> {
+        self.token_of_hash(&shown.hash(), shown.kind(), now).await
+    }
+
+    /// The same by what is kept of it.
+    pub async fn token_of_hash(&self, hash: &Sha256, kind: Kind, now: Timestamp) -> Result<Option<Token>> {
         let row: Option<Row> = sqlx::query_as(
             "SELECT sha256, kind, name, scope, created, expires, used FROM tokens WHERE sha256 = ?1 \
              AND (expires IS NULL OR expires > ?2) AND kind = ?3",
         )
-        .bind(shown.hash().hex())
+        .bind(hash.hex())
         .bind(millis(now))
-        .bind(shown.kind().name())
+        .bind(kind.name())
         .fetch_optional(&self.readers)
         .await
         .doing(READING)?;

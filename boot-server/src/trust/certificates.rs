@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::clock::now,
-    domain::audit::Action,
+    domain::audit::{Action, Actor},
     state::{State, Unit, beliefs::Belief, nodes::Node},
 };
 use host::http::pem;
@@ -21,7 +21,7 @@ use protocol::{
     trust::{Believe, Believed},
 };
 use serde_json::json;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use time::Duration;
 
 /// All that have not ended are kept, as they may have to be revoked.
@@ -86,7 +86,7 @@ impl Certificates {
     /// # Errors
     /// `E-INPUT` for a CSR that is none; `E-FORBIDDEN` for a key that is another node's or was revoked, or where the node
     /// has another key by now; `E-NO-SPEC`.
-    pub async fn renew(&self, name: &NodeName, key: &Sha256, request: RenewRequest) -> Result<Renewed> {
+    pub async fn renew(&self, name: &NodeName, key: &Sha256, request: RenewRequest, from: IpAddr) -> Result<Renewed> {
         let wanted = ca::csr_key(&request.csr)?;
         let hash = wanted.hash();
         let mut unit = self.state.begin().await?;
@@ -108,7 +108,8 @@ impl Certificates {
         let what = if hash == *key { "renewed its certificate" } else { "has a certificate for a new key" };
         let text = format!("{what}, until {}", protocol::to_the_second(issued.not_after));
         let is = json!({ "serial": issued.serial, "key": hash });
-        unit.note(name, Some(name), Action::CertificateRenewed.says(text).changing(None, is)).await?;
+        unit.note(Actor::from(name).at(from), Some(name), Action::CertificateRenewed.says(text).changing(None, is))
+            .await?;
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(Renewed { certificate: issued.chain_pem, not_after: issued.not_after })
@@ -161,7 +162,7 @@ impl Certificates {
     ///
     /// # Errors
     /// Those of the state.
-    pub async fn confirm(&self, key: &Sha256) -> Result<Option<Node>> {
+    pub async fn confirm(&self, key: &Sha256, from: IpAddr) -> Result<Option<Node>> {
         let mut unit = self.state.begin().await?;
         let Some(mut node) = unit.node_changing_to(key).await? else { return Ok(None) };
         let old = node.key;
@@ -172,7 +173,7 @@ impl Certificates {
         node.certificate_ends = unit.certificate_end(key).await?;
         let text = format!("uses its new key {}; the one before it is revoked", &key.hex()[..12]);
         let deed = Action::KeyChanged.says(text).changing(json!({ "key": old }), json!({ "key": key }));
-        unit.note(&node.name, Some(&node.name), deed).await?;
+        unit.note(Actor::from(&node.name).at(from), Some(&node.name), deed).await?;
         unit.save_node(&node).await?;
         unit.commit().await?;
         Ok(Some(node))

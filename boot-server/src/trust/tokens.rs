@@ -18,6 +18,7 @@ use protocol::{
 use serde_json::json;
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Instant,
@@ -38,20 +39,29 @@ const NOTED: Duration = Duration::minutes(10);
 #[derive(Debug)]
 pub struct Tokens {
     state: State,
-    wrong: Mutex<Wrong>,
+    /// Wrong tokens, by source.
+    wrong: Mutex<Minute<IpAddr>>,
+    /// Requests for more than a scope allows, by the hash of what was shown.
+    refused: Mutex<Minute<Sha256>>,
     ends: Ends,
 }
 
-/// The wrong tokens of a minute, by source.
-#[derive(Debug, Default)]
-struct Wrong {
+/// What was done in a minute, by whom.
+#[derive(Debug)]
+struct Minute<K> {
     minute: i64,
-    count: HashMap<IpAddr, u32>,
+    count: HashMap<K, u32>,
 }
 
-impl Wrong {
-    /// How many the source has shown in this minute, with this one.
-    fn count(&mut self, source: IpAddr, now: Timestamp) -> u32 {
+impl<K> Default for Minute<K> {
+    fn default() -> Self {
+        Self { minute: 0, count: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash> Minute<K> {
+    /// How often he has done it in this minute, with this time.
+    fn count(&mut self, source: K, now: Timestamp) -> u32 {
         let minute = now.unix_timestamp() / 60;
         if self.minute != minute {
             *self = Self { minute, count: HashMap::new() };
@@ -68,7 +78,7 @@ impl Wrong {
 impl Tokens {
     /// Of the parts it uses.
     pub fn new(state: State) -> Self {
-        Self { state, wrong: Mutex::default(), ends: Ends::default() }
+        Self { state, wrong: Mutex::default(), refused: Mutex::default(), ends: Ends::default() }
     }
 
     /// Who shows this token; none where it is no token of this server. Wrong ones are noted, and answered slowly where one
@@ -97,6 +107,14 @@ impl Tokens {
         Ok(found)
     }
 
+    /// Whether what somebody showed when he began is good still.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn lasts(&self, token: &Token) -> Result<bool> {
+        Ok(self.state.token_of_hash(&token.hash, token.kind, now()).await?.is_some())
+    }
+
     /// The first of a source in a minute is noted, and the one from which on they are answered slowly.
     async fn note_wrong(&self, from: IpAddr) {
         let source = source_of(from);
@@ -111,6 +129,18 @@ impl Tokens {
         let noted = self.state.note(Actor::stranger(from), None, Action::WrongToken.says(text)).await;
         if let Err(failure) = noted {
             tracing::warn!(%failure, "noting a wrong token");
+        }
+    }
+
+    /// Notes that somebody asked for more than his scope allows, the first time in a minute.
+    pub async fn note_refused(&self, token: &Token, from: IpAddr, needed: Scope) {
+        let count = self.refused.lock().unwrap_or_else(PoisonError::into_inner).count(token.hash, now());
+        if count > 1 {
+            return;
+        }
+        let text = format!("asked for what needs {needed}, and may {}", verb(token.scope));
+        if let Err(failure) = self.state.note(token.actor(from), None, Action::Refused.says(text)).await {
+            tracing::warn!(%failure, "noting a refusal");
         }
     }
 
@@ -288,7 +318,7 @@ mod tests {
     fn wrong_tokens_are_counted_by_source_and_minute_within_bounds() {
         let at = |seconds| Timestamp::from_unix_timestamp(seconds).unwrap();
         let source = |n: u32| IpAddr::from(n.to_be_bytes());
-        let mut wrong = Wrong::default();
+        let mut wrong = Minute::default();
         assert_eq!((1..=3).map(|_| wrong.count(source(1), at(0))).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!((wrong.count(source(1), at(59)), wrong.count(source(2), at(59))), (4, 1));
         assert_eq!(wrong.count(source(1), at(60)), 1);

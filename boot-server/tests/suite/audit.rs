@@ -76,6 +76,7 @@ async fn every_action_says_who_from_where_and_what_was_before_and_after() {
     let node = machine.node(&lab, &machine.ask(&lab, &greeted).await);
     node.manifest(&lab).await;
     assert_eq!(node.caller.get("/v1/node/secrets?generation=1").await.0, StatusCode::OK);
+    assert!(node.installed(1).await.0.is_success() && node.ready(1).await.0.is_success());
     let json_body = (header::CONTENT_TYPE.as_str(), "application/json");
     let login =
         lab.nobody().send(Method::POST, "/v1/login", &[json_body], json!({ "token": token }).to_string().into()).await;
@@ -93,7 +94,9 @@ async fn every_action_says_who_from_where_and_what_was_before_and_after() {
     };
     let by = |actor: &str, kind: &str| (actor.to_owned(), kind.to_owned(), "127.0.0.1".to_owned());
     assert_eq!(who("spec-applied"), by("alice", "token"));
-    assert_eq!(who("secrets-handed-out"), by("n1", "node"));
+    for action in ["secrets-handed-out", "installed", "joined"] {
+        assert_eq!(who(action), by("n1", "node"), "{action}");
+    }
     assert_eq!(who("wrong-token"), by("a stranger", "stranger"));
     for (action, actor) in [
         ("token-made", "admin"),

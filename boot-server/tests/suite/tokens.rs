@@ -2,6 +2,7 @@
 
 use super::lab::{BINARY, Caller, Lab, path};
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::{Method, StatusCode, header};
 use protocol::{
     calls::{self, ALL},
@@ -69,6 +70,12 @@ async fn a_token_is_shown_once_and_stands_in_the_history_by_its_name() {
         !refused.status.success() && said.contains("token alice allows to operate, and this needs admin"),
         "{said}"
     );
+    let noted = lab.says(&["audit", "export"]);
+    assert_eq!(
+        noted.matches(r#""actor":"alice","kind":"token","from":"127.0.0.1","action":"refused""#).count(),
+        1,
+        "{noted}"
+    );
     let listed = lab.says(&["token", "list"]);
     assert!(listed.contains("alice") && listed.contains("operate") && !listed.contains(&token), "{listed}");
     let used: Value = serde_json::from_str(&lab.says(&["token", "list", "--json"])).unwrap();
@@ -104,7 +111,12 @@ async fn a_token_ends_when_it_was_made_to_and_when_it_is_revoked_with_its_sessio
     assert!(lab.stop());
     lab.serve();
     assert_eq!(page(&lab).await, StatusCode::OK, "a session outlives a restart");
+    lab.apply("n1", "52:54:00:00:00:01");
+    let stream = with(&lab, &token).send(Method::GET, "/v1/nodes/n1/stream", &[], Bytes::new()).await;
+    assert_eq!(stream.status(), StatusCode::OK);
     lab.says(&["token", "revoke", "bob"]);
+    let ended = tokio::time::timeout(Duration::from_secs(60), stream.into_body().collect()).await;
+    assert!(ended.expect("what he follows ends").is_ok());
     assert_eq!(
         (page(&lab).await, with(&lab, &token).get("/v1/nodes").await.0),
         (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN)

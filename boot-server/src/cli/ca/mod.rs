@@ -6,6 +6,7 @@ mod show;
 use crate::{
     base::{clock::now, health::Health},
     config::Config,
+    domain::audit::{Action, Actor},
     state::{self, State},
     trust::{
         ca::{
@@ -177,7 +178,7 @@ fn address(dir: &Path) -> Result<std::net::Ipv4Addr> {
 /// Keeps in the history what was done to the folder.
 async fn note(dir: &Path, text: &str) -> Result<()> {
     let state = State::open(&state::path_in(dir), Health::default()).await?;
-    let noted = state.note("whoever has the folder", None, text).await;
+    let noted = state.note(Actor::folder(), None, Action::CaChanged.says(text)).await;
     state.close().await;
     noted.map_err(|failure: Failure| failure.context("what was to be done is done; noting it"))
 }

@@ -1,6 +1,11 @@
 //! `boot-server cluster backup` and `restore`
 
-use crate::clusters::backup::{cluster, restore, take};
+use crate::{
+    base::health::Health,
+    clusters::backup::{cluster, restore, take},
+    domain::audit::{Action, Actor},
+    state::{self, State},
+};
 use protocol::{Code, Failure, failure::Result, service::Service};
 use std::path::PathBuf;
 
@@ -67,13 +72,16 @@ pub struct Restore {
 pub async fn restore(args: &Restore) -> Result<()> {
     match &args.cluster {
         Some(cluster) => restore_cluster(args, cluster).await,
-        None => restore_server(args),
+        None => restore_server(args).await,
     }
 }
 
-fn restore_server(args: &Restore) -> Result<()> {
+async fn restore_server(args: &Restore) -> Result<()> {
     let restored = restore::restore(&args.from, &args.dir, args.force)?;
     let dir = args.dir.display();
+    if let Err(failure) = noted(args).await {
+        host::tell!("boot-server: what was restored cannot be opened here: {failure}");
+    }
     host::say!("Restored {dir}. Start it: boot-server serve --config {dir}/config.toml");
     if let Some(aside) = restored.aside {
         host::say!("What was there before is in {}.", aside.display());
@@ -86,6 +94,14 @@ fn restore_server(args: &Restore) -> Result<()> {
             args.from.display()
         );
     }
+    Ok(())
+}
+
+async fn noted(args: &Restore) -> Result<()> {
+    let state = State::open(&state::path_in(&args.dir), Health::default()).await?;
+    let text = format!("brought the server back from {}", args.from.display());
+    state.note(Actor::folder(), None, Action::ServerRestored.says(text)).await?;
+    state.close().await;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use protocol::{
     report::WipedReport,
     spec::{Disks, WipePolicy},
 };
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// Whether the layout has a disk that may be wiped.
 fn may_be_wiped(disks: &Disks) -> bool {
@@ -110,7 +110,7 @@ impl Operations {
     ///
     /// # Errors
     /// `E-WRONG-STATE` for a node that is not to be wiped, another generation or run; `E-FORBIDDEN` for another's key.
-    pub async fn wiped(self: &Arc<Self>, key: Option<Sha256>, report: WipedReport) -> Result<()> {
+    pub async fn wiped(self: &Arc<Self>, key: Option<Sha256>, report: WipedReport, from: IpAddr) -> Result<()> {
         let key =
             key.ok_or_else(|| Failure::new(Code::Forbidden, "reading the request: it needs a node's certificate"))?;
         let revoked = self.state.node_of_revoked(&key).await?;
@@ -128,7 +128,7 @@ impl Operations {
         node.has_key(&key)?;
         node.record = after;
         let deed = Action::Decommission.says(format!("its disks are wiped, in run {}: retired", report.run));
-        end_as_retired(&mut unit, &mut node, Actor::from(&name), deed).await?;
+        end_as_retired(&mut unit, &mut node, Actor::from(&name).at(from), deed).await?;
         unit.commit().await?;
         if self.hooks.power.command.is_some() {
             let operations = self.clone();

@@ -116,6 +116,8 @@ actions! {
     Noted = "noted",
     /// Somebody showed a token that is none.
     WrongToken = "wrong-token",
+    /// Somebody asked for more than the scope of his token or certificate allows.
+    Refused = "refused",
     /// A session of the page began.
     LoggedIn = "logged-in",
     /// It was ended.
@@ -170,6 +172,8 @@ actions! {
     SnapshotHandedOut = "snapshot-handed-out",
     /// A node was installed.
     Installed = "installed",
+    /// A node became a member of a service.
+    Joined = "joined",
     /// A node renewed its certificate.
     CertificateRenewed = "certificate-renewed",
     /// A certificate was made for a member that is no node.
@@ -178,8 +182,12 @@ actions! {
     KeyChanged = "key-changed",
     /// A key was revoked.
     KeyRevoked = "key-revoked",
+    /// The CA or the key of manifests was renewed, imported or rotated.
+    CaChanged = "ca-changed",
     /// A backup was taken, which holds the server's keys.
     BackupTaken = "backup-taken",
+    /// The server's state was brought back from a backup: what was done since that was taken is not in the audit.
+    ServerRestored = "server-restored",
     /// Entries of the audit were forgotten, as the bounds say.
     Forgotten = "forgotten",
     /// The server's folder was made.

@@ -32,27 +32,28 @@ pub async fn authorise(
         Who::Anyone => {}
         Who::FormerNode => drop(shown(key(&request))?),
         Who::Node => {
-            let node = node(&services, shown(key(&request))?).await?;
+            let node = node(&services, shown(key(&request))?, address(request.extensions())).await?;
             request.extensions_mut().insert(node);
         }
         Who::Machine => {
             let node = match key(&request) {
-                Some(key) => Some(node(&services, key).await?),
+                Some(key) => Some(node(&services, key, address(request.extensions())).await?),
                 None => None,
             };
             request.extensions_mut().insert(Machine(node));
         }
-        Who::Viewer | Who::Approver | Who::Operator | Who::Admin => {
-            let from = address(request.extensions());
-            let token = admin(&services, request.method(), request.headers(), request.extensions()).await?;
-            allows(&token, who.scope())?;
-            let admin = Admin(token.actor(from));
-            // An admin's connection is not among those of strangers from here on.
-            if let Some(peer) = request.extensions().get::<Peer>() {
-                peer.seat.is_known();
-            }
-            request.extensions_mut().insert(admin);
+        Who::Viewer | Who::Approver | Who::Operator | Who::Admin => {}
+    }
+    if let Some(needed) = who.scope() {
+        let from = address(request.extensions());
+        let token = admin(&services, request.method(), request.headers(), request.extensions()).await?;
+        allows(&services, &token, needed, from).await?;
+        // An admin's connection is not among those of strangers from here on.
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            peer.seat.is_known();
         }
+        request.extensions_mut().insert(Admin(token.actor(from)));
+        request.extensions_mut().insert(token);
     }
     Ok(next.run(request).await)
 }
@@ -67,17 +68,17 @@ fn shown(key: Option<Sha256>) -> Result<Sha256> {
 
 /// The node that has this key and has not been sent away: looked up in the state at every request, so that a key that has
 /// lost its node can do nothing more, however long its certificate lasts.
-pub async fn node(services: &Services, key: Sha256) -> Result<Identity> {
+pub async fn node(services: &Services, key: Sha256, from: IpAddr) -> Result<Identity> {
     let unknown = || no_node(services, &key);
     let node: Node = match services.state.node_by_key(&key).await? {
         Some(node) => node,
-        None => services.certificates.confirm(&key).await?.ok_or_else(unknown)?,
+        None => services.certificates.confirm(&key, from).await?.ok_or_else(unknown)?,
     };
     if matches!(node.record.state, NodeState::Revoked | NodeState::Retired | NodeState::Rejected) {
         let cause = format!("reading the request: node {} is {}", node.name, node.record.state);
         return Err(Failure::new(Code::Forbidden, cause));
     }
-    Ok(Identity { name: node.name, key })
+    Ok(Identity { name: node.name, key, from })
 }
 
 /// The refusal of a key that is no node's. One that was revoked since the connection was looked at hears that.
@@ -93,22 +94,16 @@ fn address(extensions: &Extensions) -> IpAddr {
     extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip())
 }
 
-/// Whether the token's scope is enough.
-fn allows(token: &Token, needed: Option<Scope>) -> Result<()> {
-    match needed {
-        Some(needed) if token.scope >= needed => Ok(()),
-        _ => {
-            let needed = needed.map_or("another", Scope::name);
-            let cause = format!(
-                "reading the request: {} {} allows to {}, and this needs {needed}",
-                token.kind.name(),
-                token.name,
-                token.scope
-            );
-            Err(Failure::new(Code::Forbidden, cause)
-                .with_remedy("pass a token that allows it: boot-server token create NAME --scope SCOPE"))
-        }
+/// Whether the token's scope is enough; that it is not, is noted.
+async fn allows(services: &Services, token: &Token, needed: Scope, from: IpAddr) -> Result<()> {
+    if token.scope >= needed {
+        return Ok(());
     }
+    services.tokens.note_refused(token, from, needed).await;
+    let Token { kind, name, scope, .. } = token;
+    let cause = format!("reading the request: {} {name} allows to {scope}, and this needs {needed}", kind.name());
+    Err(Failure::new(Code::Forbidden, cause)
+        .with_remedy("pass a token that allows it: boot-server token create NAME --scope SCOPE"))
 }
 
 /// A bearer token, the page's cookie, or an admin's certificate. A node's certificate is worth nothing here.
@@ -162,7 +157,7 @@ pub async fn pusher(services: &Services, headers: &HeaderMap, extensions: &Exten
         None => by_certificate(services, &Method::PUT, headers, extensions).await?,
     };
     let Some(token) = found else { return Ok(None) };
-    allows(&token, Some(Scope::Operate))?;
+    allows(services, &token, Scope::Operate, from).await?;
     Ok(Some(Admin(token.actor(from))))
 }
 

@@ -43,11 +43,9 @@ async fn manifest(
 async fn secrets(
     State(services): State<Arc<Services>>,
     node: Identity,
-    peer: Peer,
     In(wanted): In<calls::Secrets>,
 ) -> Answer<calls::Secrets> {
-    let from = peer.address.ip();
-    Ok(Json(services.installs.secrets(&node.name, &node.key, wanted.generation, from).await?))
+    Ok(Json(services.installs.secrets(&node.name, &node.key, wanted.generation, node.from).await?))
 }
 
 async fn plan(State(services): State<Arc<Services>>, node: Identity, In(plan): In<calls::Plan>) -> Answer<calls::Plan> {
@@ -60,7 +58,7 @@ async fn installed(
     node: Identity,
     In(report): In<calls::Installed>,
 ) -> Answer<calls::Installed> {
-    services.installs.installed(&node.name, &node.key, report).await?;
+    services.installs.installed(&node.name, &node.key, report, node.from).await?;
     Ok(Json(InstalledReply { recorded: true }))
 }
 
@@ -70,7 +68,7 @@ async fn wiped(
     peer: Peer,
     In(report): In<calls::Wiped>,
 ) -> Answer<calls::Wiped> {
-    services.operations.wiped(peer.key, report).await?;
+    services.operations.wiped(peer.key, report, peer.address.ip()).await?;
     Ok(Json(Nothing {}))
 }
 
@@ -79,7 +77,7 @@ async fn ready(
     node: Identity,
     In(report): In<calls::Ready>,
 ) -> Answer<calls::Ready> {
-    services.arbiter.ready(&node.name, &node.key, report).await?;
+    services.arbiter.ready(&node.name, &node.key, report, node.from).await?;
     Ok(Json(Nothing {}))
 }
 
@@ -97,7 +95,7 @@ async fn renew(
     node: Identity,
     In(request): In<calls::Renew>,
 ) -> Answer<calls::Renew> {
-    Ok(Json(services.certificates.renew(&node.name, &node.key, request).await?))
+    Ok(Json(services.certificates.renew(&node.name, &node.key, request, node.from).await?))
 }
 
 async fn trust(
@@ -144,6 +142,6 @@ async fn snapshot(
     headers: HeaderMap,
     In(wanted): In<calls::Snapshot>,
 ) -> Result<Response, Refused> {
-    let (file, snapshot) = services.founding.snapshot(&node.name, &node.key, &wanted).await?;
+    let (file, snapshot) = services.founding.snapshot(&node.name, &node.key, &wanted, node.from).await?;
     Ok(http::serve_file(&headers, file, snapshot.size, &snapshot.sha256))
 }

@@ -4,7 +4,10 @@ use super::{
     MAX_BODY,
     answer::{Refused, later},
 };
-use crate::{base::places::source_of, domain::audit::Actor, fleet::intake::Teller, server::Services, web::peer::Peer};
+use crate::{
+    base::places::source_of, domain::audit::Actor, fleet::intake::Teller, server::Services, state::tokens::Token,
+    web::peer::Peer,
+};
 use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, header, request::Parts},
@@ -17,7 +20,7 @@ use protocol::{
     failure::Result,
     names::NodeName,
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// A body that has not arrived by then is given up.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,7 +76,7 @@ macro_rules! from_authorisation {
     )*};
 }
 
-from_authorisation!(Identity, Machine, Admin);
+from_authorisation!(Identity, Machine, Admin, Token);
 
 /// A node by its certificate.
 #[derive(Debug, Clone)]
@@ -82,6 +85,8 @@ pub struct Identity {
     pub name: NodeName,
     /// Its key.
     pub key: Sha256,
+    /// From where.
+    pub from: IpAddr,
 }
 
 /// A node by its certificate, or a machine that showed none.

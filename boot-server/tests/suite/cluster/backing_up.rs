@@ -103,6 +103,8 @@ async fn after_all_members_and_the_server_are_lost_the_backup_brings_both_back()
     assert!(restored.status.success(), "{restored:?}");
     let told = String::from_utf8_lossy(&restored.stdout);
     assert!(told.contains("cluster restore --cluster prod --from"), "{told}");
+    lab.says(&["audit", "verify", "--offline"]);
+    assert!(lab.says(&["audit", "export", "--offline"]).contains("server-restored"));
     lab.serve();
     assert_eq!(lab.state_of("n1"), "ready");
 

@@ -2,7 +2,7 @@
 
 use crate::{
     server::Services,
-    state::journal::Of,
+    state::{journal::Of, tokens::Token},
     web::api::{
         answer::{Answer, Refused},
         request::{Admin, In},
@@ -36,7 +36,7 @@ pub async fn page(
 /// Entries as they arrive.
 pub async fn stream(
     State(services): State<Arc<Services>>,
-    _: Admin,
+    token: Token,
     Path(name): Path<String>,
     headers: HeaderMap,
     In(from): In<calls::FollowLogs>,
@@ -44,15 +44,22 @@ pub async fn stream(
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let of = services.view.journal_of(&name).await?;
     let (sender, receiver) = mpsc::channel(64);
-    tokio::spawn(follow(services, name, of, resumed.unwrap_or(from.after), sender));
+    tokio::spawn(follow(services, token, name, of, resumed.unwrap_or(from.after), sender));
     Ok(Sse::new(Receiver(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
-/// Reads on whenever the journal has grown, until the reader is gone or the server stops.
-async fn follow(services: Arc<Services>, name: String, mut of: Of, mut last: i64, sender: mpsc::Sender<Event>) {
+/// Reads on whenever the journal has grown, until the reader is gone, may look no more, or the server stops.
+async fn follow(
+    services: Arc<Services>,
+    token: Token,
+    name: String,
+    mut of: Of,
+    mut last: i64,
+    sender: mpsc::Sender<Event>,
+) {
     let (mut written, mut changed) = (services.state.written.listen(), services.state.changed.listen());
     let mut stopping = services.stop.listen();
-    loop {
+    while services.tokens.lasts(&token).await.unwrap_or(false) {
         let entries = match services.state.journal(&of, last).await {
             Ok(entries) => entries,
             Err(failure) => {

@@ -35,10 +35,14 @@ use protocol::{
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use serde_json::json;
 use std::{
+    net::IpAddr,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
+
+/// Where machines ask from.
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
 
 fn admin() -> Actor {
     Actor { name: "admin".to_owned(), kind: ActorKind::Token, from: None }
@@ -195,7 +199,7 @@ impl World {
             Verb::Wiped(machine, run) => {
                 let report = WipedReport { run: run_of(machine, run), generation: looked.generation };
                 let key = self.machines[machine].key;
-                self.services.operations.wiped(Some(key), report).await.map(said)
+                self.services.operations.wiped(Some(key), report, HERE).await.map(said)
             }
         };
         done.map_err(|failure| failure.code)
@@ -279,7 +283,7 @@ impl World {
         if state.node_by_key(&key).await?.is_none() && !matches!(verb, Verb::UsesKey(_)) {
             return Err(authorise::no_node(&self.services, &key));
         }
-        let name = authorise::node(&self.services, key).await?.name;
+        let name = authorise::node(&self.services, key, HERE).await?.name;
         match *verb {
             Verb::Begins(_, run) => {
                 let request = ManifestRequest { nonce: vec![9; 32], run: run_of(machine, run) };
@@ -293,10 +297,9 @@ impl World {
                 let report = PlanReport { run, generation, lines, resumes: false, hold: false, disks: None };
                 installs.plan(&name, &key, report).await.map(said)
             }
-            Verb::TakesSecrets(_) => installs
-                .secrets(&name, &key, generation, [10, 0, 0, 9].into())
-                .await
-                .map(|bundle| said(bundle.generation)),
+            Verb::TakesSecrets(_) => {
+                installs.secrets(&name, &key, generation, HERE).await.map(|bundle| said(bundle.generation))
+            }
             Verb::Fails(_, run) => {
                 let kind = EventKind::Failed { failure: Failure::new(Code::Network, "no link"), retry_in_ms: None };
                 let event = Event { seq: 1, time: now(), since_start_ms: 1, step: Step::Disk, kind };
@@ -315,17 +318,21 @@ impl World {
                     nar_bytes: 1,
                     agent_peak_rss: 1,
                 };
-                installs.installed(&name, &key, report).await.map(said)
+                installs.installed(&name, &key, report, HERE).await.map(said)
             }
             Verb::UsesKey(_) => Ok(said(name)),
             Verb::Renews(_, other) => {
                 let csr = self.machines[if other { 1 - machine } else { machine }].csr.clone();
-                self.services.certificates.renew(&name, &key, RenewRequest { csr }).await.map(|_| "renewed".to_owned())
+                self.services
+                    .certificates
+                    .renew(&name, &key, RenewRequest { csr }, HERE)
+                    .await
+                    .map(|_| "renewed".to_owned())
             }
             Verb::Turn(_) => {
                 arbiter.turn(&name, &key, TurnRequest { service: Service::Etcd, generation }).await.map(said)
             }
-            _ => arbiter.ready(&name, &key, ready(run_of(machine, 0), generation)).await.map(said),
+            _ => arbiter.ready(&name, &key, ready(run_of(machine, 0), generation), HERE).await.map(said),
         }
     }
 
