@@ -31,6 +31,7 @@ lint: setup ## Format, lints, dependencies, licences, import rules, Nix expressi
 	.ci/check-commits
 	.ci/check-dependencies
 	.ci/check-modules
+	.ci/check-threat-model
 	.ci/cargo-deny --log-level error check bans licenses sources
 	@.ci/skipped note "advisories" "they need the network: make audit"
 	nixos/check.sh

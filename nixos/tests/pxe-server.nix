@@ -47,7 +47,10 @@ in
       tftp.enabled = true;
       http.listen = "10.0.100.10:8080";
       https.listen = "10.0.100.10:8443";
-      enrol.admission = "approval";
+      enrol.admission = [
+        "token"
+        "approval"
+      ];
       images.default_profile = "vm";
       ipxe.dir = "/pkgs/ipxe";
     };
