@@ -171,7 +171,7 @@ impl Authority {
 
     /// Of these names and addresses those that the chain does not permit.
     pub fn refused(&self, names: &[String]) -> Vec<String> {
-        if !self.read.iter().any(Certificate::is_constrained) || self.permits(names) {
+        if !self.read.iter().any(|one| one.is_constrained) || self.permits(names) {
             return Vec::new();
         }
         names.iter().filter(|name| !self.permits(std::slice::from_ref(name))).cloned().collect()
