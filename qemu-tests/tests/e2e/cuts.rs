@@ -2,10 +2,10 @@
 
 use qemu_tests::{campaign::Campaign, lab, power_cut::Random, server::Admission};
 
-const CUTS: u32 = 20;
+const CUTS: u32 = 12;
 
 #[test]
-fn after_20_power_cuts_every_registered_path_is_whole_and_the_end_is_the_same() {
+fn after_12_power_cuts_every_registered_path_is_whole_and_the_end_is_the_same() {
     lab::test("cuts", Admission::OpenLab, |lab| {
         let mut random = Random::of_this_run("cuts")?;
         let campaign = Campaign::prepare(lab)?;
