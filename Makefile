@@ -1,7 +1,7 @@
 # The README's commands. Each sets up what it needs by itself (Debian 12, root).
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint built unit end-to-end audit bench setup binaries help
+.PHONY: demo test lint built unit end-to-end audit fuzz bench setup binaries help
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,14 @@ end-to-end: built ## Machines in QEMU: installs, refusals, power cuts
 
 audit: ## What needs the network: advisories; and the rules of deny.toml, read by cargo-deny
 	.ci/cargo-deny check
+
+FUZZ_SECONDS := 300
+FUZZ := crates/nix-store:nar crates/nix-store:narinfo crates/disk:layout crates/tpm:claims crates/protocol:requests boot-server:packets
+
+fuzz: ## What peers send, fuzzed for FUZZ_SECONDS each (needs cargo-fuzz and a nightly toolchain)
+	for target in $(FUZZ); do \
+	  (cd $${target%:*} && cargo +nightly fuzz run $${target#*:} -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+	done
 
 bench: binaries ## Sizes and speed, beside the peers, in one run
 	bench/run.sh

@@ -54,6 +54,15 @@ in
       images.default_profile = "vm";
       ipxe.dir = "/pkgs/ipxe";
     };
+  "the CA of a new server is limited to what is permitted" =
+    lib.hasInfix "--permit cluster.example --permit 10.0.0.0/8\n" (
+      (server {
+        caPermits = [
+          "cluster.example"
+          "10.0.0.0/8"
+        ];
+      }).systemd.services.centra-pxe-server.preStart
+    );
   "a proxy needs no range" = failed (server { dhcp = { mode = "proxy"; subnet = lib.mkForce null; }; }) == [ ];
   "a full server without a subnet is refused" = failed (server { dhcp.subnet = lib.mkForce null; }) != [ ];
   "a broadcast address that does not fit is refused" =

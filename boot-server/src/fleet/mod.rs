@@ -12,3 +12,4 @@ pub mod specs;
 pub mod upkeep;
 pub mod view;
 pub mod vitals;
+mod waiting;

@@ -1,10 +1,12 @@
 //! What an admin sees: nodes, machines that wait, and one of them in detail.
 
-use super::vitals::Vitals;
+use super::{
+    vitals::Vitals,
+    waiting::{self, Waiting},
+};
 use crate::{
     base::clock::now,
     domain::{
-        enrolment::Decision,
         lifecycle::Record,
         plan::{HeldPlan, short},
         tpm::Tpm,
@@ -17,7 +19,7 @@ use crate::{
         nodes::Node,
         runs::Run,
     },
-    trust::admission::{Admission, to_decide},
+    trust::admission::Admission,
 };
 use protocol::{
     Code, Failure, Timestamp,
@@ -33,34 +35,10 @@ use protocol::{
 };
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-/// A machine that waits and has been silent for so long is not shown any more.
-const GONE: time::Duration = time::Duration::days(1);
-
 /// A node or a machine that waits to become one.
 enum Subject {
     Node(Box<Node>, Option<Box<Waiting>>),
     Machine(Box<Waiting>),
-}
-
-/// A machine that waits.
-struct Waiting {
-    enrolment: Enrolment,
-    /// What becomes of it as things stand.
-    decision: Decision,
-    /// It still asks.
-    asks: bool,
-    /// How many machines ask that claim to be the same node, this one included.
-    claimants: usize,
-}
-
-impl Waiting {
-    /// The node that it would become.
-    fn wanted(&self) -> Option<&NodeName> {
-        match &self.decision {
-            Decision::Wait { node, .. } => node.as_ref(),
-            Decision::Approve { .. } | Decision::Conflict { .. } => None,
-        }
-    }
 }
 
 /// Shows them.
@@ -194,25 +172,11 @@ impl View {
     }
 
     async fn subjects(&self) -> Result<Vec<Subject>> {
-        let mut open = self.state.open_enrolments().await?;
-        open.retain(|enrolment| self.admission.silent_for(enrolment) < GONE);
-        let judge = |enrolment| {
-            let decision = self.admission.decision(&enrolment);
-            let asks = self.admission.still_asks(&enrolment);
-            Waiting { enrolment, decision, asks, claimants: 0 }
-        };
-        let mut waiting: Vec<Waiting> = open.into_iter().map(judge).collect();
-        let mut claimants: HashMap<NodeName, usize> = HashMap::new();
-        for node in waiting.iter().filter(|waiting| waiting.asks).filter_map(Waiting::wanted) {
-            *claimants.entry(node.clone()).or_default() += 1;
-        }
-        for waiting in &mut waiting {
-            waiting.claimants = waiting.wanted().and_then(|node| claimants.get(node)).copied().unwrap_or(0);
-        }
+        let mut waiting = waiting::all(&self.state, &self.admission).await?;
         let mut subjects = Vec::new();
         for node in self.state.nodes().await? {
             // The one that came first keeps the row while it asks: nobody puts his code where an admin has seen another one.
-            let first = |asks| waiting.iter().rposition(|waiting| waiting.asks == asks && is_shown_as(waiting, &node));
+            let first = |asks| waiting.iter().rposition(|waiting| waiting.asks == asks && waiting.is_shown_as(&node));
             let own = first(true).or_else(|| first(false));
             subjects.push(Subject::Node(Box::new(node), own.map(|index| Box::new(waiting.remove(index)))));
         }
@@ -305,7 +269,7 @@ impl View {
 
     fn missing(&self, subject: &Subject, waiting: Option<&Waiting>) -> Vec<Missing> {
         if let Some(waiting) = waiting {
-            return waits_for(waiting);
+            return waiting.needs();
         }
         let Subject::Node(node, None) = subject else { return vec![] };
         if let Some(plan) = waiting_plan(node) {
@@ -328,28 +292,6 @@ impl View {
         }
         vec![]
     }
-}
-
-/// A machine that waits is shown as the node that it would become, while no other machine is that node.
-fn is_shown_as(waiting: &Waiting, node: &Node) -> bool {
-    let pending = waiting.enrolment.standing == Standing::Pending;
-    node.key.is_none() && pending && waiting.wanted() == Some(&node.name)
-}
-
-fn waits_for(waiting: &Waiting) -> Vec<Missing> {
-    let missing = match &waiting.decision {
-        Decision::Conflict { node, with } => vec![Missing::new(Need::Decision, to_decide(node, *with))],
-        Decision::Wait { missing, .. } => missing.clone(),
-        Decision::Approve { .. } => vec![],
-    };
-    let claimed = waiting.wanted().filter(|_| waiting.claimants > 1).map(|node| {
-        let others = waiting.claimants;
-        let text = format!(
-            "{others} machines claim to be {node}: look at the console of the right one before its code is typed"
-        );
-        Missing::new(Need::Decision, text)
-    });
-    claimed.into_iter().chain(missing).collect()
 }
 
 /// The plan that waits for an admin.

@@ -9,6 +9,8 @@ mod interface;
 pub mod ipxe;
 mod page_cache;
 pub mod policy;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod router_advert;
 pub mod site;
 pub mod tftp;

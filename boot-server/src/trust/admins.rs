@@ -1,5 +1,5 @@
 //! Certificates of admins. Whose they are hangs on their key alone, which the server keeps: they lead to no CA of ours, so
-//! that no service of a cluster, which trusts that CA, ever takes one.
+//! that no service of a cluster, which trusts that CA, ever takes one: whoever may only look would have all of it.
 
 use host::certificate::Certificate;
 use protocol::{
@@ -10,9 +10,12 @@ use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use rustls::{
-    pki_types::{CertificateDer, pem::PemObject},
-    server::ParsedCertificate,
+    RootCertStore,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, UnixTime, pem::PemObject},
+    server::{ParsedCertificate, WebPkiClientVerifier},
 };
+use std::sync::Arc;
 use time::Duration;
 
 /// One that is made here lives so long where nothing else is said.
@@ -37,6 +40,24 @@ pub fn read(pem: &str, now: Timestamp) -> Result<Certificate> {
         return Err(refused(&format!("it ended {}", protocol::to_the_second(read.until))));
     }
     Ok(read)
+}
+
+/// Whether the certificate leads to one of these roots, as far as its own file and `issuers` show the way.
+pub fn leads_to(
+    pem: &str,
+    roots: Vec<CertificateDer<'static>>,
+    issuers: &[CertificateDer<'static>],
+    now: Timestamp,
+) -> bool {
+    let mut chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(std::result::Result::ok).collect();
+    chain.extend_from_slice(issuers);
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots);
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::new(default_provider())).build();
+    let (Some((leaf, others)), Ok(verifier)) = (chain.split_first(), verifier) else { return false };
+    let now = std::time::Duration::from_secs(now.unix_timestamp().unsigned_abs());
+    verifier.verify_client_cert(leaf, others, UnixTime::since_unix_epoch(now)).is_ok()
 }
 
 /// Makes a key and its certificate, which it signs itself: both in PEM.

@@ -1,6 +1,6 @@
 //! Who an admin is: tokens with a scope, sessions of the page, and what becomes of who guesses.
 
-use super::{admins, sessions::Ends};
+use super::{admins, ca::Ca, sessions::Ends};
 use crate::{
     base::{clock::now, places::source_of, random},
     domain::audit::{Action, Actor, Deed},
@@ -218,8 +218,9 @@ impl Tokens {
     /// Takes a certificate as an admin's, whoever issued it: he is known by its key, until it ends or the request says.
     ///
     /// # Errors
-    /// `E-INPUT` for one that cannot be used; `E-WRONG-STATE` where its name or its key is taken, or the key is a node's.
-    pub async fn take(&self, request: &CertificateRequest, actor: &Actor) -> Result<TokenSummary> {
+    /// `E-INPUT` for one that cannot be used; `E-WRONG-STATE` where its name or its key is taken, the key is a node's, or it
+    /// leads to our CA.
+    pub async fn take(&self, request: &CertificateRequest, ca: &Ca, actor: &Actor) -> Result<TokenSummary> {
         let CertificateRequest { name, scope, life_seconds, certificate } = request;
         let facts = admins::read(certificate, now())?;
         let expires = ending(*life_seconds)?.map_or(facts.until, |end| end.min(facts.until));
@@ -227,6 +228,12 @@ impl Tokens {
             let cause = format!("taking the certificate {name}: {text}");
             Failure::new(Code::WrongState, cause).with_remedy(remedy)
         };
+        if admins::leads_to(certificate, ca.roots(), ca.authority().chain(), now()) {
+            return Err(taken(
+                "it leads to the CA of the nodes, and every etcd would take it, whatever its scope",
+                "take one that does not: boot-server token create NAME --client-certificate FILE",
+            ));
+        }
         let mut unit = self.state.begin().await?;
         let of_a_node = unit.is_some_node_s(&facts.spki).await? || unit.node_changing_to(&facts.spki).await?.is_some();
         if of_a_node || self.state.memory.revoked.holds(&facts.spki) {

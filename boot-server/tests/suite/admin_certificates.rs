@@ -150,6 +150,10 @@ async fn no_service_that_trusts_the_ca_of_the_nodes_takes_an_admin_s_certificate
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let etcd = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     assert!(etcd.verify_client_cert(&chain[0], &chain[1..], UnixTime::now()).is_err());
+    let out = lab.dir().join("out");
+    lab.says(&["certificate", "--name", "outside", "--address", "10.77.0.1", "--out", path(&out)]);
+    let taken = lab.verb(&["token", "create", "outside", "--certificate", path(&out.join("outside.crt"))]);
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("every etcd would take it"), "{taken:?}");
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub struct Certificate {
     pub dns_names: Vec<String>,
     /// Alternative names that are URIs.
     pub uris: Vec<String>,
+    /// Whether it constrains names at all.
+    pub is_constrained: bool,
     /// Name constraints: DNS names that it may issue for, where it may not for all.
     pub permitted_dns: Vec<String>,
     /// Name constraints: networks that it may issue for, as they are encoded (address and mask).
@@ -51,6 +53,7 @@ impl Certificate {
             is_ca: parsed.is_ca(),
             dns_names: Vec::new(),
             uris: Vec::new(),
+            is_constrained: false,
             permitted_dns: Vec::new(),
             permitted_networks: Vec::new(),
         };
@@ -64,6 +67,7 @@ impl Certificate {
                     });
                 }
                 ParsedExtension::NameConstraints(constraints) => {
+                    read.is_constrained = true;
                     constraints.permitted_subtrees.iter().flatten().for_each(|tree| match &tree.base {
                         GeneralName::DNSName(name) => read.permitted_dns.push((*name).to_owned()),
                         GeneralName::IPAddress(network) => read.permitted_networks.push(network.to_vec()),
@@ -74,11 +78,6 @@ impl Certificate {
             }
         }
         Ok(read)
-    }
-
-    /// Whether names are constrained.
-    pub fn is_constrained(&self) -> bool {
-        !self.permitted_dns.is_empty() || !self.permitted_networks.is_empty()
     }
 
     /// Whether it says of itself that it issued itself.

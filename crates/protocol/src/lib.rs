@@ -29,6 +29,8 @@ pub mod names;
 pub mod operations;
 pub mod overlay;
 pub mod parse;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod renewal;
 pub mod report;
 pub mod secrets;

@@ -192,3 +192,12 @@ async fn send(socket: &UdpSocket, reply: &Reply) -> std::io::Result<()> {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+/// Reads a packet as it is read from the network, for [`super::properties`].
+#[cfg(any(test, fuzzing))]
+pub(super) fn read(packet: &[u8]) {
+    if let Some(request) = request::Request::parse(packet) {
+        let _ = (request.wants_boot_file(), request.is_http_boot(), request.link());
+    }
+    let _ = request::answering_server(packet);
+}

@@ -204,3 +204,11 @@ async fn on_disk(answer: impl FnOnce() -> std::result::Result<Response, Refusal>
 fn panicked(error: &JoinError) -> Response {
     Refusal::internal(Failure::from_error(Code::Internal, "answering a request", error)).into_response()
 }
+
+/// Reads the head of a request as it is read from the network, for [`super::properties`].
+#[cfg(any(test, fuzzing))]
+pub(super) fn read(bytes: &[u8]) {
+    if let head::Head::Plain(plain) = head::read(bytes) {
+        assert!(plain.length <= bytes.len());
+    }
+}

@@ -226,3 +226,19 @@ fn a_new_issuing_certificate_is_taken_while_the_server_runs_and_a_broken_one_is_
     assert_ne!(ca.authority().chain()[0], before[0]);
     assert_eq!(ca.authority().chain()[1], before[1], "the root is the same");
 }
+
+#[test]
+fn what_a_company_s_ca_excludes_is_known_as_well() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.name_constraints = Some(rcgen::NameConstraints {
+        permitted_subtrees: vec![],
+        excluded_subtrees: vec![rcgen::GeneralSubtree::DnsName("secret.example".to_owned())],
+    });
+    let root = params.self_signed(&key).unwrap();
+    let (issuing, issuing_key) = make::issuing(&root.pem(), &key.serialize_pem(), &[], now()).unwrap();
+    let chain = vec![pem::decode(&issuing).unwrap().remove(0), root.der().clone()];
+    let authority = Authority::of(chain, KeyPair::from_pem(&issuing_key).unwrap()).unwrap();
+    assert_eq!(authority.refused(&names(&["n1.secret.example", "n1.example"])), ["n1.secret.example"]);
+}

@@ -34,7 +34,7 @@ pub async fn take(
     Admin(actor): Admin,
     In(request): In<calls::TakeCertificate>,
 ) -> Answer<calls::TakeCertificate> {
-    Ok(Json(services.tokens.take(&request, &actor).await?))
+    Ok(Json(services.tokens.take(&request, &services.ca, &actor).await?))
 }
 
 /// Revokes one.
