@@ -161,9 +161,7 @@ pub fn decide(
         return Decision::Conflict { node: name, with: Rival::Installing };
     }
     let named = entry.matches.as_ref().and_then(|wanted| wanted.ek.as_ref());
-    let is_open =
-        entry.window.is_some_and(|until| now < until) && entry.matches.as_ref().is_some_and(names_one_machine);
-    if is_open && named.is_none() {
+    if entry.window.is_some_and(|until| now < until) && entry.matches.as_ref().is_some_and(may_be_replaced) {
         return Decision::Approve { node: name, by: By::Window };
     }
     match admitted_by(policy, policy.of(entry), named, asking, now) {
@@ -249,9 +247,10 @@ fn is_at_work(entry: &Entry, heard: &dyn Fn(&RunId) -> Option<Timestamp>, now: T
     entry.key.is_some() && last.is_some_and(|last| now - last < STILL_AT_WORK)
 }
 
-/// A window asks for more than a label that boards share: the serial number and a card.
-fn names_one_machine(wanted: &Match) -> bool {
-    wanted.serial.is_some() && !wanted.macs.is_empty()
+/// Whether a window admits what this match names: it asks for more than a label that boards share, for the serial number and a
+/// card; and where a TPM is named, nothing stands for it.
+pub fn may_be_replaced(wanted: &Match) -> bool {
+    wanted.serial.is_some() && !wanted.macs.is_empty() && wanted.ek.is_none()
 }
 
 /// A node's key came from a machine whose TPM is neither the one that was proven with it nor the one that its spec names.

@@ -7,7 +7,7 @@ mod find;
 mod token;
 
 pub use code::{constant_time_equal, normal_code};
-pub use decide::{Asking, By, Decision, Policy, Rival, decide, with_key};
+pub use decide::{Asking, By, Decision, Policy, Rival, decide, may_be_replaced, with_key};
 pub use entry::Entry;
 pub use find::{Found, find, find_for_boot, same_machine};
 pub use token::{OneTime, Shown};

@@ -181,8 +181,7 @@ impl Admission {
 
     /// Admits the machine that waits for the node, which the unit has opened to it.
     pub async fn admit_waiting(&self, unit: &mut Unit, node: &Node) -> Result<()> {
-        // Which TPM its new machine has is for the spec to say: the decision is made when that is applied.
-        if node.spec.as_ref().is_none_or(|spec| spec.matches.ek.is_some()) {
+        if !node.spec.as_ref().is_some_and(|spec| enrolment::may_be_replaced(&spec.matches)) {
             return Ok(());
         }
         let is_it = |enrolment: &Enrolment| {
