@@ -51,7 +51,9 @@ mod tests {
         };
         let text = list.signed_by(&issuer).unwrap().pem().unwrap();
         assert!(check(&text).is_ok());
-        let torn = text.replacen("MII", "MIA", 1);
+        // A sequence of another length.
+        let torn = text.replacen("\nMI", "\nMA", 1);
+        assert_ne!(torn, text);
         for wrong in ["", "no list", torn.as_str(), &"x".repeat(MOST + 1)] {
             assert_eq!(check(wrong).unwrap_err().code, Code::Tls);
         }
