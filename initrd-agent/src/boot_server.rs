@@ -20,13 +20,11 @@ use protocol::{
     report::{InstalledReply, InstalledReport, PlanReply, PlanReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
     tpm::TpmProof,
-    trust::{Believe, Believed, TrustAnchors},
+    trust::{Believe, Believed, MOST_BELIEVED, TrustAnchors},
 };
 use rustls::pki_types::CertificateDer;
 use std::time::SystemTime;
 
-/// Roots or manifest keys at once.
-const MOST_BELIEVED: usize = 16;
 /// Bytes of an Ed25519 public key.
 const MANIFEST_KEY: usize = 32;
 /// How long the server may keep a poll open, seconds.

@@ -42,7 +42,8 @@ pub async fn run(args: &Args) -> Result<()> {
     let ca = Ca::load(&args.dir)?;
     let mut names = vec![args.name.to_string(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     names.extend(args.address.iter().map(ToString::to_string));
-    let (issued, key) = ca.issue_with_key(args.name.as_str(), &names, now(), time::Duration::days(args.days))?;
+    let (issued, key) =
+        ca.authority().issue_with_key(args.name.as_str(), &names, now(), time::Duration::days(args.days))?;
     let out = &args.out;
     std::fs::create_dir_all(out).or_fail(Code::System, || format!("making the folder {}", out.display()))?;
     file::write_new(&out.join(format!("{}.key", args.name)), 0o600, key.serialize_pem().as_bytes())?;

@@ -124,8 +124,11 @@ impl Installs {
     async fn check_boot(&self, unit: &mut Unit, node: &Node) -> Result<()> {
         let Some(spec) = &node.spec else { return Ok(()) };
         let wanted = spec.secrets_at_least.unwrap_or(self.secrets_at_least);
+        if wanted == BootTrust::Nothing || node.record.purpose == Purpose::Wipe {
+            return Ok(());
+        }
         let has_some = !spec.secrets.is_empty() || spec.cluster.is_some() || unit.has_secrets(&node.name).await?;
-        if wanted == BootTrust::Nothing || !has_some || node.record.purpose == Purpose::Wipe {
+        if !has_some {
             return Ok(());
         }
         let known = match node.enrolment {

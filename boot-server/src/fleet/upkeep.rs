@@ -3,6 +3,7 @@
 use crate::{
     base::{bell::Stop, clock::now},
     state::{State, forgetting::Bounds},
+    trust::certificates::MOST_OF_KEY,
 };
 use protocol::failure::Result;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const BOUNDS: Bounds = Bounds {
     superseded: 5_000,
     runs_of_strangers: 10_000,
     runs_of_node: 200,
-    certificates_of_key: 1000,
+    certificates_of_key: MOST_OF_KEY,
     entries_of_node: 5_000,
     entries_of_none: 20_000,
 };

@@ -111,38 +111,30 @@ impl Unit {
 
     /// Seals every secret there is with the first key of the vault; how many nodes have some.
     pub async fn seal_anew(&mut self) -> Result<usize> {
-        const READ: &str = "SELECT node, path, sealed FROM secrets";
+        // Those set apart by path, and those of the specs.
+        const PLACES: [(&str, &str); 2] = [
+            ("SELECT rowid, node, sealed FROM secrets", "UPDATE secrets SET sealed = ? WHERE rowid = ?"),
+            (
+                "SELECT rowid, name, secrets FROM nodes WHERE secrets IS NOT NULL",
+                "UPDATE nodes SET secrets = ? WHERE rowid = ?",
+            ),
+        ];
         let vault = self.state.vault.clone();
-        let apart: Vec<(String, String, String)> =
-            sqlx::query_as(READ).fetch_all(&mut *self.connection).await.doing(READING)?;
         let mut nodes = HashSet::new();
-        for (node, path, sealed) in apart {
-            let name: NodeName = super::plain("a node", &node)?;
-            let again = vault.seal(&name, &vault.unseal(&name, &sealed)?)?;
-            sqlx::query("UPDATE secrets SET sealed = ? WHERE node = ? AND path = ?")
-                .bind(again)
-                .bind(&node)
-                .bind(&path)
-                .execute(&mut *self.connection)
-                .await
-                .doing("sealing secrets anew")?;
-            nodes.insert(node);
-        }
-        let of_specs: Vec<(String, String)> =
-            sqlx::query_as("SELECT name, secrets FROM nodes WHERE secrets IS NOT NULL")
-                .fetch_all(&mut *self.connection)
-                .await
-                .doing(READING)?;
-        for (node, sealed) in of_specs {
-            let name: NodeName = super::plain("a node", &node)?;
-            let again = vault.seal(&name, &vault.unseal(&name, &sealed)?)?;
-            sqlx::query("UPDATE nodes SET secrets = ? WHERE name = ?")
-                .bind(again)
-                .bind(&node)
-                .execute(&mut *self.connection)
-                .await
-                .doing("sealing secrets anew")?;
-            nodes.insert(node);
+        for (read, write) in PLACES {
+            let rows: Vec<(i64, String, String)> =
+                sqlx::query_as(read).fetch_all(&mut *self.connection).await.doing(READING)?;
+            for (row, node, sealed) in rows {
+                let name: NodeName = super::plain("a node", &node)?;
+                let again = vault.seal(&name, &vault.unseal(&name, &sealed)?)?;
+                sqlx::query(write)
+                    .bind(again)
+                    .bind(row)
+                    .execute(&mut *self.connection)
+                    .await
+                    .doing("sealing secrets anew")?;
+                nodes.insert(node);
+            }
         }
         Ok(nodes.len())
     }

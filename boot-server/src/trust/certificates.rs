@@ -18,16 +18,14 @@ use protocol::{
     names::NodeName,
     renewal::{RenewRequest, Renewed},
     spec::NodeSpec,
-    trust::{Believe, Believed},
+    trust::{Believe, Believed, MOST_BELIEVED},
 };
 use serde_json::json;
 use std::{net::IpAddr, sync::Arc};
 use time::Duration;
 
-/// All that have not ended are kept, as they may have to be revoked.
-const MOST_OF_KEY: i64 = 1000;
-/// Roots or manifest keys that a node may say that it believes.
-const MOST_BELIEVED: usize = 16;
+/// Certificates of a key: all that have not ended are kept, as they may have to be revoked.
+pub const MOST_OF_KEY: i64 = 1000;
 
 /// Issues and renews them.
 #[derive(Debug, Clone)]
@@ -76,7 +74,7 @@ impl Certificates {
                 .with_remedy("find out what asks for so many; it is issued again when some of them have ended"));
         }
         let names = manifest::certificate_names(node.spec()?);
-        let issued = self.ca.issue(node.name.as_str(), &names, spki, now(), self.life)?;
+        let issued = self.ca.authority().issue(node.name.as_str(), &names, spki, now(), self.life)?;
         unit.add_certificate(&issued.serial, &node.name, &key, issued.not_after).await?;
         Ok(issued)
     }

@@ -100,6 +100,12 @@ impl Set {
         self
     }
 
+    /// What is kept of a set that goes: all but what could issue.
+    #[must_use]
+    pub fn retired(self) -> Self {
+        self.without(ROOT_KEY).without(ISSUING).without(ISSUING_KEY)
+    }
+
     /// Writes them to a folder of `dir`, which has its name when all of it is there; what had the name before must be gone.
     ///
     /// # Errors

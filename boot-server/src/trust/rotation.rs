@@ -141,7 +141,7 @@ pub fn switch(dir: &Path, now: Timestamp) -> Result<()> {
     }
     let set = Set::read(&folder::current(dir))?;
     folder::remove(dir, OLD)?;
-    set.without(ROOT_KEY).without(ISSUING).without(ISSUING_KEY).write(dir, OLD)?;
+    set.retired().write(dir, OLD)?;
     folder::place(dir, NEXT)?;
     write_anchors(dir, None, now)
 }
@@ -257,23 +257,11 @@ mod tests {
             |dir| own(&[], now()).unwrap().with(MANIFEST_KEY, new_key()).write(dir, NEXT).unwrap(),
             |dir| {
                 begin(dir, None, &[], now()).unwrap();
-                Set::read(dir)
-                    .unwrap()
-                    .without(ROOT_KEY)
-                    .without(ISSUING)
-                    .without(ISSUING_KEY)
-                    .write(dir, OLD)
-                    .unwrap();
+                Set::read(dir).unwrap().retired().write(dir, OLD).unwrap();
             },
             |dir| {
                 begin(dir, None, &[], now()).unwrap();
-                Set::read(dir)
-                    .unwrap()
-                    .without(ROOT_KEY)
-                    .without(ISSUING)
-                    .without(ISSUING_KEY)
-                    .write(dir, OLD)
-                    .unwrap();
+                Set::read(dir).unwrap().retired().write(dir, OLD).unwrap();
                 std::fs::rename(dir.join(NEXT), dir.join("placing")).unwrap();
             },
         ];

@@ -223,7 +223,8 @@ impl Tokens {
     pub async fn take(&self, request: &CertificateRequest, ca: &Ca, actor: &Actor) -> Result<TokenSummary> {
         let CertificateRequest { name, scope, life_seconds, certificate } = request;
         let facts = admins::read(certificate, now())?;
-        let expires = ending(*life_seconds)?.map_or(facts.until, |end| end.min(facts.until));
+        let wanted = life_seconds.map(|life| expiry("a token", life, now())).transpose()?;
+        let expires = wanted.map_or(facts.until, |end| end.min(facts.until));
         let taken = |text: &str, remedy: &str| {
             let cause = format!("taking the certificate {name}: {text}");
             Failure::new(Code::WrongState, cause).with_remedy(remedy)
@@ -280,7 +281,7 @@ impl Tokens {
 /// `E-WRONG-STATE` where the name is taken.
 pub async fn make(state: &State, request: &TokenRequest, actor: &Actor) -> Result<TokenMade> {
     let TokenRequest { name, scope, life_seconds } = request;
-    let expires = ending(*life_seconds)?;
+    let expires = life_seconds.map(|life| expiry("a token", life, now())).transpose()?;
     let token = random::name()?;
     let mut unit = state.begin().await?;
     if !unit.add_token(name.as_str(), Credential::Token(&token), *scope, expires).await? {
@@ -293,12 +294,14 @@ pub async fn make(state: &State, request: &TokenRequest, actor: &Actor) -> Resul
     Ok(TokenMade { token })
 }
 
-fn ending(life_seconds: Option<u64>) -> Result<Option<Timestamp>> {
-    let life = life_seconds.map(|seconds| Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
-    let end = life.map(|life| now().checked_add(life)).map(|end| {
-        end.ok_or_else(|| Failure::new(Code::Input, "making a token at life_seconds: no calendar has that day"))
-    });
-    end.transpose()
+/// When that ends which is made now and lives so long.
+///
+/// # Errors
+/// `E-INPUT` for an end that no calendar has.
+pub fn expiry(of: &str, life_seconds: u64, now: Timestamp) -> Result<Timestamp> {
+    let life = i64::try_from(life_seconds).ok().map(Duration::seconds);
+    life.and_then(|life| now.checked_add(life))
+        .ok_or_else(|| Failure::new(Code::Input, format!("making {of} at life_seconds: no calendar has that day")))
 }
 
 /// What the audit says of a new one.

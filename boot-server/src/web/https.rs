@@ -22,7 +22,7 @@ use protocol::{
     failure::{OrFail, Result},
 };
 use rustls::{
-    RootCertStore, ServerConfig,
+    ServerConfig,
     crypto::ring::default_provider,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     sign::CertifiedKey,
@@ -244,11 +244,8 @@ fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Ma
 
 fn tls_config(services: &Services, made: &Made) -> Result<ServerConfig> {
     let unusable = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Code::Tls, "setting up TLS", error);
-    let (chain, key) = services.ca.server_identity(&services.config.server_names(), made.at)?;
-    let mut roots = RootCertStore::empty();
-    for root in services.ca.roots() {
-        roots.add(root).map_err(|error| unusable(&error))?;
-    }
+    let (chain, key) = services.ca.authority().server_identity(&services.config.server_names(), made.at)?;
+    let roots = host::http::store(&services.ca.roots()).map_err(|error| unusable(&error))?;
     let provider = Arc::new(default_provider());
     let own = CertifiedKey::from_der(chain, key, &provider).map_err(|error| unusable(&error))?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())

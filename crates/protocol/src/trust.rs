@@ -22,6 +22,9 @@ pub struct TrustAnchors {
     pub build_time: Option<Timestamp>,
 }
 
+/// Roots, or manifest keys, that anybody believes at once; who is told of more refuses.
+pub const MOST_BELIEVED: usize = 16;
+
 /// `POST /v1/node/trust`: what the node believes now. What the server hears decides when a rotation may go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Believed {

@@ -4,6 +4,7 @@ use super::{Dir, address, must_be_a_server, note};
 use crate::{
     base::{clock::now, health::Health},
     config::Config,
+    netboot::http,
     state::{self, State},
     trust::{
         ca::{
@@ -15,7 +16,7 @@ use crate::{
         rotation::{self, Stage},
     },
 };
-use protocol::{Code, Failure, failure::Result, image::ImageIndex};
+use protocol::{Code, Failure, failure::Result};
 use std::path::Path;
 
 /// Change the root and the manifest key for new ones, with both believed in between
@@ -154,21 +155,12 @@ pub async fn waits_for(dir: &Path, stage: Stage) -> Result<Vec<String>> {
     let (nodes, beliefs) = (state.nodes().await, state.beliefs().await);
     state.close().await;
     let mut waits = rotation::waits_for(stage, &generations, &nodes?, &beliefs?);
-    waits.extend(images(dir)?.iter().filter(|image| !rotation::is_learnt_by(stage, &generations, image)).map(
-        |image| {
-            let profile = &image.profile;
-            format!("the image {profile} (build and deploy it anew)")
-        },
-    ));
+    let images = http::indexes(&Config::load(&dir.join("config.toml"))?.images.dir);
+    waits.extend(images.iter().filter(|image| !rotation::is_learnt_by(stage, &generations, image)).map(|image| {
+        let profile = &image.profile;
+        format!("the image {profile} (build and deploy it anew)")
+    }));
     Ok(waits)
-}
-
-/// The images that are deployed.
-fn images(dir: &Path) -> Result<Vec<ImageIndex>> {
-    let folder = Config::load(&dir.join("config.toml"))?.images.dir;
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let indexes = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json"));
-    Ok(indexes.filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok()).collect())
 }
 
 /// One line of what is to be done.

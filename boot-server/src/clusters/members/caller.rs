@@ -22,7 +22,8 @@ const REMEDIES: Remedies = Remedies {
 /// # Errors
 /// `E-TLS`, `E-INTERNAL`.
 pub fn caller(ca: &Ca, now: Timestamp) -> Result<PeerClient> {
-    let (issued, key) = ca.issue_with_key("boot-server", &["boot-server".to_owned()], now, CERTIFICATE_LIFE)?;
+    let (issued, key) =
+        ca.authority().issue_with_key("boot-server", &["boot-server".to_owned()], now, CERTIFICATE_LIFE)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let identity = Identity { chain: issued.chain, key };
     PeerClient::new(ca.roots(), &identity, TIMEOUT, REMEDIES)

@@ -90,6 +90,11 @@ pub fn artefact(folder: &Path, request: &HeaderMap, hash: &str) -> Result<Respon
     Err(unknown())
 }
 
+/// The indexes of what is deployed, of those that can be read.
+pub fn indexes(folder: &Path) -> Vec<ImageIndex> {
+    profiles(folder).into_iter().flatten().filter_map(|profile| read_index(folder, &profile).ok()).collect()
+}
+
 /// The profiles that have an index. Other files of the folder are none of ours.
 fn profiles(folder: &Path) -> io::Result<Vec<NodeName>> {
     let names = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name()));

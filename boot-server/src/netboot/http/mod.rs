@@ -25,6 +25,7 @@ use axum::{
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use images::Images;
+pub use images::indexes;
 use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName};
 use reply::Refusal;
 use serde::{Deserialize, Serialize};

@@ -94,14 +94,12 @@ impl Admission {
 
     /// The machine has been given a token since it asked.
     async fn with_token(&self, enrolment: Enrolment, token: Option<EnrolToken>) -> Result<Enrolment> {
-        let token = token.map(|token| token.hash());
-        if token.is_none() || token == enrolment.token || !enrolment.is_open() {
+        let Some(token) = token.map(|token| token.hash()) else { return Ok(enrolment) };
+        if enrolment.token == Some(token) || !enrolment.is_open() {
             return Ok(enrolment);
         }
         let mut unit = self.state.begin().await?;
-        if let Some(token) = token {
-            unit.show_token(enrolment.id, &token).await?;
-        }
+        unit.show_token(enrolment.id, &token).await?;
         unit.commit().await?;
         self.state.enrolment(enrolment.id).await?.ok_or_else(unknown_session)
     }
@@ -231,7 +229,9 @@ impl Admission {
             }
         }
         unit.forget_superseded(&enrolment.key).await?;
-        enrolment.shown = unit.shown(enrolment.id).await?;
+        if enrolment.token.is_some() {
+            enrolment.shown = unit.shown(enrolment.id).await?;
+        }
         // In one unit: nobody comes between what is asked and what becomes of it.
         self.settle_in(&mut unit, &enrolment).await?;
         unit.commit().await?;

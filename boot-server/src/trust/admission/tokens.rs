@@ -5,6 +5,7 @@ use crate::{
     base::random,
     domain::audit::{Action, Actor},
     state::enrol_tokens,
+    trust::tokens::expiry,
 };
 use protocol::{
     Code, Failure,
@@ -12,7 +13,6 @@ use protocol::{
     failure::Result,
 };
 use serde_json::json;
-use time::Duration;
 
 impl Admission {
     /// Makes a token. Only its hash is kept.
@@ -21,10 +21,7 @@ impl Admission {
     /// `E-INPUT` for a life that no calendar has; `E-WRONG-STATE` where there are too many.
     pub async fn make_token(&self, request: &EnrolTokenRequest, actor: &Actor) -> Result<EnrolTokenMade> {
         let mut unit = self.state.begin().await?;
-        let life = i64::try_from(request.life_seconds).ok().map(Duration::seconds);
-        let expires = life.and_then(|life| unit.now().checked_add(life)).ok_or_else(|| {
-            Failure::new(Code::Input, "making a one-time token at life_seconds: no calendar has that day")
-        })?;
+        let expires = expiry("a one-time token", request.life_seconds, unit.now())?;
         let token = EnrolToken::new(&random::bytes::<16>()?);
         let id = enrol_tokens::id(&token.hash());
         if !unit.add_enrol_token(&token.hash(), &request.bound, &actor.name, expires).await? {

@@ -5,7 +5,11 @@ use crate::{
     state::beliefs::Revoked,
     trust::folder::{ISSUING, ISSUING_KEY, ROOT, ROOT_KEY},
 };
-use host::{certificate::Certificate, file, http::pem};
+use host::{
+    certificate::Certificate,
+    file,
+    http::{pem, store},
+};
 use protocol::{
     Code, Failure, Timestamp,
     encoding::Sha256,
@@ -85,7 +89,7 @@ impl Authority {
 
     /// SPKI hash of the root: what every image pins.
     pub fn spki(&self) -> Sha256 {
-        self.read[self.read.len() - 1].spki
+        self.last().spki
     }
 
     /// What stands behind each leaf, who issues first, the root last.
@@ -231,9 +235,7 @@ impl Authority {
     }
 
     fn root_store(&self) -> Result<Arc<RootCertStore>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root().clone()).or_fail(Code::Config, || "reading the root")?;
-        Ok(Arc::new(roots))
+        store(std::slice::from_ref(self.root())).map(Arc::new).or_fail(Code::Config, || "reading the root")
     }
 
     fn for_others(

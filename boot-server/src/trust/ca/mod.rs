@@ -15,7 +15,6 @@ use super::{
     generations::{self, Generation},
 };
 use protocol::{Timestamp, encoding::Sha256, failure::Result};
-use rcgen::KeyPair;
 use rustls::pki_types::CertificateDer;
 use std::{
     path::{Path, PathBuf},
@@ -131,36 +130,6 @@ impl Ca {
     /// Whom nodes and members trust, the one under which certificates are issued first.
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
         self.now().generations.iter().map(|one| one.root.clone()).collect()
-    }
-
-    /// As [`Authority::issue`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn issue(&self, name: &str, names: &[String], spki: &[u8], now: Timestamp, life: Duration) -> Result<Issued> {
-        self.authority().issue(name, names, spki, now, life)
-    }
-
-    /// As [`Authority::issue_with_key`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn issue_with_key(
-        &self,
-        name: &str,
-        names: &[String],
-        now: Timestamp,
-        life: Duration,
-    ) -> Result<(Issued, KeyPair)> {
-        self.authority().issue_with_key(name, names, now, life)
-    }
-
-    /// As [`Authority::server_identity`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn server_identity(&self, names: &[String], now: Timestamp) -> Result<ServerIdentity> {
-        self.authority().server_identity(names, now)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 use host::{certificate::Certificate, http::pem};
 use protocol::trust::SERVER_ROLE;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use std::{fs, net::IpAddr, process::Command};
 
 fn now() -> Timestamp {
@@ -72,7 +72,7 @@ fn openssl(dir: &Path, chain: &[CertificateDer<'_>], root: &CertificateDer<'_>) 
 #[expect(clippy::disallowed_methods, reason = "a test asks another implementation")]
 fn a_revoked_certificate_is_refused_by_the_list_and_another_is_not() {
     let (dir, ca) = ca(&[]);
-    let leaf = || ca.issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap().0;
+    let leaf = || ca.authority().issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap().0;
     let (revoked, other) = (leaf(), leaf());
     let entry = Revoked { serial: revoked.serial.clone(), since: now() };
     let list = ca.authority().revocation_list(&[entry], now()).unwrap();
@@ -111,7 +111,7 @@ fn a_csr_that_asks_to_be_a_ca_an_admin_and_another_name_gets_a_certificate_of_th
     });
     let key = csr_key(&greedy).unwrap();
     let (_dir, ca) = ca(&[]);
-    let issued = ca.issue("n1", &names(&["n1", "10.0.0.1"]), &key.spki, now(), Duration::days(7)).unwrap();
+    let issued = ca.authority().issue("n1", &names(&["n1", "10.0.0.1"]), &key.spki, now(), Duration::days(7)).unwrap();
     let leaf = Certificate::read(&issued.chain[0]).unwrap();
     assert_eq!((leaf.is_ca, leaf.subject.as_str(), leaf.spki), (false, "CN=n1", key.hash()));
     assert_eq!((leaf.dns_names, leaf.uris), (names(&["n1"]), vec![]), "the server's role is nobody else's");
@@ -122,7 +122,7 @@ fn a_csr_that_asks_to_be_a_ca_an_admin_and_another_name_gets_a_certificate_of_th
 fn the_root_is_pinned_presented_and_not_needed_to_issue() {
     let (dir, ca) = ca(&[]);
     assert!(!dir.path().join(ROOT_KEY).exists());
-    let (chain, _) = ca.server_identity(&names(&["10.77.0.1"]), now()).unwrap();
+    let (chain, _) = ca.authority().server_identity(&names(&["10.77.0.1"]), now()).unwrap();
     let read: Vec<_> = chain.iter().map(|one| Certificate::read(one).unwrap()).collect();
     assert_eq!((read.len(), read[2].spki), (3, ca.spki()));
     assert_eq!(read[0].uris, [SERVER_ROLE]);
@@ -143,7 +143,7 @@ fn a_folder_of_an_earlier_release_whose_root_issues_goes_on() {
     fs::write(dir.path().join(ROOT_KEY), key.serialize_pem()).unwrap();
     fs::write(dir.path().join(MANIFEST_KEY), manifest_key()).unwrap();
     let ca = Ca::load(dir.path()).unwrap();
-    let (issued, _) = ca.issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap();
+    let (issued, _) = ca.authority().issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap();
     assert_eq!(issued.chain.len(), 2);
     assert!(openssl(dir.path(), &issued.chain, &issued.chain[1]));
 }
@@ -170,7 +170,7 @@ fn another_ca_in_the_middle_is_refused_even_under_the_same_name() {
 #[test]
 fn a_leaf_that_is_used_as_a_ca_is_refused() {
     let (dir, ca) = ca(&[]);
-    let (leaf, key) = ca.issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap();
+    let (leaf, key) = ca.authority().issue_with_key("n1", &names(&["n1"]), now(), Duration::days(7)).unwrap();
     let pem_key = key.serialize_pem();
     assert!(Authority::of(leaf.chain.clone(), key).is_err());
     // An issuing certificate that issues another one.
@@ -189,13 +189,13 @@ fn names_outside_of_what_the_ca_permits_are_known_before_they_are_issued_and_are
     let asked =
         names(&["n1", "n1.cluster.example", "evil.example", "10.77.3.4", "192.0.2.1", "localhost", "127.0.0.1"]);
     assert_eq!(ca.authority().refused(&asked), ["n1", "evil.example", "192.0.2.1"]);
-    let (issued, _) = ca.issue_with_key("n1", &asked, now(), Duration::days(7)).unwrap();
+    let (issued, _) = ca.authority().issue_with_key("n1", &asked, now(), Duration::days(7)).unwrap();
     assert_eq!(Certificate::read(&issued.chain[0]).unwrap().dns_names, ["n1.cluster.example", "localhost"]);
     assert!(openssl(dir.path(), &issued.chain, &issued.chain[2]));
     // Names alone leave addresses free, and the other way round.
     let (dir, ca) = super::tests::ca(&["cluster.example"]);
     assert_eq!(ca.authority().refused(&asked), ["n1", "evil.example"]);
-    let (chain, _) = ca.server_identity(&names(&["10.77.0.1", "localhost"]), now()).unwrap();
+    let (chain, _) = ca.authority().server_identity(&names(&["10.77.0.1", "localhost"]), now()).unwrap();
     assert!(openssl(dir.path(), &chain, &chain[2]));
     assert_eq!(super::tests::ca(&["10.77.0.0/16"]).1.authority().refused(&asked), ["192.0.2.1"]);
     assert_eq!(super::tests::ca(&[]).1.authority().refused(&asked), [""; 0]);
@@ -205,9 +205,10 @@ fn names_outside_of_what_the_ca_permits_are_known_before_they_are_issued_and_are
 fn nothing_outlives_who_issued_it_and_nothing_is_issued_after_that() {
     let (_dir, ca) = ca(&[]);
     let ends = ca.authority().certificates()[0].until;
-    let late = ca.issue_with_key("n1", &names(&["n1"]), ends - Duration::HOUR, Duration::days(7)).unwrap().0;
+    let late =
+        ca.authority().issue_with_key("n1", &names(&["n1"]), ends - Duration::HOUR, Duration::days(7)).unwrap().0;
     assert_eq!(late.not_after, ends);
-    let failure = ca.issue_with_key("n1", &names(&["n1"]), ends, Duration::days(7)).unwrap_err();
+    let failure = ca.authority().issue_with_key("n1", &names(&["n1"]), ends, Duration::days(7)).unwrap_err();
     assert!(failure.code == protocol::Code::Tls && failure.remedy.contains("ca renew"), "{failure}");
 }
 

@@ -303,7 +303,11 @@ pub fn tls_config(trust: &Trust, identity: Option<Identity>, floor: SystemTime) 
     }
 }
 
-fn store(certificates: &[CertificateDer<'static>]) -> std::result::Result<RootCertStore, rustls::Error> {
+/// A store of these roots.
+///
+/// # Errors
+/// rustls' own, for what is no certificate that it can read.
+pub fn store(certificates: &[CertificateDer<'static>]) -> std::result::Result<RootCertStore, rustls::Error> {
     let mut roots = RootCertStore::empty();
     certificates.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
     Ok(roots)
