@@ -9,13 +9,13 @@ use crate::{
     wait,
 };
 use anyhow::{Context, Result};
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 /// The member that founds the cluster `demo`.
 #[derive(Debug)]
 pub struct Etcd {
     client: Client,
-    _process: Process,
+    process: Process,
 }
 
 /// An admin of a cluster: `etcdctl` with a certificate of the boot-server's CA.
@@ -35,28 +35,24 @@ impl Etcd {
     /// No certificate, or etcd does not start.
     pub fn start(network: &Network, server: &Server) -> Result<Self> {
         let client = Client::new(server, "outside", HOST)?;
-        let dir = &client.dir;
-        let mut etcd = network.command("etcd", ["--name", "outside", "--initial-cluster-token", "demo"]);
-        etcd.arg("--data-dir").arg(dir.join("data")).args(["--logger", "zap", "--log-level", "warn"]);
-        for (option, port) in
-            [("listen-client-urls", 2379), ("advertise-client-urls", 2379), ("listen-peer-urls", 2380)]
-        {
-            etcd.arg(format!("--{option}=https://{HOST}:{port}"));
+        let process = member(network, &client)?;
+        Ok(Etcd { client, process })
+    }
+
+    /// Gives it the roots and a certificate of the CA as it is now, as an operator does while the CA is rotated; who it was
+    /// before is handed out.
+    ///
+    /// # Errors
+    /// As [`Etcd::start`].
+    pub fn start_anew(&mut self, network: &Network, server: &Server) -> Result<Client> {
+        self.process.kill();
+        let kept = tempfile::Builder::new().prefix("etcd-").tempdir_in(&server.dir)?.keep();
+        for file in ["ca.crt", "outside.crt", "outside.key"] {
+            fs::rename(self.client.dir.join(file), kept.join(file)).with_context(|| format!("moving {file}"))?;
         }
-        etcd.arg(format!("--initial-advertise-peer-urls=https://{HOST}:2380"));
-        etcd.arg(format!("--initial-cluster=outside=https://{HOST}:2380"));
-        for prefix in ["", "peer-"] {
-            etcd.arg(format!("--{prefix}client-cert-auth"));
-            etcd.arg(format!("--{prefix}trusted-ca-file={}", dir.join("ca.crt").display()));
-            etcd.arg(format!("--{prefix}cert-file={}", dir.join("outside.crt").display()));
-            etcd.arg(format!("--{prefix}key-file={}", dir.join("outside.key").display()));
-        }
-        let mut process = Process::start("etcd", &mut etcd, &dir.join("etcd.log"))?;
-        wait::until("the outside etcd member", Duration::from_secs(20), || {
-            process.must_run()?;
-            Ok(client.ctl(network, &["endpoint", "health"]).ok())
-        })?;
-        Ok(Etcd { client, _process: process })
+        let before = Client { dir: kept, ..self.client.clone() };
+        *self = Self::start(network, server)?;
+        Ok(before)
     }
 
     /// What `etcdctl` says through the outside member.
@@ -74,6 +70,29 @@ impl Etcd {
     pub fn voters(&self, network: &Network) -> Result<Vec<String>> {
         self.client.voters(network)
     }
+}
+
+fn member(network: &Network, client: &Client) -> Result<Process> {
+    let dir = &client.dir;
+    let mut etcd = network.command("etcd", ["--name", "outside", "--initial-cluster-token", "demo"]);
+    etcd.arg("--data-dir").arg(dir.join("data")).args(["--logger", "zap", "--log-level", "warn"]);
+    for (option, port) in [("listen-client-urls", 2379), ("advertise-client-urls", 2379), ("listen-peer-urls", 2380)] {
+        etcd.arg(format!("--{option}=https://{HOST}:{port}"));
+    }
+    etcd.arg(format!("--initial-advertise-peer-urls=https://{HOST}:2380"));
+    etcd.arg(format!("--initial-cluster=outside=https://{HOST}:2380"));
+    for prefix in ["", "peer-"] {
+        etcd.arg(format!("--{prefix}client-cert-auth"));
+        etcd.arg(format!("--{prefix}trusted-ca-file={}", dir.join("ca.crt").display()));
+        etcd.arg(format!("--{prefix}cert-file={}", dir.join("outside.crt").display()));
+        etcd.arg(format!("--{prefix}key-file={}", dir.join("outside.key").display()));
+    }
+    let mut process = Process::start("etcd", &mut etcd, &dir.join("etcd.log"))?;
+    wait::until("the outside etcd member", Duration::from_secs(60), || {
+        process.must_run()?;
+        Ok(client.ctl(network, &["endpoint", "health"]).ok())
+    })?;
+    Ok(process)
 }
 
 impl Client {

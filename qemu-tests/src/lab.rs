@@ -227,6 +227,14 @@ impl Lab {
         machine.power_on(&self.network, BootFrom::Script)
     }
 
+    /// Builds the boot image anew, with the trust that the server's folder has now, and deploys it.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub fn deploy_image(&self) -> Result<()> {
+        deploy_image(&self.server.dir, &paths::binary("initrd-agent")?, &self.prepared.system)
+    }
+
     /// The outside member of the cluster.
     ///
     /// # Errors

@@ -110,6 +110,15 @@ dir = "{}"
         self.process.as_ref().map(Process::id)
     }
 
+    /// Has it read anew what lies in its folder.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn reload(&self) -> Result<()> {
+        let process = self.process().context("the boot-server does not run")?;
+        run(&mut crate::command::command("kill", ["-HUP", &process.to_string()]))
+    }
+
     /// The end of its log, for an error.
     pub fn log_end(&self) -> String {
         wait::last_lines(&self.dir.join("server.log"), 30)
