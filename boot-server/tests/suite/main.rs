@@ -18,6 +18,7 @@ mod command_line;
 mod durability;
 mod earlier;
 mod enrolment;
+mod event_log;
 mod health;
 mod installing;
 mod lab;

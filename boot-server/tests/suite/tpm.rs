@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use protocol::{
     encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, EnrolState},
+    measured::EventLog,
     tpm::{TpmChallenge, TpmFound, TpmKeys, TpmProof},
 };
 use qemu_tests::{
@@ -49,7 +50,7 @@ impl Chip {
     }
 
     pub fn prove(&mut self, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {
-        self.tpm.prove(&self.identity, challenge, key).unwrap()
+        self.tpm.prove(&self.identity, challenge, key, EventLog::default()).unwrap()
     }
 }
 
@@ -119,7 +120,10 @@ async fn another_s_endorsement_key_is_copied_and_the_challenge_cannot_be_opened(
     let greeted = machine.greet(&lab).await;
     let copied = TpmKeys { quoting: rogue.keys().quoting, ..victim.keys() };
     let challenge = ask(&lab, &machine, &greeted, copied).await.tpm.unwrap();
-    assert!(rogue.tpm.prove(&rogue.identity, &challenge, &machine.spki()).is_err(), "no TPM but the victim's opens it");
+    assert!(
+        rogue.tpm.prove(&rogue.identity, &challenge, &machine.spki(), EventLog::default()).is_err(),
+        "no TPM but the victim's opens it"
+    );
     // It guesses, and quotes well.
     let guessed = guess(rogue, &challenge, &machine.spki());
     assert!(refusal(&send(&lab, &greeted, &guessed).await).contains("has not opened the challenge"));
@@ -129,7 +133,13 @@ async fn another_s_endorsement_key_is_copied_and_the_challenge_cannot_be_opened(
 fn guess(mut chip: Chip, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {
     let over = protocol::tpm::quoted(&challenge.nonce, key);
     let quote = chip.tpm.quote(&chip.identity, &over).unwrap();
-    TpmProof { opened: vec![0; 32], attested: quote.attested, signature: quote.signature, pcrs: quote.pcrs }
+    TpmProof {
+        opened: vec![0; 32],
+        attested: quote.attested,
+        signature: quote.signature,
+        pcrs: quote.pcrs,
+        log: EventLog::default(),
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::{
     Timestamp,
     encoding::{self, Sha256},
+    measured::{EventLog, Log},
     text::cut,
 };
 use serde::{Deserialize, Serialize};
@@ -103,10 +104,13 @@ pub struct TpmProof {
     pub signature: Vec<u8>,
     /// The PCRs themselves.
     pub pcrs: Pcrs,
+    /// The log of what was measured into them.
+    #[serde(default)]
+    pub log: EventLog,
 }
 
 impl TpmProof {
-    /// Whether it is no larger than what a TPM gives.
+    /// Whether it is no larger than what a TPM gives; its log is looked at apart from it.
     pub fn is_bounded(&self) -> bool {
         [&self.opened, &self.attested, &self.signature].iter().all(|bytes| bytes.len() <= MOST_PUBLIC)
             && self.pcrs.len() <= MOST_PCRS
@@ -135,6 +139,9 @@ pub struct ProvenTpm {
     pub vendor: Vouched,
     /// What was measured.
     pub pcrs: Pcrs,
+    /// What the firmware's log says of that.
+    #[serde(default)]
+    pub log: Log,
     /// When that was quoted.
     #[serde(with = "time::serde::rfc3339")]
     pub at: Timestamp,
@@ -228,6 +235,7 @@ mod tests {
             quoting: ek,
             vendor: Vouched::By("CN=vendor".into()),
             pcrs: [(0, ek), (7, ek)].into(),
+            log: Log::default(),
             at: Timestamp::UNIX_EPOCH,
         };
         for state in [TpmState::Absent, TpmState::Claimed { ek }, TpmState::Proven(proven)] {

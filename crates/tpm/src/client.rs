@@ -12,6 +12,7 @@ use crate::{
 use protocol::{
     encoding::Sha256,
     failure::Result,
+    measured::EventLog,
     tpm::{Der, Pcrs, TpmChallenge, TpmKeys, TpmProof, quoted},
 };
 use std::{
@@ -128,15 +129,22 @@ impl<T: Transport> Tpm<T> {
         self.flush(identity.quoting_handle)
     }
 
-    /// Answers the server's challenge for the key that enrols, of which this is the SPKI hash.
+    /// Answers the server's challenge for the key that enrols, of which this is the SPKI hash; the log of what was measured is
+    /// [found](crate::event_log::found) apart from it.
     ///
     /// # Errors
     /// `E-TPM`; also where the challenge is for another TPM.
-    pub fn prove(&mut self, identity: &Identity, challenge: &TpmChallenge, key: &Sha256) -> Result<TpmProof> {
+    pub fn prove(
+        &mut self,
+        identity: &Identity,
+        challenge: &TpmChallenge,
+        key: &Sha256,
+        log: EventLog,
+    ) -> Result<TpmProof> {
         let credential = Credential { blob: challenge.credential.clone(), secret: challenge.secret.clone() };
         let opened = self.activate(identity, &credential)?;
         let Quote { attested, signature, pcrs } = self.quote(identity, &quoted(&challenge.nonce, key))?;
-        Ok(TpmProof { opened, attested, signature, pcrs })
+        Ok(TpmProof { opened, attested, signature, pcrs, log })
     }
 
     /// Opens what was made for this TPM and this quoting key.

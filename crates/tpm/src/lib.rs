@@ -2,7 +2,7 @@
 //!
 //! The machine's side is [`Tpm`]: a client over a stream of bytes, such as `/dev/tpmrm0`. The server's side has no TPM:
 //! [`credential`] makes what only the TPM with an endorsement key can open, [`quote`] checks what a TPM says of its
-//! PCRs, [`certificate`] whether a vendor vouches for the endorsement key.
+//! PCRs, [`certificate`] whether a vendor vouches for the endorsement key, and [`event_log`] what was measured into them.
 //!
 //! The codec is our own: of the TPM's more than a hundred commands, nine are spoken here, and the public areas that are
 //! read are of three shapes.
@@ -10,6 +10,7 @@
 pub mod certificate;
 mod client;
 pub mod credential;
+pub mod event_log;
 pub mod properties;
 pub mod public;
 pub mod quote;
