@@ -4,17 +4,22 @@ use crate::{
     certificate::{self, Issuers},
     event_log::{self, MOST_THINGS},
     public::{EndorsementKey, QuotingKey},
-    quote,
+    quote::{self, Selection},
+    seal::Sealed,
 };
 use protocol::Timestamp;
 
-/// Reading what a machine says of its TPM ends, whatever it is, and what is read is what was said.
+/// Reading what a machine says of its TPM, or what lies on a disk as sealed, ends, whatever it is, and what is read is
+/// what was said.
 pub fn claims(bytes: &[u8]) {
     if let Ok(key) = EndorsementKey::parse(bytes) {
         assert_eq!(key.area(), bytes);
     }
     if let Ok(key) = QuotingKey::parse(bytes) {
         assert_eq!(key.area(), bytes);
+    }
+    if let Ok(sealed) = Sealed::read(Selection::NONE, bytes) {
+        assert_eq!(sealed.blob(), bytes);
     }
     let _ = quote::attested(bytes);
     let _ = certificate::only(bytes);
