@@ -7,3 +7,6 @@ CREATE TABLE measured (
     things TEXT NOT NULL,
     PRIMARY KEY (node, start)
 );
+
+-- What the TPM of the node told of the starts of its system (tpm::Starts).
+ALTER TABLE nodes ADD COLUMN starts TEXT;

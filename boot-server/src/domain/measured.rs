@@ -4,7 +4,7 @@ use ::tpm::event_log::{self, Thing, What};
 use protocol::{
     measured::{EventLog, Log, Started},
     text::cut,
-    tpm::{Pcrs, pcr_title},
+    tpm::{MeasuredStart, Pcrs, pcr_title},
 };
 
 /// Things that are named of one PCR.
@@ -121,6 +121,25 @@ pub fn judged(log: EventLog, pcrs: &Pcrs) -> (Log, Vec<Thing>) {
 pub fn misfit(before: Option<&Log>, now: &Log) -> Option<String> {
     let Log::DoesNotFit(why) = now else { return None };
     (before != Some(now)).then(|| format!("the event log of its firmware does not fit what its TPM has quoted: {why}"))
+}
+
+/// What was measured otherwise than when the node's system started last, for the history.
+pub fn news_of_start(
+    before: Option<&MeasuredStart>,
+    things_before: &[Thing],
+    now: &MeasuredStart,
+    things: &[Thing],
+) -> Vec<String> {
+    let misfit = misfit(before.map(|before| &before.log), &now.log);
+    let changes = before.map_or(vec![], |before| {
+        let (was, is) = (Quoted { pcrs: &before.pcrs, things: things_before }, Quoted { pcrs: &now.pcrs, things });
+        changes(was, is)
+    });
+    let changed = (!changes.is_empty()).then(|| {
+        let changes = changes.join("; ");
+        format!("its TPM has measured otherwise than when its system started last: {changes}")
+    });
+    changed.into_iter().chain(misfit).collect()
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod logs;
 mod machine;
 mod renewal;
 mod secrets;
+mod starts;
 mod strangers;
 mod tokens;
 mod tpm;

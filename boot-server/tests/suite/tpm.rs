@@ -9,7 +9,7 @@ use protocol::{
     encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, EnrolState},
     measured::EventLog,
-    tpm::{TpmChallenge, TpmFound, TpmKeys, TpmProof},
+    tpm::{StartQuote, TpmChallenge, TpmFound, TpmKeys, TpmProof},
 };
 use qemu_tests::{
     child::Process,
@@ -47,6 +47,19 @@ impl Chip {
 
     pub fn keys(&self) -> TpmKeys {
         self.identity.keys()
+    }
+
+    /// What the installed system tells of its start, over this nonce and the node's key.
+    pub fn quote_start(&mut self, boot: Sha256, nonce: &[u8], key: &Sha256) -> StartQuote {
+        let (quoting, quote) = self.tpm.quote_alone(&protocol::tpm::quoted(nonce, key)).unwrap();
+        StartQuote {
+            boot,
+            quoting: quoting.area().to_vec(),
+            attested: quote.attested,
+            signature: quote.signature,
+            pcrs: quote.pcrs,
+            log: EventLog::default(),
+        }
     }
 
     pub fn prove(&mut self, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {

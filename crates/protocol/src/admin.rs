@@ -13,7 +13,7 @@ use crate::{
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, LogLine, Progress},
-    tpm::TpmState,
+    tpm::{Starts, TpmState},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -216,6 +216,9 @@ pub struct NodeDetail {
     /// What is known of the machine's TPM.
     #[serde(default)]
     pub tpm: TpmState,
+    /// What was measured when the node's system started from its disk.
+    #[serde(default)]
+    pub starts: Starts,
     /// The run that is shown.
     pub run: Option<RunId>,
     /// The last plan.

@@ -58,6 +58,9 @@ pub(crate) enum Command {
     PolicyPcr = 0x17f,
 }
 
+/// The kernel's TPM through its resource manager, which only a TPM 2.0 has.
+pub const DEVICE: &str = "/dev/tpmrm0";
+
 /// A TPM.
 #[derive(Debug)]
 pub struct Tpm<T> {
@@ -184,12 +187,27 @@ impl<T: Transport> Tpm<T> {
     /// # Errors
     /// `E-TPM`; also where the TPM keeps no SHA-256 of what was measured.
     pub fn quote(&mut self, identity: &Identity, over: &[u8; 32]) -> Result<Quote> {
+        self.quote_by(identity.quoting_handle, over)
+    }
+
+    /// The same without the other keys, which a chip may make for long: with the key that quotes, which is in the TPM for this alone.
+    ///
+    /// # Errors
+    /// As [`Tpm::quote`].
+    pub fn quote_alone(&mut self, over: &[u8; 32]) -> Result<(QuotingKey, Quote)> {
+        let (handle, area) = self.make_primary(ENDORSEMENT, &QuotingKey::template())?;
+        let quoted = QuotingKey::parse(&area).and_then(|key| Ok((key, self.quote_by(handle, over)?)));
+        self.flush(handle)?;
+        quoted
+    }
+
+    fn quote_by(&mut self, quoting: u32, over: &[u8; 32]) -> Result<Quote> {
         let activity = "quoting PCRs";
         let selection = Selection::FIRMWARE;
         let pcrs = self.pcrs(selection)?;
         let parameters = Writer::new().sized(over).u16(NULL).bytes(&selection.list());
-        let handle = identity.quoting_handle.to_be_bytes();
-        let answer = self.authorised(Command::Quote, &handle, &[PASSWORD], &parameters.done(), activity)?;
+        let answer =
+            self.authorised(Command::Quote, &quoting.to_be_bytes(), &[PASSWORD], &parameters.done(), activity)?;
         let read = || {
             let mut reader = Reader::new(&answer);
             let attested = reader.sized()?.to_vec();

@@ -6,13 +6,13 @@ use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
     audit::AuditEntry,
-    boot_trust::SecureBoot,
+    boot_trust::{BootTrust, SecureBoot},
     measured::{Authority, Log, Measured},
     report::{JoinOutcome, ReadyReport, Versions},
     step::Step,
     telemetry::EventKind,
     text::{one_line, printable},
-    tpm::{ProvenTpm, TpmState, Vouched},
+    tpm::{MeasuredStart, ProvenTpm, TpmState, Vouched},
 };
 use time::macros::format_description;
 
@@ -147,6 +147,23 @@ fn authority(authority: &Authority) -> String {
     format!("{what} ({list}, SHA-256 {})", &sha256.hex()[..12])
 }
 
+/// How far the last start of its system is to be believed.
+fn start(start: &MeasuredStart) -> String {
+    let at = protocol::to_the_second(start.at);
+    let told = match &start.log {
+        Log::Fits(measured) => {
+            let state = measured
+                .secure_boot
+                .as_ref()
+                .map(|proven| format!("; Secure Boot is {}, as its TPM proves", proven.state));
+            let started: Vec<String> = measured.started.iter().map(ToString::to_string).collect();
+            format!("{}; started: {}", state.unwrap_or_default(), started.join(", "))
+        }
+        other => format!("; event log {}", log_that_proves_nothing(other).unwrap_or_default()),
+    };
+    format!("{} {at}{told}", BootTrust::Measured)
+}
+
 fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     let summary = &detail.summary;
     let mut facts = vec![("Name:", summary.name.clone()), ("State:", summary.state.to_string())];
@@ -184,6 +201,7 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
     }
     fact("Event log:", detail.proven_log().and_then(log_that_proves_nothing));
     fact("TPM:", tpm(&detail.tpm));
+    fact("Disk started:", detail.starts.last.as_ref().map(start));
     if let Some(inventory) = &detail.inventory {
         let maker = [&inventory.dmi.vendor, &inventory.dmi.product].map(|text| text.as_deref().unwrap_or(""));
         fact("Hardware:", Some(maker.join(" ").trim().to_owned()));

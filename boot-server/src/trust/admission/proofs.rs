@@ -162,6 +162,12 @@ impl Admission {
             unit.note("server", Some(&node.name), text).await?;
         }
         unit.keep_things(&node.name, Start::Network, &things).await?;
+        node.starts.beside_another_tpm = None;
+        if node.tpm.as_ref().is_none_or(|before| before.quoting != proven.quoting) {
+            // What another TPM has measured is nothing to compare with.
+            node.starts.last = None;
+            unit.keep_things(&node.name, Start::Disk, &[]).await?;
+        }
         node.tpm = Some(proven.clone());
         Ok(())
     }

@@ -135,6 +135,12 @@ function measured({ fits, "does-not-fit": misfit, missing }, fact) {
   fact("Started", [...started, ...(fits.more_started ? [`${fits.more_started} more`] : [])].join(" › "));
 }
 
+function diskStart({ at, log }) {
+  const state = log.fits?.secure_boot?.state;
+  const told = state ? `; Secure Boot is ${state}, as its TPM proves` : "";
+  return `measured ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC${told}`;
+}
+
 export function facts(detail) {
   const list = make("dl");
   const fact = (name, value) => { if (value) list.append(make("dt", {}, name), make("dd", {}, value)); };
@@ -152,6 +158,7 @@ export function facts(detail) {
   if (claims) fact("Boot trust", bootTrust(detail));
   if (log(detail)) measured(log(detail), fact);
   fact("TPM", tpm(detail.tpm));
+  if (detail.starts?.last) fact("Disk started", diskStart(detail.starts.last));
   if (inventory) {
     fact("Hardware", [inventory.dmi.vendor, inventory.dmi.product].filter(Boolean).join(" "));
     fact("CPU", inventory.cpu.threads ? `${inventory.cpu.threads} × ${inventory.cpu.model}` : "");
