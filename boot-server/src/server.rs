@@ -21,6 +21,7 @@ use crate::{
         ca::Ca,
         certificates::Certificates,
         manifest::Signer,
+        quotes::Quotes,
         tokens::Tokens,
     },
 };
@@ -47,6 +48,8 @@ pub struct Services {
     pub tokens: Tokens,
     /// Certificates of nodes.
     pub certificates: Certificates,
+    /// Hears what was measured when systems of nodes started.
+    pub quotes: Quotes,
     /// Admits machines.
     pub admission: Arc<Admission>,
     /// Takes in what operators apply.
@@ -120,6 +123,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         operations: Arc::new(Operations::new(state.clone(), ca.clone(), admission.clone(), hooks)),
         signer,
         tokens: Tokens::new(state.clone()),
+        quotes: Quotes::new(state.clone()),
         certificates,
         admission,
         vitals,

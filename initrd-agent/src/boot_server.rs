@@ -19,7 +19,7 @@ use protocol::{
     renewal::{RenewRequest, Renewed},
     report::{InstalledReply, InstalledReport, PlanReply, PlanReport, WipedReport},
     telemetry::{Telemetry, TelemetryAck},
-    tpm::TpmProof,
+    tpm::{QuoteRequest, QuoteWanted, StartQuote, TpmProof},
     trust::{Believe, Believed, MOST_BELIEVED, TrustAnchors},
 };
 use rustls::pki_types::CertificateDer;
@@ -132,6 +132,16 @@ impl BootServer {
     /// Tells that this node has stored the certificate that it shows.
     pub async fn key_in_use(&self) -> Result<Nothing> {
         self.api.call::<calls::KeyInUse>(&[], &Nothing {}).await
+    }
+
+    /// Whether the server wants to hear what was measured when this system started.
+    pub async fn ask_quote(&self, request: &QuoteRequest) -> Result<QuoteWanted> {
+        self.api.call::<calls::AskQuote>(&[], request).await
+    }
+
+    /// Tells it.
+    pub async fn quote_start(&self, quote: &StartQuote) -> Result<Nothing> {
+        self.api.call::<calls::QuoteStart>(&[], quote).await
     }
 
     /// Whether this node may restart a service now.

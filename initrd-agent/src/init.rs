@@ -52,6 +52,8 @@ pub fn run() -> ! {
     }
     // Only mounts where the machine booted by UEFI.
     mount_one("efivarfs", "/sys/firmware/efi/efivars", NO_PROGRAMS, "");
+    // The firmware's event log is in it, where there is a TPM.
+    mount_one("securityfs", "/sys/kernel/security", NO_PROGRAMS, "");
     prepare_kernel();
     let console = Console::open();
     let mut last_exit: Option<String> = None;

@@ -132,10 +132,18 @@ impl Chip {
 /// # Errors
 /// The TPM refuses.
 pub fn measure(chip: &mut UnixStream, pcr: u8) -> Result<()> {
+    measure_as(chip, pcr, &[9; 32])
+}
+
+/// Measures what has this digest.
+///
+/// # Errors
+/// The TPM refuses.
+pub fn measure_as(chip: &mut UnixStream, pcr: u8, digest: &[u8; 32]) -> Result<()> {
     let mut command = vec![0x80, 0x02, 0, 0, 0, 65, 0, 0, 0x01, 0x82, 0, 0, 0, pcr];
     // Nobody's password, one digest, of SHA-256.
     command.extend([0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0x0b]);
-    command.extend([9; 32]);
+    command.extend(digest);
     chip.write_all(&command).context("writing to the TPM")?;
     let mut answer = [0; 64];
     let read = chip.read(&mut answer).context("reading from the TPM")?;

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod boot;
 pub mod enrolment;
 pub mod lifecycle;
+pub mod measured;
 pub mod operation;
 pub mod plan;
 pub mod tpm;

@@ -1,10 +1,14 @@
 //! The TPM of a machine that enrols, and what was measured otherwise than before: pure.
 
-use ::tpm::public::{EndorsementKey, QuotingKey};
+use super::measured::{self, Quoted};
+use ::tpm::{
+    event_log::Thing,
+    public::{EndorsementKey, QuotingKey},
+};
 use protocol::{
     encoding::{Sha256, base64},
     failure,
-    tpm::{ProvenTpm, TpmFound, TpmState, Vouched, pcr_title},
+    tpm::{ProvenTpm, TpmFound, TpmState, Vouched},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -159,25 +163,25 @@ fn another(named: &Sha256, has: &Sha256) -> String {
     format!("the TPM that its spec names (EK {named}): this machine has another one (EK {has})")
 }
 
-/// What is otherwise with a node's TPM than when it was proven before, for the history.
-pub fn changes(before: &ProvenTpm, now: &ProvenTpm) -> Option<String> {
-    if before.ek != now.ek {
-        return Some(format!("its TPM is another one than before: EK {}, not {}", now.ek, before.ek));
-    }
-    let changed: Vec<String> = now
-        .pcrs
-        .iter()
-        .filter(|(index, value)| before.pcrs.get(index).is_some_and(|before| before != *value))
-        .map(|(index, _)| format!("PCR {index} ({})", pcr_title(*index)))
-        .collect();
-    (!changed.is_empty())
-        .then(|| format!("its TPM has measured otherwise than at the last enrolment: {}", changed.join(", ")))
+/// What is otherwise with a node's TPM than when it was proven before, for the history. `things` and `things_before` are what the
+/// logs say of what was measured.
+pub fn news(before: Option<&ProvenTpm>, things_before: &[Thing], now: &ProvenTpm, things: &[Thing]) -> Vec<String> {
+    let misfit = measured::misfit(before.map(|before| &before.log), &now.log);
+    let changed = before.and_then(|before| {
+        if before.ek != now.ek {
+            return Some(format!("its TPM is another one than before: EK {}, not {}", now.ek, before.ek));
+        }
+        let (was, is) = (Quoted { pcrs: &before.pcrs, things: things_before }, Quoted { pcrs: &now.pcrs, things });
+        let changes = measured::changes(was, is).join("; ");
+        (!changes.is_empty()).then(|| format!("its TPM has measured otherwise than at the last enrolment: {changes}"))
+    });
+    changed.into_iter().chain(misfit).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{Timestamp, tpm::TpmKeys};
+    use protocol::{Timestamp, measured::Log, tpm::TpmKeys};
 
     fn proven(ek: u8, pcrs: &[(u8, u8)]) -> ProvenTpm {
         ProvenTpm {
@@ -185,6 +189,7 @@ mod tests {
             quoting: Sha256::of(b"quoting"),
             vendor: Vouched::Nobody("none is configured".to_owned()),
             pcrs: pcrs.iter().map(|(index, value)| (*index, Sha256::of(&[*value]))).collect(),
+            log: Log::default(),
             at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -192,17 +197,19 @@ mod tests {
     #[test]
     fn a_pcr_that_changed_is_named_and_nothing_is_said_where_none_did() {
         let before = proven(1, &[(0, 0), (4, 4), (7, 7)]);
-        assert_eq!(changes(&before, &before), None);
-        let text = changes(&before, &proven(1, &[(0, 0), (4, 5), (7, 8)])).unwrap();
-        assert!(text.ends_with("PCR 4 (what the firmware started), PCR 7 (Secure Boot)"), "{text}");
-        // What was not quoted before is no change.
-        assert_eq!(changes(&proven(1, &[(0, 0)]), &before), None);
+        let said = |now: &ProvenTpm| news(Some(&before), &[], now, &[]);
+        assert!(said(&before).is_empty() && news(None, &[], &before, &[]).is_empty());
+        let texts = said(&proven(1, &[(0, 0), (4, 5), (7, 8)]));
+        assert_eq!(texts.len(), 1);
+        assert!(texts[0].ends_with("PCR 4 (what the firmware started); PCR 7 (Secure Boot)"), "{texts:?}");
     }
 
     #[test]
-    fn another_tpm_is_named_whatever_it_has_measured() {
-        let text = changes(&proven(1, &[(0, 0)]), &proven(2, &[(0, 0)])).unwrap();
-        assert!(text.contains("another one") && text.contains(&Sha256::of(&[2]).hex()), "{text}");
+    fn another_tpm_is_named_whatever_it_has_measured_and_a_log_that_does_not_fit_beside_it() {
+        let other = ProvenTpm { log: Log::DoesNotFit("why".to_owned()), ..proven(2, &[(0, 0)]) };
+        let texts = news(Some(&proven(1, &[(0, 0)])), &[], &other, &[]);
+        assert!(texts[0].contains("another one") && texts[0].contains(&Sha256::of(&[2]).hex()), "{texts:?}");
+        assert!(texts[1].contains("does not fit"), "{texts:?}");
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl View {
                 (Some(enrolment), _) => enrolment.tpm.state(),
                 (None, None) => TpmState::Absent,
             },
+            starts: node.map(|node| node.starts.clone()).unwrap_or_default(),
             run: shown,
             held_plan: node.and_then(waiting_plan).map(HeldPlan::id),
             destroys: node.and_then(|node| node.plan.as_ref()).map(HeldPlan::destroys),
@@ -241,6 +242,7 @@ impl View {
                 .into_iter()
                 .chain(other_system(subject, running.as_ref()))
                 .chain(new_certificate(subject, now()))
+                .chain(another_tpm(subject))
                 .chain(turn.map(|turn| Missing::new(Need::Turn, turn.reason)))
                 .collect(),
             generation: record.map_or(0, |record| record.generation),
@@ -324,6 +326,18 @@ fn new_certificate(subject: &Subject, now: Timestamp) -> Option<Missing> {
     let Subject::Node(node, _) = subject else { return None };
     let ends = node.certificate_ends.filter(|_| node.record.used)?;
     has_ended(ends, now).map(|text| Missing::new(Need::Certificate, text))
+}
+
+/// Its key is in another machine, as far as anybody can see.
+fn another_tpm(subject: &Subject) -> Option<Missing> {
+    let Subject::Node(node, None) = subject else { return None };
+    let start = node.starts.beside_another_tpm.as_ref()?;
+    let shown = protocol::to_the_second(start.at);
+    let text = format!(
+        "an admin: its system started beside another TPM than it has proven ({shown}). Start its machine from the network, where it \
+         waits for its code"
+    );
+    Some(Missing::new(Need::Decision, text))
 }
 
 fn has_ended(ends: Timestamp, now: Timestamp) -> Option<String> {

@@ -14,7 +14,6 @@ use protocol::{
     failure::Result,
     inventory::Inventory,
     names::{NodeName, RunId},
-    tpm::ProvenTpm,
 };
 
 const READING: &str = "reading enrolments";
@@ -278,7 +277,7 @@ impl Unit {
         self.after.changed = true;
         self.after.memory.enrolments.push(id);
         // What was replaced is not looked at any more.
-        let kept = if standing == Standing::Superseded { "'{}'" } else { "inventory" };
+        let kept = if standing == Standing::Superseded { "'{}', things = NULL" } else { "inventory" };
         let query =
             format!("UPDATE enrolments SET state = ?, node = ?, certificate = ?, inventory = {kept} WHERE id = ?");
         sqlx::query(sqlx::AssertSqlSafe(query))
@@ -316,22 +315,9 @@ impl Unit {
         Ok(BootTrust::of(&inventory.secure_boot, tpm.is_some_and(|tpm| tpm.proven_ek().is_some())))
     }
 
-    /// The machine has proven its TPM.
-    pub async fn prove_tpm(&mut self, id: i64, proven: &ProvenTpm) -> Result<()> {
-        self.after.changed = true;
-        self.after.memory.enrolments.push(id);
-        sqlx::query("UPDATE enrolments SET tpm = ? WHERE id = ?")
-            .bind(to_column("a TPM", &Tpm::Proven(proven.clone()))?)
-            .bind(id)
-            .execute(&mut *self.connection)
-            .await
-            .doing("changing an enrolment")?;
-        Ok(())
-    }
-
     /// Sets aside what waits of a key.
     pub(super) async fn set_aside(&mut self, key: &Sha256) -> Result<()> {
-        const SET_ASIDE: &str = "UPDATE enrolments SET state = 'superseded', inventory = '{}' \
+        const SET_ASIDE: &str = "UPDATE enrolments SET state = 'superseded', inventory = '{}', things = NULL \
              WHERE key_sha256 = ? AND state IN ('pending', 'conflict') RETURNING id";
         let set_aside: Vec<i64> = sqlx::query_scalar(SET_ASIDE)
             .bind(key.hex())

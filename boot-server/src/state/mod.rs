@@ -13,6 +13,7 @@ pub mod forgetting;
 mod handed_out;
 mod health;
 pub mod journal;
+mod measured;
 pub mod memory;
 pub mod nodes;
 mod operations;

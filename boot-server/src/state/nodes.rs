@@ -11,7 +11,7 @@ use protocol::{
     names::{NodeName, RunId},
     report::{InstalledReport, ReadyReport},
     spec::NodeSpec,
-    tpm::ProvenTpm,
+    tpm::{ProvenTpm, Starts},
 };
 use std::net::IpAddr;
 
@@ -42,6 +42,8 @@ pub struct Node {
     pub ready: Option<ReadyReport>,
     /// The TPM that it has proven last.
     pub tpm: Option<ProvenTpm>,
+    /// What it told of the starts of its system.
+    pub starts: Starts,
 }
 
 impl Node {
@@ -59,6 +61,7 @@ impl Node {
             installed: None,
             ready: None,
             tpm: None,
+            starts: Starts::default(),
         }
     }
 
@@ -136,6 +139,7 @@ struct Row {
     installed: Option<String>,
     ready: Option<String>,
     tpm: Option<String>,
+    starts: Option<String>,
 }
 
 impl Row {
@@ -158,6 +162,7 @@ impl Row {
             installed: self.installed.map(|text| column("a report", &text)).transpose()?,
             ready: self.ready.map(|text| column("a report", &text)).transpose()?,
             tpm: self.tpm.map(|text| column("a TPM", &text)).transpose()?,
+            starts: self.starts.map(|text| column("starts", &text)).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -166,7 +171,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT name, spec, secrets, record, key_sha256, next_key_sha256, certificate_ends, enrolment, plan, installed, ",
-            "ready, tpm FROM nodes ",
+            "ready, tpm, starts FROM nodes ",
             $rest
         )
     };
@@ -258,10 +263,11 @@ impl Unit {
         let sealed = self.state.vault.seal(&node.name, &secrets)?;
         sqlx::query(
             "INSERT INTO nodes (name, spec, record, key_sha256, enrolment, plan, installed, ready, created, \
-             next_key_sha256, certificate_ends, secrets, tpm) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+             next_key_sha256, certificate_ends, secrets, tpm, starts) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
              ON CONFLICT (name) DO UPDATE SET spec = ?2, record = ?3, key_sha256 = ?4, enrolment = ?5, plan = ?6, \
-             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11, secrets = ?12, tpm = ?13",
+             installed = ?7, ready = ?8, next_key_sha256 = ?10, certificate_ends = ?11, secrets = ?12, tpm = ?13, \
+             starts = ?14",
         )
         .bind(node.name.as_str())
         .bind(spec.as_ref().map(|spec| to_column("a spec", spec)).transpose()?)
@@ -276,6 +282,7 @@ impl Unit {
         .bind(node.certificate_ends.map(millis))
         .bind(sealed)
         .bind(node.tpm.as_ref().map(|tpm| to_column("a TPM", tpm)).transpose()?)
+        .bind(to_column("starts", &node.starts)?)
         .execute(&mut *self.connection)
         .await
         .doing("writing a node")?;

@@ -18,7 +18,12 @@ async fn record() {
         let done = EventKind::Finished { duration_ms: 7, detail: "made 2 partitions".into() };
         vec![event(1, Step::Disk, EventKind::Started), event(2, Step::Disk, done)]
     };
-    let member = Machine::new("52:54:00:00:00:01", "run-of-member").admitted(&lab).await;
+    let machine = Machine::new("52:54:00:00:00:01", "run-of-member");
+    //8: let chip_dir = tempfile::tempdir().unwrap();
+    //8: let with_tpm = Machine { run: "run-of-tpm".parse().unwrap(), ..machine };
+    //8: super::tpm::proven(&lab, &with_tpm, &mut super::tpm::Chip::new(chip_dir.path())).await;
+    //8: let machine = Machine { run: "run-of-member".parse().unwrap(), ..with_tpm };
+    let member = machine.admitted(&lab).await;
     member.manifest(&lab).await;
     member.tell(events(), vec![line(1, "a line of the member's log")]).await;
     assert!(member.installed(1).await.0.is_success());

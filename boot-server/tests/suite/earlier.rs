@@ -116,3 +116,11 @@ async fn a_database_from_before_renewal_is_read_with_the_ends_of_its_certificate
 async fn a_database_from_before_the_chain_of_the_audit_is_read() {
     finds_everything(&opened(7).await);
 }
+
+#[tokio::test]
+async fn a_database_from_before_event_logs_is_read_with_the_tpm_that_was_proven() {
+    let lab = opened(8).await;
+    let proven = lab.describe("member")["tpm"]["proven"].clone();
+    assert!(proven["ek"].is_string() && proven["log"]["missing"].is_string(), "{proven}");
+    finds_everything(&lab);
+}

@@ -8,7 +8,8 @@ use hyper::StatusCode;
 use protocol::{
     encoding::Sha256,
     enrol::{EnrolReply, EnrolRequest, EnrolState},
-    tpm::{TpmChallenge, TpmFound, TpmKeys, TpmProof},
+    measured::EventLog,
+    tpm::{StartQuote, TpmChallenge, TpmFound, TpmKeys, TpmProof},
 };
 use qemu_tests::{
     child::Process,
@@ -48,8 +49,21 @@ impl Chip {
         self.identity.keys()
     }
 
+    /// What the installed system tells of its start, over this nonce and the node's key.
+    pub fn quote_start(&mut self, boot: Sha256, nonce: &[u8], key: &Sha256) -> StartQuote {
+        let (quoting, quote) = self.tpm.quote_alone(&protocol::tpm::quoted(nonce, key)).unwrap();
+        StartQuote {
+            boot,
+            quoting: quoting.area().to_vec(),
+            attested: quote.attested,
+            signature: quote.signature,
+            pcrs: quote.pcrs,
+            log: EventLog::default(),
+        }
+    }
+
     pub fn prove(&mut self, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {
-        self.tpm.prove(&self.identity, challenge, key).unwrap()
+        self.tpm.prove(&self.identity, challenge, key, EventLog::default()).unwrap()
     }
 }
 
@@ -119,7 +133,10 @@ async fn another_s_endorsement_key_is_copied_and_the_challenge_cannot_be_opened(
     let greeted = machine.greet(&lab).await;
     let copied = TpmKeys { quoting: rogue.keys().quoting, ..victim.keys() };
     let challenge = ask(&lab, &machine, &greeted, copied).await.tpm.unwrap();
-    assert!(rogue.tpm.prove(&rogue.identity, &challenge, &machine.spki()).is_err(), "no TPM but the victim's opens it");
+    assert!(
+        rogue.tpm.prove(&rogue.identity, &challenge, &machine.spki(), EventLog::default()).is_err(),
+        "no TPM but the victim's opens it"
+    );
     // It guesses, and quotes well.
     let guessed = guess(rogue, &challenge, &machine.spki());
     assert!(refusal(&send(&lab, &greeted, &guessed).await).contains("has not opened the challenge"));
@@ -129,7 +146,13 @@ async fn another_s_endorsement_key_is_copied_and_the_challenge_cannot_be_opened(
 fn guess(mut chip: Chip, challenge: &TpmChallenge, key: &Sha256) -> TpmProof {
     let over = protocol::tpm::quoted(&challenge.nonce, key);
     let quote = chip.tpm.quote(&chip.identity, &over).unwrap();
-    TpmProof { opened: vec![0; 32], attested: quote.attested, signature: quote.signature, pcrs: quote.pcrs }
+    TpmProof {
+        opened: vec![0; 32],
+        attested: quote.attested,
+        signature: quote.signature,
+        pcrs: quote.pcrs,
+        log: EventLog::default(),
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub mod renewal;
 pub mod report;
 pub mod revocation;
 pub mod services;
-mod system;
+pub mod system;
 
 pub use cluster::configuration;
 

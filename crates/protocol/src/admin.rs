@@ -7,12 +7,13 @@ use crate::{
     claims::Claims,
     encoding::Sha256,
     inventory::Inventory,
+    measured::Log,
     names::{NodeName, RunId, StorePath},
     report::{HealthReport, ReadyReport},
     spec::NodeSpec,
     step::Step,
     telemetry::{Event, LogLine, Progress},
-    tpm::TpmState,
+    tpm::{Starts, TpmState},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -215,6 +216,9 @@ pub struct NodeDetail {
     /// What is known of the machine's TPM.
     #[serde(default)]
     pub tpm: TpmState,
+    /// What was measured when the node's system started from its disk.
+    #[serde(default)]
+    pub starts: Starts,
     /// The run that is shown.
     pub run: Option<RunId>,
     /// The last plan.
@@ -247,6 +251,15 @@ pub struct NodeDetail {
 }
 
 impl NodeDetail {
+    /// The event log of the boot with which the machine enrolled, where it has proven its TPM then.
+    pub fn proven_log(&self) -> Option<&Log> {
+        match &self.tpm {
+            // Of one that it showed at another time, what was measured then says nothing of now.
+            TpmState::Proven(proven) if self.boot_trust == BootTrust::Measured => Some(&proven.log),
+            _ => None,
+        }
+    }
+
     /// The lines of the plan, each with whether it says that something is destroyed.
     pub fn marked_plan(&self) -> impl Iterator<Item = (&str, bool)> {
         let destroys = |line| self.destroys.as_ref().is_none_or(|lines| lines.contains(&line));

@@ -21,7 +21,7 @@ use crate::{
     secrets::{SealedAnew, SecretRequest, SecretSummary},
     telemetry::{Telemetry, TelemetryAck},
     tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
-    tpm::TpmProof,
+    tpm::{QuoteRequest, QuoteWanted, StartQuote, TpmProof},
     trust::{Believe, Believed},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -192,6 +192,10 @@ calls! {
     Trust: Post "/v1/node/trust", Node, Json, Believed => Believe;
     /// Tells that the node has stored the certificate that it shows: a new key is the node's from then on.
     KeyInUse: Post "/v1/node/key-in-use", Node, Json, Nothing => Nothing;
+    /// Asks whether the server wants to hear what was measured when the node's system started.
+    AskQuote: Post "/v1/node/quote/wanted", Node, Json, QuoteRequest => QuoteWanted;
+    /// Tells it, as the node's TPM has signed it.
+    QuoteStart: Post "/v1/node/quote", Node, Json, StartQuote => Nothing;
     /// Reports how the services of the node are.
     Health: Post "/v1/node/health", Node, Json, HealthReport => Nothing;
     /// Asks whether the node founds its cluster, joins now, or waits.

@@ -24,6 +24,7 @@ pub mod image;
 pub mod inventory;
 pub mod manifest;
 pub mod marker;
+pub mod measured;
 pub mod modules;
 pub mod names;
 pub mod operations;

@@ -3,6 +3,7 @@
 use crate::{
     Timestamp,
     encoding::{self, Sha256},
+    measured::{EventLog, Log},
     text::cut,
 };
 use serde::{Deserialize, Serialize};
@@ -103,10 +104,13 @@ pub struct TpmProof {
     pub signature: Vec<u8>,
     /// The PCRs themselves.
     pub pcrs: Pcrs,
+    /// The log of what was measured into them.
+    #[serde(default)]
+    pub log: EventLog,
 }
 
 impl TpmProof {
-    /// Whether it is no larger than what a TPM gives.
+    /// Whether it is no larger than what a TPM gives; its log is looked at apart from it.
     pub fn is_bounded(&self) -> bool {
         [&self.opened, &self.attested, &self.signature].iter().all(|bytes| bytes.len() <= MOST_PUBLIC)
             && self.pcrs.len() <= MOST_PCRS
@@ -135,6 +139,9 @@ pub struct ProvenTpm {
     pub vendor: Vouched,
     /// What was measured.
     pub pcrs: Pcrs,
+    /// What the firmware's log says of that.
+    #[serde(default)]
+    pub log: Log,
     /// When that was quoted.
     #[serde(with = "time::serde::rfc3339")]
     pub at: Timestamp,
@@ -148,6 +155,102 @@ pub enum Vouched {
     By(String),
     /// Nobody, for this reason.
     Nobody(String),
+}
+
+/// Whether the server wants to hear what was measured when the node's system started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuoteRequest {
+    /// Tells this start from others.
+    pub boot: Sha256,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "wanted", rename_all = "kebab-case")]
+pub enum QuoteWanted {
+    /// It knows of this start already, or of no TPM of this node.
+    No,
+    /// It does.
+    Yes {
+        /// What is to be quoted over, see [`quoted`].
+        #[serde(with = "encoding::base64")]
+        nonce: Vec<u8>,
+    },
+}
+
+/// What was measured when the node's system started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartQuote {
+    /// As in [`QuoteRequest`].
+    pub boot: Sha256,
+    /// Public area of the key that quotes.
+    #[serde(with = "encoding::base64")]
+    pub quoting: Vec<u8>,
+    /// As in [`TpmProof`].
+    #[serde(with = "encoding::base64")]
+    pub attested: Vec<u8>,
+    /// As in [`TpmProof`].
+    #[serde(with = "encoding::base64")]
+    pub signature: Vec<u8>,
+    /// The PCRs themselves.
+    pub pcrs: Pcrs,
+    /// The log of what was measured into them.
+    #[serde(default)]
+    pub log: EventLog,
+}
+
+impl StartQuote {
+    /// Whether it is no larger than what a TPM gives; its log is looked at apart from it.
+    pub fn is_bounded(&self) -> bool {
+        [&self.quoting, &self.attested, &self.signature].iter().all(|bytes| bytes.len() <= MOST_PUBLIC)
+            && self.pcrs.len() <= MOST_PCRS
+    }
+}
+
+/// What is known of the starts of a node's system, from its disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Starts {
+    /// The last one of which the TPM that the node has proven told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<MeasuredStart>,
+    /// A later one beside another TPM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside_another_tpm: Option<StrangeStart>,
+}
+
+impl Starts {
+    /// Whether what was measured in this one has been told.
+    pub fn knows(&self, boot: &Sha256) -> bool {
+        self.last.as_ref().is_some_and(|start| start.boot == *boot)
+            || self.beside_another_tpm.as_ref().is_some_and(|start| start.boot == *boot)
+    }
+}
+
+/// A start of a node's system, measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredStart {
+    /// Tells it from others.
+    pub boot: Sha256,
+    /// What was measured.
+    pub pcrs: Pcrs,
+    /// What the firmware's log says of that.
+    pub log: Log,
+    /// When that was quoted.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: Timestamp,
+}
+
+/// A start beside a TPM that the node has not proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangeStart {
+    /// Tells it from others.
+    pub boot: Sha256,
+    /// SHA-256 of the public area of the key that quotes.
+    pub quoting: Sha256,
+    /// When it was told.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: Timestamp,
 }
 
 /// What is known of the TPM of a machine.
@@ -228,6 +331,7 @@ mod tests {
             quoting: ek,
             vendor: Vouched::By("CN=vendor".into()),
             pcrs: [(0, ek), (7, ek)].into(),
+            log: Log::default(),
             at: Timestamp::UNIX_EPOCH,
         };
         for state in [TpmState::Absent, TpmState::Claimed { ek }, TpmState::Proven(proven)] {

@@ -1,4 +1,4 @@
-//! The machine's side: nine commands.
+//! The machine's side: what an enrolment asks of a TPM, and how commands are put to it.
 
 use crate::{
     MOST_BYTES, Transport, certificate,
@@ -12,6 +12,7 @@ use crate::{
 use protocol::{
     encoding::Sha256,
     failure::Result,
+    measured::EventLog,
     tpm::{Der, Pcrs, TpmChallenge, TpmKeys, TpmProof, quoted},
 };
 use std::{
@@ -22,12 +23,13 @@ use std::{
 };
 
 const NO_SESSIONS: u16 = 0x8001;
-const SESSIONS: u16 = 0x8002;
+pub(crate) const SESSIONS: u16 = 0x8002;
 const ENDORSEMENT: u32 = 0x4000_000b;
-const NO_HANDLE: u32 = 0x4000_0007;
+pub(crate) const OWNER: u32 = 0x4000_0001;
+pub(crate) const NO_HANDLE: u32 = 0x4000_0007;
 /// Authorisation by a password.
-const PASSWORD: u32 = 0x4000_0009;
-const POLICY: u8 = 0x01;
+pub(crate) const PASSWORD: u32 = 0x4000_0009;
+pub(crate) const POLICY: u8 = 0x01;
 /// Where vendors keep the certificates of the keys of templates L-1 and L-2.
 const RSA_CERTIFICATE: u32 = 0x01c0_0002;
 const ECC_CERTIFICATE: u32 = 0x01c0_000a;
@@ -40,17 +42,24 @@ const BUSY: [u32; 3] = [0x0908, 0x090a, 0x0922];
 const PATIENCE: [u64; 8] = [10, 20, 50, 100, 200, 500, 1000, 2000];
 
 #[derive(Debug, Clone, Copy)]
-enum Command {
+pub(crate) enum Command {
     CreatePrimary = 0x131,
+    ActivateCredential = 0x147,
     NvRead = 0x14e,
     PolicySecret = 0x151,
-    ActivateCredential = 0x147,
+    Create = 0x153,
+    Load = 0x157,
     Quote = 0x158,
+    Unseal = 0x15e,
     FlushContext = 0x165,
     NvReadPublic = 0x169,
     StartAuthSession = 0x176,
     PcrRead = 0x17e,
+    PolicyPcr = 0x17f,
 }
+
+/// The kernel's TPM through its resource manager, which only a TPM 2.0 has.
+pub const DEVICE: &str = "/dev/tpmrm0";
 
 /// A TPM.
 #[derive(Debug)]
@@ -112,9 +121,9 @@ impl<T: Transport> Tpm<T> {
                 None => (Kind::Ecc, None),
             },
         };
-        let (endorsement_handle, area) = self.make_primary(&kind.template())?;
+        let (endorsement_handle, area) = self.make_primary(ENDORSEMENT, &kind.template())?;
         let endorsement = EndorsementKey::parse(&area)?;
-        let (quoting_handle, area) = self.make_primary(&QuotingKey::template())?;
+        let (quoting_handle, area) = self.make_primary(ENDORSEMENT, &QuotingKey::template())?;
         let quoting = QuotingKey::parse(&area)?;
         Ok(Identity { endorsement, certificate, quoting, endorsement_handle, quoting_handle })
     }
@@ -128,15 +137,22 @@ impl<T: Transport> Tpm<T> {
         self.flush(identity.quoting_handle)
     }
 
-    /// Answers the server's challenge for the key that enrols, of which this is the SPKI hash.
+    /// Answers the server's challenge for the key that enrols, of which this is the SPKI hash; the log of what was measured is
+    /// [found](crate::event_log::found) apart from it.
     ///
     /// # Errors
     /// `E-TPM`; also where the challenge is for another TPM.
-    pub fn prove(&mut self, identity: &Identity, challenge: &TpmChallenge, key: &Sha256) -> Result<TpmProof> {
+    pub fn prove(
+        &mut self,
+        identity: &Identity,
+        challenge: &TpmChallenge,
+        key: &Sha256,
+        log: EventLog,
+    ) -> Result<TpmProof> {
         let credential = Credential { blob: challenge.credential.clone(), secret: challenge.secret.clone() };
         let opened = self.activate(identity, &credential)?;
         let Quote { attested, signature, pcrs } = self.quote(identity, &quoted(&challenge.nonce, key))?;
-        Ok(TpmProof { opened, attested, signature, pcrs })
+        Ok(TpmProof { opened, attested, signature, pcrs, log })
     }
 
     /// Opens what was made for this TPM and this quoting key.
@@ -171,12 +187,27 @@ impl<T: Transport> Tpm<T> {
     /// # Errors
     /// `E-TPM`; also where the TPM keeps no SHA-256 of what was measured.
     pub fn quote(&mut self, identity: &Identity, over: &[u8; 32]) -> Result<Quote> {
+        self.quote_by(identity.quoting_handle, over)
+    }
+
+    /// The same without the other keys, which a chip may make for long: with the key that quotes, which is in the TPM for this alone.
+    ///
+    /// # Errors
+    /// As [`Tpm::quote`].
+    pub fn quote_alone(&mut self, over: &[u8; 32]) -> Result<(QuotingKey, Quote)> {
+        let (handle, area) = self.make_primary(ENDORSEMENT, &QuotingKey::template())?;
+        let quoted = QuotingKey::parse(&area).and_then(|key| Ok((key, self.quote_by(handle, over)?)));
+        self.flush(handle)?;
+        quoted
+    }
+
+    fn quote_by(&mut self, quoting: u32, over: &[u8; 32]) -> Result<Quote> {
         let activity = "quoting PCRs";
         let selection = Selection::FIRMWARE;
         let pcrs = self.pcrs(selection)?;
         let parameters = Writer::new().sized(over).u16(NULL).bytes(&selection.list());
-        let handle = identity.quoting_handle.to_be_bytes();
-        let answer = self.authorised(Command::Quote, &handle, &[PASSWORD], &parameters.done(), activity)?;
+        let answer =
+            self.authorised(Command::Quote, &quoting.to_be_bytes(), &[PASSWORD], &parameters.done(), activity)?;
         let read = || {
             let mut reader = Reader::new(&answer);
             let attested = reader.sized()?.to_vec();
@@ -187,7 +218,19 @@ impl<T: Transport> Tpm<T> {
         read().map_err(|error: Malformed| failed(activity, &error))
     }
 
-    fn pcrs(&mut self, selection: Selection) -> Result<Pcrs> {
+    /// What has been measured into these PCRs.
+    ///
+    /// # Errors
+    /// `E-TPM`; also where the TPM keeps no SHA-256 of what was measured.
+    pub fn pcrs(&mut self, selection: Selection) -> Result<Pcrs> {
+        let mut pcrs = Pcrs::new();
+        for few in selection.few_at_once() {
+            pcrs.append(&mut self.few_pcrs(few)?);
+        }
+        Ok(pcrs)
+    }
+
+    fn few_pcrs(&mut self, selection: Selection) -> Result<Pcrs> {
         let activity = "reading PCRs";
         let answer = self.plain(Command::PcrRead, &selection.list(), activity)?;
         let read = || {
@@ -201,7 +244,8 @@ impl<T: Transport> Tpm<T> {
                 .map(|index| Ok((index, Sha256(reader.sized()?.try_into().map_err(|_| Malformed)?))))
                 .collect::<Result<Pcrs, Malformed>>()
         };
-        read().map_err(|_| failed(activity, &"the TPM does not give PCRs 0 to 7 of its SHA-256 bank"))
+        let none = || format!("the TPM does not give {selection} of its SHA-256 bank");
+        read().map_err(|_| failed(activity, &none()))
     }
 
     /// A vendor's certificate; some TPMs have none, or not this one.
@@ -231,12 +275,12 @@ impl<T: Transport> Tpm<T> {
         certificate.map(<[u8]>::to_vec)
     }
 
-    fn make_primary(&mut self, template: &[u8]) -> Result<(u32, Vec<u8>)> {
+    pub(crate) fn make_primary(&mut self, hierarchy: u32, template: &[u8]) -> Result<(u32, Vec<u8>)> {
         let activity = "making a key in the TPM";
         let sensitive = Writer::new().sized(&[]).sized(&[]).done();
         let parameters = Writer::new().sized(&sensitive).sized(template).sized(&[]).u32(0).done();
         let (handle, answer) =
-            self.making(Command::CreatePrimary, &ENDORSEMENT.to_be_bytes(), &[PASSWORD], &parameters, activity)?;
+            self.making(Command::CreatePrimary, &hierarchy.to_be_bytes(), &[PASSWORD], &parameters, activity)?;
         let area = Reader::new(&answer).sized().map_err(|error| failed(activity, &error))?;
         Ok((handle, area.to_vec()))
     }
@@ -248,17 +292,17 @@ impl<T: Transport> Tpm<T> {
         Ok(self.making(Command::StartAuthSession, &handles, &[], &parameters.done(), activity)?.0)
     }
 
-    fn flush(&mut self, handle: u32) -> Result<()> {
+    pub(crate) fn flush(&mut self, handle: u32) -> Result<()> {
         self.plain(Command::FlushContext, &handle.to_be_bytes(), "clearing the TPM's memory").map(drop)
     }
 
     /// Without authorisation: handles and parameters.
-    fn plain(&mut self, command: Command, body: &[u8], activity: &str) -> Result<Vec<u8>> {
+    pub(crate) fn plain(&mut self, command: Command, body: &[u8], activity: &str) -> Result<Vec<u8>> {
         Ok(self.run(command, NO_SESSIONS, body, activity)?.split_off(HEADER))
     }
 
     /// With authorisation; what comes back are the parameters.
-    fn authorised(
+    pub(crate) fn authorised(
         &mut self,
         command: Command,
         handles: &[u8],
@@ -271,7 +315,7 @@ impl<T: Transport> Tpm<T> {
     }
 
     /// As [`Self::authorised`], of commands that make something: its handle comes first.
-    fn making(
+    pub(crate) fn making(
         &mut self,
         command: Command,
         handles: &[u8],
@@ -293,7 +337,7 @@ impl<T: Transport> Tpm<T> {
         read().map_err(|error: Malformed| failed(activity, &error))
     }
 
-    fn run(&mut self, command: Command, tag: u16, body: &[u8], activity: &str) -> Result<Vec<u8>> {
+    pub(crate) fn run(&mut self, command: Command, tag: u16, body: &[u8], activity: &str) -> Result<Vec<u8>> {
         let length = HEADER + body.len();
         if length > MOST_BYTES {
             return Err(failed(activity, &"the command is too long for a TPM"));

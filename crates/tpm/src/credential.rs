@@ -41,7 +41,7 @@ pub struct Credential {
 pub fn make(endorsement: &EndorsementKey, name: &Name, secret: &[u8; SECRET_BYTES]) -> Result<Credential> {
     let (seed, encrypted) = match &endorsement.key {
         Key::Rsa(modulus) => seed_by_rsa(modulus)?,
-        Key::Ecc(point) => seed_by_ecdh(point)?,
+        Key::Ecc(point) => agree(point, IDENTITY, ACTIVITY)?,
     };
     let name = name.bytes();
     let storage = derive(&seed, b"STORAGE\0", &name, 128);
@@ -64,9 +64,10 @@ fn seed_by_rsa(modulus: &[u8]) -> Result<([u8; 32], Vec<u8>)> {
     Ok((seed, encrypted))
 }
 
-/// Z is the x of the point that both reach; the other side reaches it by the point that is sent.
-fn seed_by_ecdh(point: &Point) -> Result<([u8; 32], Vec<u8>)> {
-    let refused = || failed(ACTIVITY, &"the endorsement key is not on its curve");
+/// A secret that only the TPM with the key of this point reaches, and what it reaches it by. Z is the x of the point that
+/// both reach; the other side reaches it by the point that is sent.
+pub(crate) fn agree(point: &Point, label: &[u8], activity: &str) -> Result<([u8; 32], Vec<u8>)> {
+    let refused = || failed(activity, &"the TPM's key is not on its curve");
     let own = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &SystemRandom::new());
     let own = own.map_err(|_| refused())?;
     let public = own.compute_public_key().map_err(|_| refused())?;
@@ -74,14 +75,14 @@ fn seed_by_ecdh(point: &Point) -> Result<([u8; 32], Vec<u8>)> {
     let sent = Writer::new().sized(x).sized(y).done();
     let theirs = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, point.uncompressed());
     let seed = agreement::agree_ephemeral(own, &theirs, |z| {
-        let input = [&1_u32.to_be_bytes()[..], z, IDENTITY, x, &point.x].concat();
+        let input = [&1_u32.to_be_bytes()[..], z, label, x, &point.x].concat();
         Sha256::digest(input).into()
     });
     Ok((seed.map_err(|_| refused())?, sent))
 }
 
 /// KDFa with SHA-256, up to 256 bits.
-fn derive(key: &[u8; 32], label: &[u8], context: &[u8], bits: u32) -> [u8; 32] {
+pub(crate) fn derive(key: &[u8; 32], label: &[u8], context: &[u8], bits: u32) -> [u8; 32] {
     let input = [&1_u32.to_be_bytes()[..], label, context, &bits.to_be_bytes()].concat();
     let mut output = [0; 32];
     output.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &input).as_ref());

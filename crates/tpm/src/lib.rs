@@ -1,22 +1,26 @@
-//! TPM 2.0 as far as an enrolment needs it (docs/design.md section 4).
+//! TPM 2.0 as far as an enrolment and sealed keys need it (docs/design.md section 4).
 //!
-//! The machine's side is [`Tpm`]: a client over a stream of bytes, such as `/dev/tpmrm0`. The server's side has no TPM:
+//! The machine's side is [`Tpm`]: a client over a stream of bytes, such as `/dev/tpmrm0`. What it [seals](Tpm::seal) is
+//! opened by this TPM alone, and only while its PCRs are what they were. The server's side has no TPM:
 //! [`credential`] makes what only the TPM with an endorsement key can open, [`quote`] checks what a TPM says of its
-//! PCRs, [`certificate`] whether a vendor vouches for the endorsement key.
+//! PCRs, [`certificate`] whether a vendor vouches for the endorsement key, and [`event_log`] what was measured into them.
 //!
-//! The codec is our own: of the TPM's more than a hundred commands, nine are spoken here, and the public areas that are
-//! read are of three shapes.
+//! The codec is our own: of the TPM's more than a hundred commands, thirteen are spoken here, and the public areas
+//! that are read are of five shapes.
 
 pub mod certificate;
 mod client;
 pub mod credential;
+pub mod event_log;
 pub mod properties;
 pub mod public;
 pub mod quote;
+pub mod seal;
+mod session;
 mod transport;
 mod wire;
 
-pub use client::{Identity, Tpm};
+pub use client::{DEVICE, Identity, Tpm};
 pub use transport::Transport;
 
 use protocol::{Code, Failure};

@@ -1,4 +1,5 @@
-//! Public areas: of the endorsement key, which says which TPM it is, and of the key that quotes.
+//! Public areas: of the endorsement key, which says which TPM it is, of the key that quotes, and of the key below which
+//! the TPM seals.
 
 use crate::{
     failed,
@@ -11,8 +12,9 @@ pub(crate) const NULL: u16 = 0x0010;
 pub(crate) const ECDSA: u16 = 0x0018;
 const RSA: u16 = 0x0001;
 const ECC: u16 = 0x0023;
-const AES: u16 = 0x0006;
-const CFB: u16 = 0x0043;
+const KEYED_HASH: u16 = 0x0008;
+pub(crate) const AES: u16 = 0x0006;
+pub(crate) const CFB: u16 = 0x0043;
 const P256: u16 = 0x0003;
 
 const FIXED_TPM: u32 = 1 << 1;
@@ -100,7 +102,7 @@ impl Point {
 pub struct Name(pub Sha256);
 
 impl Name {
-    fn of(area: &[u8]) -> Self {
+    pub(crate) fn of(area: &[u8]) -> Self {
         Self(Sha256::of(area))
     }
 
@@ -226,4 +228,57 @@ impl QuotingKey {
     pub fn name(&self) -> Name {
         Name::of(&self.area)
     }
+}
+
+/// The public area of a key of the owner's hierarchy below which the TPM keeps what is sealed: always the same one, of the
+/// template that systemd made of it, so that its tools find it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StorageKey {
+    pub point: Point,
+    area: Vec<u8>,
+}
+
+impl StorageKey {
+    /// Up to what is unique to a key.
+    fn common() -> Vec<u8> {
+        let attributes = FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | USER_WITH_AUTH | RESTRICTED | DECRYPT;
+        let area = Writer::new().u16(ECC).u16(SHA256).u32(attributes).sized(&[]);
+        area.u16(AES).u16(128).u16(CFB).u16(NULL).u16(P256).u16(NULL).done()
+    }
+
+    pub fn template() -> Vec<u8> {
+        Writer::new().bytes(&Self::common()).sized(&[]).sized(&[]).done()
+    }
+
+    /// Reads a `TPMT_PUBLIC`.
+    pub fn parse(area: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(area);
+        reader.constant(&Self::common())?;
+        let point = Point::read(&mut reader)?;
+        reader.end()?;
+        Ok(Self { point, area: area.to_vec() })
+    }
+
+    pub fn name(&self) -> Name {
+        Name::of(&self.area)
+    }
+}
+
+/// What a TPM makes a sealed secret of, which opens by this policy and in no other way. Nobody can guess at it, so that
+/// a TPM that is locked for other guesses opens it all the same.
+pub(crate) fn sealed_template(policy: &Sha256) -> Vec<u8> {
+    let area = Writer::new().u16(KEYED_HASH).u16(SHA256).u32(FIXED_TPM | FIXED_PARENT | NO_DA);
+    area.sized(&policy.0).u16(NULL).sized(&[]).done()
+}
+
+/// The policy by which the secret of this `TPMT_PUBLIC` opens.
+pub(crate) fn sealed_policy(area: &[u8]) -> Result<Sha256, Malformed> {
+    let mut reader = Reader::new(area);
+    reader.constant(&Writer::new().u16(KEYED_HASH).u16(SHA256).done())?;
+    reader.u32()?;
+    let policy = reader.sized()?.try_into().map_err(|_| Malformed)?;
+    reader.constant(&NULL.to_be_bytes())?;
+    reader.sized()?;
+    reader.end()?;
+    Ok(Sha256(policy))
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 use protocol::{encoding::Sha256, failure::Result, tpm::Pcrs};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use std::fmt;
 
 /// `TPM_GENERATED`: no other bytes that a restricted key signs begin with it.
 const GENERATED: u32 = 0xff54_4347;
@@ -24,13 +25,43 @@ impl Selection {
     /// What the firmware measures: itself, its settings, what Secure Boot goes by, and what it started.
     pub const FIRMWARE: Self = Self([0xff, 0, 0]);
 
-    pub(crate) fn indexes(self) -> impl Iterator<Item = u8> {
+    /// None at all.
+    pub const NONE: Self = Self([0; 3]);
+
+    /// These; `None` where one of them is none of the 24 that every TPM of a PC has.
+    pub fn of(indexes: impl IntoIterator<Item = u8>) -> Option<Self> {
+        let mut bits = [0; 3];
+        for index in indexes {
+            *bits.get_mut(usize::from(index / 8))? |= 1 << (index % 8);
+        }
+        Some(Self(bits))
+    }
+
+    /// Their numbers, in order.
+    pub fn indexes(self) -> impl Iterator<Item = u8> {
         (0..24).filter(move |index| self.0[usize::from(index / 8)] & (1 << (index % 8)) != 0)
+    }
+
+    /// As many in each as every TPM gives at once.
+    pub(crate) fn few_at_once(self) -> impl Iterator<Item = Self> {
+        let [low, middle, high] = self.0;
+        [[low, 0, 0], [0, middle, 0], [0, 0, high]].into_iter().map(Self).filter(|few| *few != Self::NONE)
     }
 
     /// As a `TPML_PCR_SELECTION`.
     pub(crate) fn list(self) -> Vec<u8> {
         Writer::new().u32(1).u16(SHA256).u8(3).bytes(&self.0).done()
+    }
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.indexes().map(|index| index.to_string()).collect();
+        match numbers.len() {
+            0 => f.write_str("no PCR"),
+            1 => write!(f, "PCR {}", numbers[0]),
+            _ => write!(f, "PCRs {}", numbers.join(", ")),
+        }
     }
 }
 

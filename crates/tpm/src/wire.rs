@@ -1,4 +1,5 @@
-//! Big-endian numbers and byte strings with their length before them, as the TPM writes them.
+//! Big-endian numbers and byte strings with their length before them, as the TPM writes them; and the little-endian ones of
+//! firmware.
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,34 @@ impl<'a> Reader<'a> {
 
     pub fn u32(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
+    }
+
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub fn u16_le(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub fn u32_le(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// Behind its length, of 32 bits.
+    pub fn sized_le(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.u32_le()?;
+        self.take(usize::try_from(length).map_err(|_| Malformed)?)
+    }
+
+    /// A number of 64 bits that counts bytes.
+    pub fn length_le(&mut self) -> Result<usize, Malformed> {
+        usize::try_from(self.array().map(u64::from_le_bytes)?).map_err(|_| Malformed)
+    }
+
+    /// What is left.
+    pub fn rest(self) -> &'a [u8] {
+        self.0
     }
 
     /// A `TPM2B`.

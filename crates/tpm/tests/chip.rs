@@ -17,7 +17,8 @@ use tpm::{
     certificate::Issuers,
     credential,
     public::{EndorsementKey, Key, QuotingKey},
-    quote,
+    quote::{self, Selection},
+    seal::{MOST_SECRET, Sealed, policy},
 };
 
 const SECRET: [u8; 32] = [7; 32];
@@ -38,6 +39,13 @@ fn started(chip: &Chip) -> World {
 
 fn blank(dir: &Path) -> World {
     started(&Chip::blank(dir).unwrap())
+}
+
+/// One whose memory is free: without the kernel's resource manager it has room for three keys.
+fn bare(dir: &Path) -> World {
+    let mut world = blank(dir);
+    world.tpm.end(&world.identity).unwrap();
+    world
 }
 
 #[test]
@@ -175,6 +183,109 @@ fn a_challenge_for_a_point_off_the_curve_is_refused() {
     let key = EndorsementKey::parse(&area).unwrap();
     let failure = credential::make(&key, &world.identity.quoting.name(), &SECRET).unwrap_err();
     assert!(failure.cause.contains("not on its curve"), "{failure}");
+}
+
+#[test]
+fn a_sealed_secret_opens_in_its_own_chip_while_its_pcrs_are_what_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = bare(dir.path());
+    measure(&mut world.stream, 7).unwrap();
+    let selections: [&[u8]; 4] = [&[], &[7], &[0, 7, 14], &[0, 1, 2, 3, 4, 5, 6, 7, 14, 23]];
+    for pcrs in selections {
+        let pcrs = Selection::of(pcrs.iter().copied()).unwrap();
+        let sealed = world.tpm.seal(pcrs, &SECRET).unwrap();
+        assert_eq!(sealed.policy(), policy(&world.tpm.pcrs(pcrs).unwrap()));
+        let kept = Sealed::read(pcrs, &sealed.blob()).unwrap();
+        assert_eq!((world.tpm.unseal(&kept).unwrap(), &kept), (SECRET.to_vec(), &sealed));
+        assert!(!sealed.blob().windows(SECRET.len()).any(|window| window == SECRET));
+    }
+    let longest = world.tpm.seal(Selection::NONE, &[3; MOST_SECRET]).unwrap();
+    assert_eq!(world.tpm.unseal(&longest).unwrap(), [3; MOST_SECRET]);
+    for wrong in [&[][..], &[3; MOST_SECRET + 1]] {
+        assert!(world.tpm.seal(Selection::NONE, wrong).unwrap_err().cause.contains("1 to 128 bytes"));
+    }
+}
+
+#[test]
+fn a_sealed_secret_stays_closed_once_something_else_was_measured_and_the_chip_itself_sees_to_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = bare(dir.path());
+    let [seven, four] = [7, 4].map(|index| Selection::of([index]).unwrap());
+    let sealed = world.tpm.seal(seven, &SECRET).unwrap();
+    let untouched = world.tpm.seal(four, &SECRET).unwrap();
+    measure(&mut world.stream, 7).unwrap();
+    let failure = world.tpm.unseal(&sealed).unwrap_err();
+    assert!(failure.code == Code::Tpm && failure.cause.contains("PCR 7 of this machine now"), "{failure}");
+    assert_eq!(world.tpm.unseal(&untouched).unwrap(), SECRET);
+    // Who asks by other PCRs, or by none, is refused by the chip: it goes by the policy in the blob.
+    for pcrs in [four, Selection::NONE] {
+        assert!(world.tpm.unseal(&Sealed::read(pcrs, &sealed.blob()).unwrap()).is_err());
+    }
+}
+
+#[test]
+fn what_another_chip_sealed_or_what_is_damaged_does_not_open_and_leaves_the_chip_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut one, mut other) = (bare(&dir.path().join("one")), bare(&dir.path().join("other")));
+    let sealed = one.tpm.seal(Selection::NONE, &SECRET).unwrap();
+    let failure = other.tpm.unseal(&sealed).unwrap_err();
+    assert!(failure.code == Code::Tpm && failure.cause.contains("Load ended with"), "{failure}");
+    let blob = sealed.blob();
+    for at in 0..blob.len() {
+        let mut damaged = blob.clone();
+        damaged[at] ^= 1;
+        let opened = Sealed::read(Selection::NONE, &damaged).and_then(|sealed| one.tpm.unseal(&sealed));
+        assert_eq!(opened.map_err(|failure| failure.code), Err(Code::Tpm), "byte {at}");
+    }
+    for length in 0..blob.len() {
+        assert!(Sealed::read(Selection::NONE, &blob[..length]).is_err(), "{length} bytes");
+    }
+    // Whatever was tried has left neither session nor key behind.
+    assert_eq!(one.tpm.unseal(&sealed).unwrap(), SECRET);
+}
+
+/// Who listens between processor and chip, and who answers in its place.
+struct Between {
+    chip: UnixStream,
+    heard: Vec<u8>,
+    falsify: bool,
+}
+
+impl Read for Between {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.chip.read(into)?;
+        self.heard.extend_from_slice(&into[..read]);
+        // The first byte of an opened secret: behind header, both lengths.
+        if self.falsify && read > 60 && into[10..16] == [0, 0, 0, 34, 0, 32] {
+            into[16] ^= 1;
+        }
+        Ok(read)
+    }
+}
+
+impl Write for Between {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.heard.extend_from_slice(bytes);
+        self.chip.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.chip.flush()
+    }
+}
+
+#[test]
+fn who_listens_to_the_chip_hears_no_secret_and_who_changes_its_answer_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_process, chip) = Chip::blank(dir.path()).unwrap().start().unwrap();
+    let mut between = Between { chip, heard: Vec::new(), falsify: false };
+    let sealed = Tpm::new(&mut between).seal(Selection::NONE, &SECRET).unwrap();
+    assert_eq!(Tpm::new(&mut between).unseal(&sealed).unwrap(), SECRET);
+    assert!(between.heard.len() > 1000);
+    assert!(!between.heard.windows(8).any(|window| window == &SECRET[..8]));
+    between.falsify = true;
+    let failure = Tpm::new(&mut between).unseal(&sealed).unwrap_err();
+    assert!(failure.cause.contains("not of the TPM that was asked"), "{failure}");
 }
 
 #[test]

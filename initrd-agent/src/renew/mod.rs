@@ -3,6 +3,7 @@
 
 mod handover;
 mod learning;
+mod quoting;
 
 pub use handover::Handover;
 
@@ -90,6 +91,9 @@ pub async fn run(settings: &Settings) -> Result<Outcome> {
     let shown = pem::identity(&own.certificate, &own.key)?;
     let life = credentials::validity(&shown.chain[0])?;
     let under = learnt(settings, &mut marker, own).await;
+    if life.1 > Timestamp::now_utc() {
+        quoting::tell(&marker, pem::identity(&own.certificate, &own.key)?).await;
+    }
     let anchors = learning::anchors(&marker);
     let wanted = settings.wanted || under == Under::AnotherRoot;
     let given = match due(life, Timestamp::now_utc(), wanted) {

@@ -119,6 +119,10 @@ in
         # An admin may have to type a code, and other members have their turns.
         TimeoutStartSec = "infinity";
         StateDirectory = "first-boot-automation"; # what a health check has seen
+        # The TPM, where there is one: the boot-server hears what was measured when this system started.
+        PrivateDevices = false;
+        DevicePolicy = "closed";
+        DeviceAllow = "/dev/tpmrm0 rw";
         ReadWritePaths = [
           (dirOf cfg.configFile)
           "/var/lib/centra"

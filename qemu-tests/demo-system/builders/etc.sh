@@ -20,6 +20,8 @@ for unit in etcd etcd-cluster-join chainfire-cluster-join flaredb-cluster-join i
   mkdir "$unit.service.d"
   ln -s ../sandbox.conf "$unit.service.d/"
 done
+# Behind the sandbox, which shows no devices.
+ln -s ../tpm.conf initrd-agent-renew.service.d/
 if [ -n "$peer" ]; then
   want multi-user.target chainfire.service flaredb.service iam.service chainfire-cluster-join.service \
     flaredb-cluster-join.service iam-initial-setup.service verify-units.service

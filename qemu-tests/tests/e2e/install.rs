@@ -8,8 +8,10 @@ use qemu_tests::{
     machine::{BootFrom, Firmware, Machine},
     node,
     server::Admission,
+    swtpm::Chip,
     wait,
 };
+use serde_json::Value;
 use std::time::Duration;
 
 /// Emulated machines on a busy host: no measure of speed, only an end to waiting.
@@ -25,7 +27,9 @@ fn an_empty_uefi_machine_becomes_a_member_of_the_cluster() {
         ensure!((1..64 << 20).contains(&peak), "the agent took {peak} bytes");
         ensure!(node["boot_order"].as_array().is_some_and(|order| !order.is_empty()), "no boot order: {node:#}");
         network_boot_leads_to_the_disk(lab, &etcd, &mut machine)?;
-        the_disk_boots_alone(lab, &etcd, &mut machine)
+        let before = last_start(lab)?;
+        the_disk_boots_alone(lab, &etcd, &mut machine)?;
+        its_tpm_tells_of_the_start(lab, &before)
     });
 }
 
@@ -41,6 +45,9 @@ fn an_empty_bios_machine_becomes_a_member_of_the_cluster_while_a_stranger_does_h
 
 fn join_the_cluster(lab: &mut Lab, etcd: &Etcd, firmware: Firmware) -> Result<Machine> {
     let mut machine = lab.machine(firmware)?;
+    if firmware == Firmware::Uefi {
+        machine.tpm = Some(Chip::blank(&lab.dir().join("chip"))?);
+    }
     lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
     machine.power_on(&lab.network, BootFrom::Network)?;
     lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
@@ -66,6 +73,23 @@ fn the_disk_boots_alone(lab: &mut Lab, etcd: &Etcd, machine: &mut Machine) -> Re
     machine.power_on(&lab.network, BootFrom::DiskAlone)?;
     machine.wait_console(&["login:"], PATIENCE)?;
     member_is_healthy(lab, etcd)
+}
+
+/// The start of the node's system of which the server was told last.
+fn last_start(lab: &Lab) -> Result<Value> {
+    Ok(lab.server.describe(&lab.network, "node-01")?["starts"]["last"].take())
+}
+
+/// What firmware and boot loader were measured when the disk started, by the renewal's timer of the installed system.
+fn its_tpm_tells_of_the_start(lab: &Lab, before: &Value) -> Result<()> {
+    let start = wait::until("what was measured when the disk started", PATIENCE, || {
+        Ok(Some(last_start(lab)?).filter(|start| start["boot"].is_string() && start["boot"] != before["boot"]))
+    })?;
+    let started = start["log"]["fits"]["started"].as_array().map_or(0, Vec::len);
+    ensure!(started > 0, "no boot loader was measured: {start:#}");
+    let node = lab.server.describe(&lab.network, "node-01")?;
+    ensure!(node["boot_trust"] == "measured", "its enrolment was not: {node:#}");
+    Ok(())
 }
 
 /// Every member of the cluster is.

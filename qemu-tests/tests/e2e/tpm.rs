@@ -32,6 +32,11 @@ fn a_machine_is_admitted_by_its_own_tpm_and_no_other_and_what_was_measured_other
         ensure!(known["summary"]["state"] == "pending", "it was admitted: {known}");
         let proven = &known["tpm"]["proven"];
         ensure!(proven["vendor"]["by"] == "CN=swtpm-localca", "its certificate counts for nothing: {known}");
+        let measured = &proven["log"]["fits"];
+        let secure_boot = &measured["secure_boot"];
+        ensure!(secure_boot["state"] == "setup" && secure_boot.get("db").is_none(), "OVMF has no keys: {proven}");
+        let started = measured["started"][0]["sha256"].clone();
+        ensure!(started.is_string(), "the kernel is in no log: {proven}");
 
         spec["match"]["ek"] = proven["ek"].clone();
         lab.server.apply(&lab.network, &spec)?;
@@ -43,7 +48,12 @@ fn a_machine_is_admitted_by_its_own_tpm_and_no_other_and_what_was_measured_other
         machine.wait_console(&["this is node-01"], PATIENCE)?;
         machine.switch_off()?;
         let history = history(lab)?;
-        ensure!(history.contains("PCR 4 (what the firmware started)"), "iPXE was not noticed: {history}");
+        ensure!(history.contains("PCR 4 (what the firmware started): now started"), "iPXE was not noticed: {history}");
+        let before = format!("SHA-256 {}", &started.as_str().unwrap_or_default()[..12]);
+        ensure!(history.contains(&before), "what was started before is not named: {history}");
+        ensure!(history.contains("MAC(52:54:00"), "from which card iPXE came is not named: {history}");
+        let shown = lab.server.ask(&lab.network, &["describe", "node", "node-01"])?;
+        ensure!(shown.contains("as its TPM proves"), "it is shown as its own word: {shown}");
         Ok(())
     });
 }

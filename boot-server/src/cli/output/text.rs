@@ -6,11 +6,13 @@ use protocol::{
     Failure, Timestamp,
     admin::{JournalEntry, NodeDetail, ServerEvent},
     audit::AuditEntry,
+    boot_trust::{BootTrust, SecureBoot},
+    measured::{Authority, Log, Measured},
     report::{JoinOutcome, ReadyReport, Versions},
     step::Step,
     telemetry::EventKind,
     text::{one_line, printable},
-    tpm::{ProvenTpm, TpmState, Vouched},
+    tpm::{MeasuredStart, ProvenTpm, TpmState, Vouched},
 };
 use time::macros::format_description;
 
@@ -108,10 +110,58 @@ fn tpm(state: &TpmState) -> Option<String> {
     })
 }
 
+/// What the machine's log proves of the boot with which it enrolled.
+fn measured(detail: &NodeDetail) -> Option<&Measured> {
+    detail.proven_log().and_then(Log::proven)
+}
+
 fn boot_trust(detail: &NodeDetail) -> String {
     let level = detail.boot_trust;
-    let state = detail.inventory.as_ref().map(|inventory| inventory.secure_boot.state).unwrap_or_default();
-    format!("{level}: {}; Secure Boot is {state}, as it says", level.title())
+    let says = detail.inventory.as_ref().map(|inventory| inventory.secure_boot.state).unwrap_or_default();
+    let (state, whose) = match measured(detail).and_then(|measured| measured.secure_boot.as_ref()) {
+        Some(proven) => (proven.state, "as its TPM proves"),
+        None => (says, "as it says"),
+    };
+    format!("{level}: {}; Secure Boot is {state}, {whose}", level.title())
+}
+
+/// The keys of Secure Boot, as far as they are proven.
+fn keys(measured: &Measured) -> Option<String> {
+    let SecureBoot { pk, kek, db, dbx, .. } = measured.secure_boot.as_ref()?;
+    let keys = [("PK", pk), ("KEK", kek), ("db", db), ("dbx", dbx)];
+    let keys = keys.iter().filter_map(|(name, hash)| Some(format!("{name} {}", &hash.as_ref()?.hex()[..12])));
+    Some(keys.collect::<Vec<_>>().join(", "))
+}
+
+fn log_that_proves_nothing(log: &Log) -> Option<String> {
+    match log {
+        Log::Fits(_) => None,
+        Log::DoesNotFit(why) => Some(format!("not believed: {why}")),
+        Log::Missing(why) => Some(format!("none: {why}")),
+    }
+}
+
+fn authority(authority: &Authority) -> String {
+    let Authority { list, sha256, subject } = authority;
+    let what = subject.as_deref().unwrap_or("an entry");
+    format!("{what} ({list}, SHA-256 {})", &sha256.hex()[..12])
+}
+
+/// How far the last start of its system is to be believed.
+fn start(start: &MeasuredStart) -> String {
+    let at = protocol::to_the_second(start.at);
+    let told = match &start.log {
+        Log::Fits(measured) => {
+            let state = measured
+                .secure_boot
+                .as_ref()
+                .map(|proven| format!("; Secure Boot is {}, as its TPM proves", proven.state));
+            let started: Vec<String> = measured.started.iter().map(ToString::to_string).collect();
+            format!("{}; started: {}", state.unwrap_or_default(), started.join(", "))
+        }
+        other => format!("; event log {}", log_that_proves_nothing(other).unwrap_or_default()),
+    };
+    format!("{} {at}{told}", BootTrust::Measured)
 }
 
 fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
@@ -143,7 +193,15 @@ fn facts(detail: &NodeDetail) -> Vec<(&'static str, String)> {
         fact("UUID:", claims.uuid.clone());
     }
     fact("Boot trust:", detail.claims.as_ref().map(|_| boot_trust(detail)));
+    if let Some(measured) = measured(detail) {
+        fact("Keys:", keys(measured));
+        measured.authorities.iter().for_each(|one| fact("Vouched by:", Some(authority(one))));
+        measured.started.iter().for_each(|started| fact("Started:", Some(started.to_string())));
+        fact("Started:", Some(format!("{} more", measured.more_started)).filter(|_| measured.more_started > 0));
+    }
+    fact("Event log:", detail.proven_log().and_then(log_that_proves_nothing));
     fact("TPM:", tpm(&detail.tpm));
+    fact("Disk started:", detail.starts.last.as_ref().map(start));
     if let Some(inventory) = &detail.inventory {
         let maker = [&inventory.dmi.vendor, &inventory.dmi.product].map(|text| text.as_deref().unwrap_or(""));
         fact("Hardware:", Some(maker.join(" ").trim().to_owned()));

@@ -11,6 +11,7 @@ use protocol::{
     Timestamp,
     admin::{Missing, Need, NodeState},
     encoding::Sha256,
+    measured::Log,
     names::RunId,
     spec::{Admission, Match, Way},
     tpm::{ProvenTpm, Vouched},
@@ -29,7 +30,14 @@ fn claimed(n: u8) -> Tpm {
 fn proven(n: u8, vendor: Option<&str>) -> Tpm {
     let nobody = || Vouched::Nobody("none".to_owned());
     let vendor = vendor.map_or_else(nobody, |vendor| Vouched::By(vendor.to_owned()));
-    Tpm::Proven(ProvenTpm { ek: ek(n), quoting: ek(n), vendor, pcrs: [].into(), at: Timestamp::UNIX_EPOCH })
+    Tpm::Proven(ProvenTpm {
+        ek: ek(n),
+        quoting: ek(n),
+        vendor,
+        pcrs: [].into(),
+        log: Log::default(),
+        at: Timestamp::UNIX_EPOCH,
+    })
 }
 
 fn decided(entries: &[Entry], admission: impl Into<Admission>, tpm: &Tpm) -> Decision {

@@ -279,7 +279,7 @@ impl Admission {
         (node.key, node.next_key) = (Some(enrolment.key), None);
         node.certificate_ends = Some(issued.not_after);
         node.enrolment = Some(enrolment.id);
-        self.remember_tpm(unit, &mut node, &enrolment.tpm).await?;
+        self.remember_tpm(unit, &mut node, enrolment).await?;
         if unit.operation(name).await?.is_some_and(|operation| operation.kind == Kind::Replace) {
             // The window is for one machine: it has come.
             unit.end_operation(name).await?;

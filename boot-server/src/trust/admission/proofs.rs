@@ -3,7 +3,10 @@
 use super::Admission;
 use crate::{
     base::{clock::now, random},
-    domain::tpm::{Claimed, Keys, Tpm, changes},
+    domain::{
+        measured::{self, Start},
+        tpm::{Claimed, Keys, Tpm, news},
+    },
     state::{
         Unit,
         enrolments::{Enrolment, Standing},
@@ -13,6 +16,7 @@ use crate::{
 use ::tpm::{
     certificate::Issuers,
     credential,
+    event_log::Thing,
     public::EndorsementKey,
     quote::{self, Quote},
 };
@@ -79,11 +83,11 @@ impl Prover {
         Some(TpmChallenge { credential: made.blob, secret: made.secret, nonce })
     }
 
-    /// What is known of the TPM after this proof.
+    /// What is known of the TPM after this proof, and what was measured.
     ///
     /// # Errors
     /// `E-TPM` where it proves nothing.
-    fn judge(&self, enrolment: &Enrolment, shown: &Claimed, proof: TpmProof) -> Result<ProvenTpm> {
+    fn judge(&self, enrolment: &Enrolment, shown: &Claimed, proof: TpmProof) -> Result<(ProvenTpm, Vec<Thing>)> {
         if !proof.is_bounded() {
             return Err(unproven("it is too long"));
         }
@@ -93,8 +97,9 @@ impl Prover {
         let over = quoted(&self.draw("nonce", enrolment, shown), &enrolment.key);
         let quote = Quote { attested: proof.attested, signature: proof.signature, pcrs: proof.pcrs };
         let pcrs = quote::verify(quote, &keys.quoting, &over)?;
-        let vendor = shown.vendor.clone();
-        Ok(ProvenTpm { ek: keys.endorsement.hash(), quoting: keys.quoting.name().0, vendor, pcrs, at: now() })
+        let (log, things) = measured::judged(proof.log, &pcrs);
+        let (ek, quoting) = (keys.endorsement.hash(), keys.quoting.name().0);
+        Ok((ProvenTpm { ek, quoting, vendor: shown.vendor.clone(), pcrs, log, at: now() }, things))
     }
 }
 
@@ -121,7 +126,7 @@ impl Admission {
         let unknown = super::greeting::unknown_session;
         let enrolment = self.state.enrolment_by_session(&session).await?.ok_or_else(unknown)?;
         self.refuse_revoked(&enrolment.key)?;
-        let proven = match &enrolment.tpm {
+        let (proven, things) = match &enrolment.tpm {
             Tpm::Claimed(shown) => self.prover.judge(&enrolment, shown, proof)?,
             // The answer was lost on its way.
             Tpm::Proven(_) => return self.enrolment_reply(&enrolment),
@@ -131,13 +136,13 @@ impl Admission {
         // As it stands now: an admin may have admitted it since.
         let known = unit.enrolment_of(&session).await?.filter(|known| known.standing != Standing::Superseded);
         let mut enrolment = known.ok_or_else(unknown)?;
-        unit.prove_tpm(enrolment.id, &proven).await?;
+        unit.prove_tpm(enrolment.id, &proven, &things).await?;
         enrolment.tpm = Tpm::Proven(proven);
         match (enrolment.standing, &enrolment.node) {
             (Standing::Approved, Some(name)) => {
                 let mut node = unit.node(name).await?;
                 if node.enrolment == Some(enrolment.id) {
-                    self.remember_tpm(&mut unit, &mut node, &enrolment.tpm).await?;
+                    self.remember_tpm(&mut unit, &mut node, &enrolment).await?;
                     unit.save_node(&node).await?;
                 }
             }
@@ -149,10 +154,19 @@ impl Admission {
     }
 
     /// The node has proven its TPM: what is otherwise with it than before stands in its history.
-    pub(super) async fn remember_tpm(&self, unit: &mut Unit, node: &mut Node, tpm: &Tpm) -> Result<()> {
-        let Tpm::Proven(proven) = tpm else { return Ok(()) };
-        if let Some(text) = node.tpm.as_ref().and_then(|before| changes(before, proven)) {
+    pub(super) async fn remember_tpm(&self, unit: &mut Unit, node: &mut Node, enrolment: &Enrolment) -> Result<()> {
+        let Tpm::Proven(proven) = &enrolment.tpm else { return Ok(()) };
+        let things = unit.take_things(enrolment.id).await?;
+        let before = unit.things(&node.name, Start::Network).await?;
+        for text in news(node.tpm.as_ref(), &before, proven, &things) {
             unit.note("server", Some(&node.name), text).await?;
+        }
+        unit.keep_things(&node.name, Start::Network, &things).await?;
+        node.starts.beside_another_tpm = None;
+        if node.tpm.as_ref().is_none_or(|before| before.quoting != proven.quoting) {
+            // What another TPM has measured is nothing to compare with.
+            node.starts.last = None;
+            unit.keep_things(&node.name, Start::Disk, &[]).await?;
         }
         node.tpm = Some(proven.clone());
         Ok(())

@@ -26,6 +26,8 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Renew, _>(renew)
         .call::<calls::Trust, _>(trust)
         .call::<calls::KeyInUse, _>(key_in_use)
+        .call::<calls::AskQuote, _>(ask_quote)
+        .call::<calls::QuoteStart, _>(quote_start)
         .call::<calls::AskTurn, _>(turn)
         .call::<calls::AskRestart, _>(restart)
         .call::<calls::Restarted, _>(restarted)
@@ -108,6 +110,23 @@ async fn trust(
 
 /// Whoever shows a new key has stored its certificate: it was made the node's before this was reached.
 async fn key_in_use(_: Identity, In(Nothing {}): In<calls::KeyInUse>) -> Answer<calls::KeyInUse> {
+    Ok(Json(Nothing {}))
+}
+
+async fn ask_quote(
+    State(services): State<Arc<Services>>,
+    node: Identity,
+    In(request): In<calls::AskQuote>,
+) -> Answer<calls::AskQuote> {
+    Ok(Json(services.quotes.wanted(&node.name, &node.key, request).await?))
+}
+
+async fn quote_start(
+    State(services): State<Arc<Services>>,
+    node: Identity,
+    In(quote): In<calls::QuoteStart>,
+) -> Answer<calls::QuoteStart> {
+    services.quotes.take_in(&node.name, &node.key, quote, node.from).await?;
     Ok(Json(Nothing {}))
 }
 

@@ -113,6 +113,34 @@ function tpm(state) {
   return `EK ${ek}, proven, certified by ${vendor.by ?? `nobody (${vendor.nobody})`}`;
 }
 
+// What the event log of the machine's firmware proves of the boot with which it enrolled.
+function log(detail) {
+  return detail.boot_trust === "measured" ? detail.tpm?.proven?.log : undefined;
+}
+
+function bootTrust(detail) {
+  const proven = log(detail)?.fits?.secure_boot;
+  const state = proven?.state ?? detail.inventory?.secure_boot.state ?? "absent";
+  return `${detail.boot_trust}; Secure Boot is ${state}, ${proven ? "as its TPM proves" : "as it says"}`;
+}
+
+const short = (hash) => `SHA-256 ${hash.slice(0, 12)}`;
+
+function measured({ fits, "does-not-fit": misfit, missing }, fact) {
+  if (!fits) return fact("Event log", misfit ? `not believed: ${misfit}` : missing && `none: ${missing}`);
+  const keys = ["pk", "kek", "db", "dbx"].filter((name) => fits.secure_boot?.[name]);
+  fact("Secure Boot keys", keys.map((name) => `${name} ${short(fits.secure_boot[name])}`).join(", "));
+  fact("Vouched by", fits.authorities.map((one) => `${one.subject ?? "an entry"} (${one.list}, ${short(one.sha256)})`).join(", "));
+  const started = fits.started.map((one) => (one.from ? `${one.from} (${short(one.sha256)})` : short(one.sha256)));
+  fact("Started", [...started, ...(fits.more_started ? [`${fits.more_started} more`] : [])].join(" › "));
+}
+
+function diskStart({ at, log }) {
+  const state = log.fits?.secure_boot?.state;
+  const told = state ? `; Secure Boot is ${state}, as its TPM proves` : "";
+  return `measured ${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC${told}`;
+}
+
 export function facts(detail) {
   const list = make("dl");
   const fact = (name, value) => { if (value) list.append(make("dt", {}, name), make("dd", {}, value)); };
@@ -127,8 +155,10 @@ export function facts(detail) {
   fact("MACs", claims?.macs.join(", "));
   fact("Serial", claims?.serial);
   fact("UUID", claims?.uuid);
-  if (claims) fact("Boot trust", `${detail.boot_trust}; Secure Boot is ${inventory?.secure_boot.state ?? "absent"}, as it says`);
+  if (claims) fact("Boot trust", bootTrust(detail));
+  if (log(detail)) measured(log(detail), fact);
   fact("TPM", tpm(detail.tpm));
+  if (detail.starts?.last) fact("Disk started", diskStart(detail.starts.last));
   if (inventory) {
     fact("Hardware", [inventory.dmi.vendor, inventory.dmi.product].filter(Boolean).join(" "));
     fact("CPU", inventory.cpu.threads ? `${inventory.cpu.threads} × ${inventory.cpu.model}` : "");
