@@ -19,5 +19,9 @@ echo "== Closure install"
 bench/closure.sh "$@"
 
 echo
+echo "== Enrolling"
+cargo bench --locked -q -p boot-server --bench enrolments
+
+echo
 echo "== Serving the cache and a boot image"
 bench/serve.sh

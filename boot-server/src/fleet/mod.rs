@@ -5,6 +5,7 @@ pub mod closures;
 pub mod expiry;
 pub mod installs;
 pub mod intake;
+pub mod metrics;
 pub mod pushes;
 pub mod secrets;
 pub mod spec_check;

@@ -255,7 +255,7 @@ impl Unit {
         const KEPT: i64 = 4;
         sqlx::query(
             "DELETE FROM enrolments WHERE key_sha256 = ?1 AND state = 'superseded' \
-             AND id NOT IN (SELECT enrolment FROM nodes WHERE enrolment IS NOT NULL) \
+             AND NOT EXISTS (SELECT 1 FROM nodes WHERE enrolment = enrolments.id) \
              AND id NOT IN (SELECT id FROM enrolments WHERE key_sha256 = ?1 ORDER BY id DESC LIMIT ?2)",
         )
         .bind(key.hex())

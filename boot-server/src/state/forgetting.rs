@@ -28,7 +28,7 @@ impl Unit {
         for (query, bound) in [
             (
                 "DELETE FROM enrolments WHERE state = 'superseded' AND heard < ?1 \
-                 AND id NOT IN (SELECT enrolment FROM nodes WHERE enrolment IS NOT NULL)",
+                 AND NOT EXISTS (SELECT 1 FROM nodes WHERE enrolment = enrolments.id)",
                 before,
             ),
             ("DELETE FROM journal WHERE run IN (SELECT id FROM runs WHERE node IS NULL AND heard < ?1)", before),
@@ -47,7 +47,7 @@ impl Unit {
             (
                 "DELETE FROM enrolments WHERE id IN \
                  (SELECT id FROM enrolments WHERE state = 'superseded' ORDER BY id DESC LIMIT -1 OFFSET ?1) \
-                 AND id NOT IN (SELECT enrolment FROM nodes WHERE enrolment IS NOT NULL)",
+                 AND NOT EXISTS (SELECT 1 FROM nodes WHERE enrolment = enrolments.id)",
                 bounds.superseded,
             ),
             (

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring::default_provider,
@@ -250,7 +253,7 @@ pub fn spec(name: &str, mac: &str) -> Value {
 /// An HTTPS client.
 #[derive(Clone)]
 pub struct Caller {
-    client: Client<hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>, Full<Bytes>>,
+    client: Client<hyper_rustls::HttpsConnector<HttpConnector>, Full<Bytes>>,
     pub base: String,
     token: Option<String>,
 }
@@ -267,8 +270,11 @@ impl Caller {
             Some((chain, key)) => tls.with_client_auth_cert(chain, key).unwrap(),
             None => tls.with_no_client_auth(),
         };
-        let connector =
-            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().build();
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_only();
+        let connector = connector.enable_all_versions().wrap_connector(tcp);
         Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             base: format!("https://127.0.0.1:{port}"),

@@ -64,10 +64,14 @@ impl Machine {
 
     /// As a machine whose image pins this root first.
     pub async fn greet_as(&self, lab: &Lab, ca: Sha256) -> Greeted {
+        self.greet_over(&lab.nobody(), lab, ca).await
+    }
+
+    async fn greet_over(&self, stranger: &Caller, lab: &Lab, ca: Sha256) -> Greeted {
         let nonce = vec![7; 32];
         let request =
             HelloRequest { nonce: nonce.clone(), csr_sha256: Sha256::of(&self.csr), ca_spki_sha256: Some(ca) };
-        let reply: HelloReply = lab.nobody().done("/v1/enrol/hello", &request).await;
+        let reply: HelloReply = stranger.done("/v1/enrol/hello", &request).await;
         assert!(signed(lab, &hello_statement(&nonce, &reply.nonce, reply.time), &reply.signature));
         assert!(reply.session.len() >= 22, "at least 128 bit");
         let code = code(&self.spki(), &ca, &nonce, &reply.nonce);
@@ -92,10 +96,11 @@ impl Machine {
         lab.nobody().done("/v1/enrol", &self.request(&greeted.session)).await
     }
 
-    /// Hello, request, certificate.
+    /// Hello, request, certificate, over one connection.
     pub async fn admitted(&self, lab: &Lab) -> Node {
-        let greeted = self.greet(lab).await;
-        let reply = self.ask(lab, &greeted).await;
+        let stranger = lab.nobody();
+        let greeted = self.greet_over(&stranger, lab, anchors(lab).ca_spki_sha256[0]).await;
+        let reply: EnrolReply = stranger.done("/v1/enrol", &self.request(&greeted.session)).await;
         assert_eq!(reply.state, EnrolState::Approved, "{reply:?}");
         self.node(lab, &reply)
     }

@@ -4,7 +4,9 @@ use super::{
     lab::{Lab, spec},
     machine::{Machine, Node, line, telemetry},
 };
-use hyper::StatusCode;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{Method, StatusCode};
 use protocol::{
     enrol::{EnrolReply, EnrolState},
     renewal::{RenewRequest, Renewed},
@@ -66,6 +68,19 @@ async fn a_node_renews_its_certificate_with_its_own_key_and_the_names_of_its_spe
     assert!(history(&lab).contains("renewed its certificate"), "{}", history(&lab));
     let (wide, text) = (lab.says(&["get", "nodes", "-o", "wide"]), lab.says(&["describe", "node", "n1"]));
     assert!(wide.contains("CERT") && wide.contains("6d") && text.contains("6d left"), "{wide}\n{text}");
+    let left = metric(&lab, "centra_node_certificate_left_seconds{node=\"n1\"}").await;
+    assert!((6 * 86_400..7 * 86_400).contains(&left), "{left}");
+    assert!(metric(&lab, "centra_ca_certificate_left_seconds{certificate=\"root\"}").await > 365 * 86_400);
+    assert_eq!(metric(&lab, "centra_nodes{state=\"installed\"}").await, 1);
+    assert_eq!(lab.nobody().get("/metrics").await.0, StatusCode::FORBIDDEN);
+}
+
+async fn metric(lab: &Lab, name: &str) -> i64 {
+    let answer = lab.admin().send(Method::GET, "/metrics", &[], Bytes::new()).await;
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let sample = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
+    sample.trim().parse().unwrap()
 }
 
 #[tokio::test]

@@ -255,6 +255,8 @@ calls! {
     ForgetCluster: Post "/v1/clusters/{cluster}/forget", Operator, Json, ForgetRequest => Forgotten;
     /// Removes a member that is no node of this server.
     RemoveForeign: Post "/v1/clusters/{cluster}/remove", Operator, Lines, ForeignRequest => ();
+    /// Reads the server's metrics, in the text format of Prometheus.
+    Metrics: Get "/metrics", Viewer, File, Nothing => Nothing;
     /// Lists what the server noticed on the boot network.
     Events: Get "/v1/events", Viewer, Json, Nothing => Vec<AuditEntry>;
     /// Reads the audit: lines of JSON, each with its hash.

@@ -5,7 +5,7 @@ use crate::lab::Lab;
 use std::{
     fs,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const ROUNDS: u32 = 24;
@@ -17,14 +17,13 @@ fn a_server_that_is_killed_during_pushes_serves_only_whole_paths_and_the_next_pu
     let middle = world.refer("middle", &leaves[..6].iter().map(String::as_str).collect::<Vec<_>>());
     let all: Vec<&str> = leaves.iter().chain([&middle]).map(String::as_str).collect();
     let top = world.refer("top", &all);
-    let started = Instant::now();
     world.pushed(&lab, "compression=zstd", &top);
-    let whole = started.elapsed();
     let mut interrupted = 0;
     for round in 0..ROUNDS {
-        if fs::read_dir(lab.dir().join("cache/nar")).unwrap().count() >= all.len() {
+        if there(&lab) >= all.len() {
             lab.says(&["closure", "gc", "--keep-newer", "0"]);
         }
+        let begun = there(&lab);
         let url = format!("https://127.0.0.1:{}/cache?compression=zstd&secret-key=$PWD/key.sec", lab.port("https"));
         let line = format!(
             "rm -rf home; exec nix copy --option netrc-file $PWD/netrc --option download-attempts 1 \
@@ -40,8 +39,10 @@ fn a_server_that_is_killed_during_pushes_serves_only_whole_paths_and_the_next_pu
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Spread over the whole push; where exactly in it is up to the machine.
-        std::thread::sleep(whole.mul_f64(f64::from(round + 1) / f64::from(ROUNDS)).max(Duration::from_millis(1)));
+        // Some begin to arrive; where exactly in them it is killed is up to the machine.
+        while there(&lab) <= begun + round as usize % 5 && push.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         lab.kill();
         interrupted += u32::from(!push.wait().unwrap().success());
         lab.serve();
@@ -52,4 +53,10 @@ fn a_server_that_is_killed_during_pushes_serves_only_whole_paths_and_the_next_pu
     assert!(interrupted >= ROUNDS / 2, "only {interrupted} of {ROUNDS} pushes were interrupted");
     world.pushed(&lab, "compression=zstd", &top);
     world.fetch(&lab, &top);
+}
+
+/// Archives that have arrived or are arriving.
+fn there(lab: &Lab) -> usize {
+    let in_folder = |name: &str| fs::read_dir(lab.dir().join("cache").join(name)).map_or(0, Iterator::count);
+    in_folder("nar") + in_folder(".incoming")
 }

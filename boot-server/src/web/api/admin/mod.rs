@@ -9,6 +9,7 @@ mod enrol_tokens;
 mod events;
 mod login;
 mod logs;
+mod metrics;
 mod nodes;
 mod operate;
 mod secrets;
@@ -44,6 +45,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::VerifyCluster, _>(clusters::verify)
         .call::<calls::RemoveForeign, _>(operate::remove_foreign)
         .call::<calls::ForgetCluster, _>(clusters::forget)
+        .call::<calls::Metrics, _>(metrics::read)
         .call::<calls::Events, _>(events::list)
         .call::<calls::Audit, _>(audit::export)
         .call::<calls::VerifyAudit, _>(audit::verify)

@@ -10,3 +10,8 @@ CREATE TABLE measured (
 
 -- What the TPM of the node told of the starts of its system (tpm::Starts).
 ALTER TABLE nodes ADD COLUMN starts TEXT;
+
+-- What is looked up at every enrolment, whatever the number of nodes and certificates.
+CREATE INDEX enrolments_by_node ON enrolments (node, state);
+CREATE INDEX nodes_by_enrolment ON nodes (enrolment);
+CREATE INDEX certificates_by_key ON certificates (key_sha256, not_after);
