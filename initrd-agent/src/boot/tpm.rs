@@ -1,7 +1,7 @@
 //! The machine's TPM: what it shows of itself, and its answer to the server's challenge. It never holds an enrolment up
 //! for long, and never fails one: without it, the server says what else it waits for.
 
-use ::tpm::{Identity, Tpm};
+use ::tpm::{DEVICE, Identity, Tpm};
 use protocol::{
     Code, Failure,
     encoding::Sha256,
@@ -20,8 +20,6 @@ use std::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-/// Through the kernel's resource manager, which only a TPM 2.0 has.
-const DEVICE: &str = "/dev/tpmrm0";
 /// A chip may make an RSA key for half a minute.
 const PATIENCE: Duration = Duration::from_secs(60);
 
