@@ -13,7 +13,7 @@ packages=(
   # the demo system, its binary cache and the cluster
   nix-bin etcd-server etcd-client dpkg
   # clients and servers that the tests let ours meet
-  swtpm swtpm-tools
+  swtpm swtpm-tools systemd libtss2-esys-3.0.2-0 libtss2-rc0 libtss2-tcti-swtpm0
   age curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
 )
 

@@ -5,9 +5,10 @@
 #   agent    the agent's binary
 #   peer     the program that plays Chainfire, FlareDB and IAM; the node is then one of these, and not of etcd
 #   stacked  whether stage 1 can open RAID, LUKS, LVM and btrfs; its kernel is then linux-stacked of the inputs
+#   sealed   whether that stage 1 has no key and asks the TPM, with systemd's own tools
 #   mounts   what stage 1 mounts, as it is written in boot/stage-1.sh
 #   efiGrub  whether UEFI machines start GRUB, as NixOS installs it by default, and not systemd-boot
-{ inputs, agent, peer ? "", stacked ? false, mounts ? [ ], efiGrub ? false }:
+{ inputs, agent, peer ? "", stacked ? false, sealed ? false, mounts ? [ ], efiGrub ? false }:
 let
   busybox = builtins.path { path = inputs + "/busybox"; name = "busybox"; };
 
@@ -55,6 +56,7 @@ let
     inherit busybox linux;
     stage1 = ./boot/stage-1.sh;
     tools = if stacked then tools else "";
+    sealed = if sealed then "yes" else "";
   };
 in
 run "nixos-system-demo-23.11.centra" ./builders/toplevel.sh {

@@ -101,6 +101,17 @@ impl Chip {
         Ok((Process::start("swtpm", &mut swtpm, &self.log())?, ours))
     }
 
+    /// Starts it for whoever connects to this socket, one after the other; TPM2 tools find it by `swtpm:path=SOCKET`.
+    ///
+    /// # Errors
+    /// swtpm does not start.
+    pub fn listen(&self, socket: &Path) -> Result<Process> {
+        let mut swtpm = self.command(&["--flags", "not-need-init,startup-clear"]);
+        let place = |suffix: &str| format!("type=unixio,path={}{suffix}", socket.display());
+        swtpm.args(["--server", &place(""), "--ctrl", &place(".ctrl")]);
+        self.start_for(&mut swtpm, socket)
+    }
+
     /// Starts it for a machine, which speaks to it by this socket.
     ///
     /// # Errors
@@ -108,7 +119,11 @@ impl Chip {
     pub fn serve(&self, socket: &Path) -> Result<Process> {
         let _ = fs::remove_file(socket);
         let mut swtpm = self.command(&["--terminate", "--ctrl", &format!("type=unixio,path={}", socket.display())]);
-        let mut process = Process::start("swtpm", &mut swtpm, &self.log())?;
+        self.start_for(&mut swtpm, socket)
+    }
+
+    fn start_for(&self, swtpm: &mut Command, socket: &Path) -> Result<Process> {
+        let mut process = Process::start("swtpm", swtpm, &self.log())?;
         crate::wait::until("the socket of swtpm", std::time::Duration::from_secs(10), || {
             process.must_run()?;
             Ok(socket.exists().then_some(()))

@@ -2,7 +2,7 @@
 
 use crate::partitions::Table;
 use protocol::{overlay::ToolSet, size};
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 use uuid::Uuid;
 
 /// A block device of the layout. Most of them are not there yet when the plan is made.
@@ -240,6 +240,15 @@ pub enum Action {
         /// Which of them.
         which: Which,
     },
+    /// Gives a LUKS device a key of its own that the machine's TPM alone opens, in the place of those that it had.
+    Seal {
+        /// The LUKS device.
+        device: Device,
+        /// How cryptsetup is given a key that opens it.
+        key: Vec<Arg>,
+        /// Which PCRs must be as they are now.
+        pcrs: BTreeSet<u8>,
+    },
     /// A key where a tool insists on reading it from its own path.
     KeyFile(String),
     /// The operator's shell text, which was allowed.
@@ -276,6 +285,10 @@ impl fmt::Display for Action {
                 write!(f, "in {format} of {device}{which}:")?;
                 commands.iter().try_for_each(|command| write!(f, " {command};"))
             }
+            Action::Seal { device, pcrs, .. } => {
+                let pcrs = if pcrs.is_empty() { "no PCR".to_owned() } else { format!("PCR {}", joined(pcrs)) };
+                write!(f, "seal a key of {device} to the TPM ({pcrs})")
+            }
             Action::KeyFile(path) => write!(f, "key file {path} for the time of the run"),
             Action::Hook { at, text, .. } => write!(f, "hook {at}: {text:?}"),
         }
@@ -299,9 +312,15 @@ impl Action {
         match self {
             Action::Run(command) => of(command),
             Action::Within { commands, .. } => commands.iter().find_map(of),
+            Action::Seal { .. } => Some(ToolSet::Luks),
             _ => None,
         }
     }
+}
+
+/// As crypttab writes them.
+fn joined(pcrs: &BTreeSet<u8>) -> String {
+    pcrs.iter().map(u8::to_string).collect::<Vec<_>>().join("+")
 }
 
 /// A path without slashes at its ends.

@@ -5,7 +5,7 @@ use super::{
     confine::{self, Wanted},
     device_node::{kernel_name, sector_size, sysfs_number, wait},
     exclusive, health,
-    keys::Keys,
+    keys::{Keys, path_of},
     mount,
     opened::Opened,
     partition_table,
@@ -13,7 +13,7 @@ use super::{
     place::Room,
     plan::{DiskPlan, Plan},
     private_dev::{PRIVATE, PrivateDev, check_same_disk},
-    probe, swap,
+    probe, sealing, swap,
     teardown::{reread_partitions, teardown},
     tool::{check_shell, prepare_private, run_hook, tool},
     wipe,
@@ -28,6 +28,7 @@ use protocol::{
     size,
 };
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
@@ -41,7 +42,7 @@ const RESYNC_KIB_PER_SECOND: &str = "2000";
 ///
 /// # Errors
 /// `E-DISK-IO`, `E-DISK-UNFIT` where a disk is not the one of the plan any more, `E-DISK-NOT-CLEAN`, `E-DISK-KEY`,
-/// `E-TOOL`. What was opened is closed again then.
+/// `E-TPM`, `E-TOOL`. What was opened is closed again then.
 pub fn apply(plan: &Plan, keys: &Keys, root: &Path, progress: &dyn Fn(&str)) -> Result<Opened> {
     check_shell(plan)?;
     mount::load_ahead(plan);
@@ -113,6 +114,7 @@ impl<'a> Run<'a> {
             Action::Within { device, format, options, commands, which } => {
                 self.within(device, (format, options), commands, *which)
             }
+            Action::Seal { device, key, pcrs } => self.seal_key(device, key, pcrs),
             Action::KeyFile(path) => self.key_file(path),
             Action::Hook { text, at, variables } => {
                 let variable = |(name, value): &(&'static str, Arg)| match value {
@@ -191,18 +193,18 @@ impl<'a> Run<'a> {
         self.dev().nodes().node_of(device)
     }
 
-    fn run(&mut self, wanted: &Command, inside: Option<&Path>) -> Result<()> {
-        self.dev().show_disks()?;
+    /// The words of a command line, and the keys that some of them name: they must be open while it runs.
+    fn words(&self, wanted: &[Arg], inside: Option<&Path>) -> Result<(Vec<String>, Vec<File>)> {
         let mut shown = Vec::new();
         let mut arguments = Vec::new();
-        for argument in &wanted.arguments {
+        for argument in wanted {
             arguments.push(match argument {
                 Arg::Text(text) => text.clone(),
                 Arg::Device(device) => self.argument(device)?,
                 Arg::Root => self.root.to_string_lossy().into_owned(),
                 Arg::Key(Key { file, passphrase }) => {
                     let file = self.keys.file(file, *passphrase)?;
-                    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                    let path = path_of(&file);
                     shown.push(file);
                     path
                 }
@@ -214,6 +216,12 @@ impl<'a> Run<'a> {
                 }
             });
         }
+        Ok((arguments, shown))
+    }
+
+    fn run(&mut self, wanted: &Command, inside: Option<&Path>) -> Result<()> {
+        self.dev().show_disks()?;
+        let (arguments, shown) = self.words(&wanted.arguments, inside)?;
         let input = wanted.input.as_ref().map(|key| self.keys.bytes(&key.file, key.passphrase)).transpose()?;
         if wanted.program == "lvm" || wanted.program == "mdadm" {
             prepare_private()?;
@@ -234,6 +242,18 @@ impl<'a> Run<'a> {
             self.dev().publish();
         }
         Ok(())
+    }
+
+    fn seal_key(&self, device: &Device, key: &[Arg], pcrs: &BTreeSet<u8>) -> Result<()> {
+        self.dev().show_disks()?;
+        let (key, _shown) = self.words(key, None)?;
+        let at = self.argument(device)?;
+        let cryptsetup = |arguments: &[String], input: Option<&[u8]>| {
+            Ok(command::run_command(tool("cryptsetup", arguments, self.dev())?, input)?.stdout)
+        };
+        let mut tpm = sealing::open_tpm()?;
+        sealing::seal(&sealing::Volume { at: &at, key: &key, cryptsetup: &cryptsetup }, pcrs, &mut tpm)
+            .map_err(|failure| failure.context(format!("sealing a key of {device}")))
     }
 
     /// A new mirror is made equal once the machine has booted from it; until then an installation needs the disks. The

@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{Read, Write},
+    os::fd::AsRawFd,
 };
 
 /// cryptsetup reads no more of a key file, either.
@@ -71,13 +72,26 @@ impl Keys {
     /// # Errors
     /// `E-DISK-KEY`.
     pub fn file(&self, file: &str, passphrase: bool) -> Result<File> {
-        let activity = || format!("showing the key file {file} to a tool");
-        // Without close-on-exec: the tool opens it by its number.
-        let descriptor = memfd_create(c"key", MFdFlags::empty()).or_fail(Code::DiskKey, activity)?;
-        let mut shown = File::from(descriptor);
-        shown.write_all(self.bytes(file, passphrase)?).or_fail(Code::DiskKey, activity)?;
-        Ok(shown)
+        shown(self.bytes(file, passphrase)?, &format!("the key file {file}"))
     }
+}
+
+/// An open file of this content and without a name, which child processes inherit.
+///
+/// # Errors
+/// `E-DISK-KEY`.
+pub fn shown(bytes: &[u8], what: &str) -> Result<File> {
+    let activity = || format!("showing {what} to a tool");
+    // Without close-on-exec: the tool opens it by its number.
+    let descriptor = memfd_create(c"key", MFdFlags::empty()).or_fail(Code::DiskKey, activity)?;
+    let mut shown = File::from(descriptor);
+    shown.write_all(bytes).or_fail(Code::DiskKey, activity)?;
+    Ok(shown)
+}
+
+/// By which a child process opens it.
+pub fn path_of(shown: &File) -> String {
+    format!("/proc/self/fd/{}", shown.as_raw_fd())
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod private_dev;
 pub mod probe;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+pub mod sealing;
 pub mod select;
 pub mod signature;
 pub mod stack;

@@ -47,7 +47,8 @@ fn reach(plan: &Plan) {
                 Action::Table { device, .. }
                 | Action::Wipe(device)
                 | Action::Swap { device, .. }
-                | Action::Expect { device, .. } => (vec![device], &[]),
+                | Action::Expect { device, .. }
+                | Action::Seal { device, .. } => (vec![device], &[]),
                 Action::Run(command) => (Vec::new(), std::slice::from_ref(command)),
                 Action::Within { device, commands, .. } => (vec![device], commands),
                 Action::KeyFile(_) | Action::Hook { .. } => (Vec::new(), &[]),

@@ -31,6 +31,10 @@ fn what_is_not_made_here_is_refused_by_its_path() {
         (json!({"type": "luks", "name": "c", "askPassword": true}), format!("{at}.askPassword")),
         (json!({"type": "luks", "name": "c"}), format!("{at}.askPassword")),
         (json!({"type": "luks", "name": "-c", "passwordFile": "/k"}), format!("{at}.name")),
+        (
+            json!({"type": "luks", "name": "c", "passwordFile": "/k", "settings": {"crypttabExtraOpts": ["tpm2-pin=yes"]}}),
+            format!("{at}.settings.crypttabExtraOpts: tpm2-pin"),
+        ),
     ] {
         let cause = cause(&with_root(content));
         assert!(cause.contains(&path), "{cause} names {path}");

@@ -1,7 +1,7 @@
 //! `TPM2_MakeCredential` without a TPM: a secret that only one TPM can open, and only where a certain key is in it.
 
 use crate::{
-    failed,
+    draw, failed,
     public::{EndorsementKey, Key, Name, Point},
     wire::Writer,
 };
@@ -54,8 +54,7 @@ pub fn make(endorsement: &EndorsementKey, name: &Name, secret: &[u8; SECRET_BYTE
 }
 
 fn seed_by_rsa(modulus: &[u8]) -> Result<([u8; 32], Vec<u8>)> {
-    let mut seed = [0; 32];
-    SystemRandom::new().fill(&mut seed).map_err(|_| failed(ACTIVITY, &"there is no randomness"))?;
+    let seed = draw(ACTIVITY)?;
     let key = PublicKey::new(BoxedUint::from_be_slice_vartime(modulus), BoxedUint::from(65537_u32));
     let key = key.map_err(|error| failed(ACTIVITY, &error))?;
     let encrypted = rsa::oaep::EncryptingKey::<Sha256>::new_with_label(key, IDENTITY)

@@ -23,8 +23,12 @@ mod wire;
 pub use client::{DEVICE, Identity, Tpm};
 pub use transport::Transport;
 
-use protocol::{Code, Failure};
+use protocol::{Code, Failure, failure::Result};
+use ring::rand::{SecureRandom, SystemRandom};
 use std::fmt::Display;
+
+/// Where the kernel has it, through its resource manager, which only a TPM 2.0 has.
+pub const DEVICE: &str = "/dev/tpmrm0";
 
 /// The longest command and the longest answer: what every TPM of a PC bears.
 pub const MOST_BYTES: usize = 4096;
@@ -32,4 +36,11 @@ pub const MOST_BYTES: usize = 4096;
 /// `E-TPM`, while this was done.
 fn failed(activity: &str, why: &dyn Display) -> Failure {
     Failure::new(Code::Tpm, format!("{activity}: {why}"))
+}
+
+/// What nobody can guess.
+fn draw(activity: &str) -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| failed(activity, &"there is no randomness"))?;
+    Ok(bytes)
 }

@@ -6,7 +6,7 @@
 use crate::{
     MOST_BYTES, Tpm, Transport,
     client::{Command, OWNER, PASSWORD},
-    failed,
+    draw, failed,
     public::{self, Name, StorageKey},
     quote::Selection,
     session::{Hides, Kind},
@@ -62,6 +62,14 @@ impl Sealed {
     pub fn policy(&self) -> Sha256 {
         self.policy
     }
+}
+
+/// A new secret, to be sealed.
+///
+/// # Errors
+/// `E-TPM` where there is no randomness.
+pub fn new_secret() -> Result<[u8; 32]> {
+    draw(SEALING)
 }
 
 /// The policy of PCRs with these values: of none, the chip itself is all that is asked.

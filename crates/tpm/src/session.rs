@@ -5,7 +5,7 @@ use crate::{
     Tpm, Transport,
     client::{Command, NO_HANDLE, SESSIONS},
     credential::{agree, derive},
-    failed,
+    draw, failed,
     public::{self, Name, StorageKey},
     transport::HEADER,
     wire::{Malformed, Reader, Writer},
@@ -13,10 +13,7 @@ use crate::{
 use aes::Aes128;
 use cfb_mode::{Decryptor, Encryptor, cipher::KeyIvInit};
 use protocol::failure::Result;
-use ring::{
-    digest, hmac,
-    rand::{SecureRandom, SystemRandom},
-};
+use ring::{digest, hmac};
 
 const ACTIVITY: &str = "starting a session with the TPM";
 /// With its end: TPMs count the zero.
@@ -64,7 +61,7 @@ impl<T: Transport> Tpm<T> {
     /// Begins a session by the key with this handle.
     pub(crate) fn begin(&mut self, kind: Kind, handle: u32, key: &StorageKey) -> Result<Session> {
         let (salt, sent) = agree(&key.point, SECRET, ACTIVITY)?;
-        let ours = draw()?;
+        let ours = draw(ACTIVITY)?;
         let handles = Writer::new().u32(handle).u32(NO_HANDLE).done();
         let parameters = Writer::new().sized(&ours).sized(&sent).u8(kind as u8);
         let parameters = parameters.u16(public::AES).u16(128).u16(public::CFB).u16(public::SHA256).done();
@@ -102,7 +99,7 @@ impl<T: Transport> Tpm<T> {
         activity: &str,
     ) -> Result<Vec<u8>> {
         let malformed = |error: Malformed| failed(activity, &error);
-        let (ours, attributes) = (draw()?, hides as u8);
+        let (ours, attributes) = (draw(activity)?, hides as u8);
         let mut parameters = parameters.to_vec();
         if hides == Hides::Command {
             let pad = session.pad(&ours, &session.drawn);
@@ -140,10 +137,4 @@ impl<T: Transport> Tpm<T> {
 fn first(parameters: &mut [u8]) -> Result<&mut [u8], Malformed> {
     let length = Reader::new(parameters).sized()?.len();
     parameters.get_mut(2..2 + length).ok_or(Malformed)
-}
-
-fn draw() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| failed(ACTIVITY, &"there is no randomness"))?;
-    Ok(bytes)
 }

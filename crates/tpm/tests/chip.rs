@@ -244,6 +244,21 @@ fn what_another_chip_sealed_or_what_is_damaged_does_not_open_and_leaves_the_chip
     assert_eq!(one.tpm.unseal(&sealed).unwrap(), SECRET);
 }
 
+#[test]
+fn a_chip_whose_owner_has_set_a_password_seals_nothing_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = bare(dir.path());
+    // TPM2_HierarchyChangeAuth of the owner, from nobody's password to "x".
+    let mut command = vec![0x80, 0x02, 0, 0, 0, 30, 0, 0, 0x01, 0x29, 0x40, 0, 0, 0x01];
+    command.extend([0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, b'x']);
+    world.stream.write_all(&command).unwrap();
+    let mut answer = [0; 64];
+    let read = world.stream.read(&mut answer).unwrap();
+    assert_eq!(answer[6..10], [0; 4], "{:?}", &answer[..read]);
+    let failure = world.tpm.seal(Selection::NONE, &SECRET).unwrap_err();
+    assert!(failure.code == Code::Tpm && failure.cause.contains("CreatePrimary ended with"), "{failure}");
+}
+
 /// Who listens between processor and chip, and who answers in its place.
 struct Between {
     chip: UnixStream,

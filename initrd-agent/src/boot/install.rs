@@ -16,7 +16,7 @@ use disk::{
     keys::Keys,
     mount::Mounted,
     plan::{self, Facts, Plan},
-    probe,
+    probe, sealing,
     stack::Stack,
 };
 use hardware::efi;
@@ -123,6 +123,7 @@ async fn make_plan(run: &Run, machine: &Machine, manifest: &Verified) -> Result<
     // A disk that fails is wiped as far as it can be.
     let health = if manifest.purpose == Purpose::Wipe { HealthPolicy::Warn } else { manifest.disks.health };
     health::examine(&plan, health)?.iter().for_each(|note| run.note(Step::Plan, note));
+    sealing::check(&plan)?;
     let lines = plan.lines();
     for line in &lines {
         run.console.line(&format!("   {line}"));

@@ -7,7 +7,7 @@ use disk::{
     keys::Keys,
     mount::Mounted,
     plan::{self, Facts, Plan},
-    probe,
+    probe, sealing,
     stack::Stack,
     tools,
 };
@@ -126,6 +126,7 @@ fn make(common: &Common) -> Result<()> {
         return Ok(());
     }
     let keys = common.ready(&plan)?;
+    sealing::check(&plan)?;
     let progress = |line: &str| host::tell!("{line}");
     apply::apply(&plan, &keys, &common.root, &progress)?.close()?;
     common.print(&plan, Some("made"));

@@ -33,6 +33,7 @@ wait_for() { # WHAT COMMAND...: sets $device to what the command prints
   what=$1
   shift
   until device=$("$@" | head -n 1) && [ -n "$device" ]; do
+    [ ! -e /run/still-sealed ] || fail "the TPM does not open $(cat /run/still-sealed)"
     [ $(($(seconds) - begin)) -lt 60 ] || fail "$what is not there"
     sleep 0.1
   done
@@ -55,7 +56,11 @@ open_stack() { # opens what can be opened by now of what lies between disks and 
   for entry in /sys/class/block/*; do
     name=$(basename "$entry")
     if [ -z "$(ls "$entry/holders")" ] && [ "$(head -c 4 "/dev/$name" | tr -d '\0')" = LUKS ]; then
-      cryptsetup open --key-file /secrets/disk.key "/dev/$name" "luks-$name"
+      if [ -x /bin/systemd-cryptsetup ]; then
+        systemd-cryptsetup attach "luks-$name" "/dev/$name" - tpm2-device=auto,headless=yes || echo "/dev/$name" >/run/still-sealed
+      else
+        cryptsetup open --key-file /secrets/disk.key "/dev/$name" "luks-$name"
+      fi
     fi
   done
   lvm vgchange --activate y --sysinit

@@ -19,13 +19,28 @@ if [ -n "$tools" ]; then
   cp -L "$loader" "$root/lib64/"
   # libpthread opens libgcc_s when a thread ends.
   cp -L "$libraries/libgcc_s.so.1" "$root/lib/x86_64-linux-gnu/"
-  for tool in mdadm cryptsetup lvm btrfs; do
-    program=$(ls "$tools/usr/sbin/$tool" "$tools/usr/bin/$tool" 2>/dev/null | head -n 1)
-    cp -L "$program" "$root/bin/$tool"
-    "$loader" --library-path "$libraries" --list "$program" | while read -r name _ path _; do
+  copy_libraries_of() { # PROGRAM
+    "$loader" --library-path "$libraries:$libraries/systemd" --list "$1" | while read -r name _ path _; do
       case "$name$path" in lib*/*) cp -L "$path" "$root/lib/x86_64-linux-gnu/$name" ;; esac
     done
+  }
+  for tool in mdadm cryptsetup lvm btrfs ${sealed:+systemd-cryptsetup}; do
+    program=$(ls "$tools/usr/sbin/$tool" "$tools/usr/bin/$tool" "$tools/usr/lib/systemd/$tool" 2>/dev/null | head -n 1)
+    cp -L "$program" "$root/bin/$tool"
+    copy_libraries_of "$program"
   done
+  if [ -n "$sealed" ]; then
+    # What asks the TPM is opened by its name.
+    ln -s . "$root/usr"
+    mkdir -p "$root/lib/x86_64-linux-gnu/cryptsetup"
+    for name in cryptsetup/libcryptsetup-token-systemd-tpm2 libtss2-esys libtss2-mu libtss2-rc libtss2-tcti-device; do
+      for library in "$libraries/$name".so "$libraries/$name".so.0; do
+        [ -e "$library" ] || continue
+        cp -L "$library" "$root/lib/x86_64-linux-gnu/${library#"$libraries/"}"
+        copy_libraries_of "$library"
+      done
+    done
+  fi
 fi
 chmod -R u+w "$root"
 chmod 0755 "$root/init"

@@ -53,7 +53,8 @@ const WANTED: &[&str] = &[
 ];
 
 /// The packages of the tools that open a stack in stage 1.
-const STAGE_1: &[&str] = &["btrfs-progs", "cryptsetup-bin", "libgcc-s1", "lvm2", "mdadm"];
+const STAGE_1: &[&str] =
+    &["btrfs-progs", "cryptsetup-bin", "libgcc-s1", "libtss2-esys-3.0.2-0", "libtss2-rc0", "lvm2", "mdadm", "systemd"];
 
 /// What a variant alone is made of.
 const VARIANTS: &[&str] = &["grub-efi-amd64-bin"];
@@ -66,6 +67,8 @@ pub enum Kind<'a> {
     /// The same with file systems on stacks of RAID, LUKS, LVM and btrfs: `MOUNTPOINT:DEVICE:OPTIONS`, as
     /// `boot/stage-1.sh` has it.
     Stacked(&'a [&'a str]),
+    /// As stacked, without a key in stage 1: systemd's own tools ask the TPM for it.
+    Sealed(&'a [&'a str]),
     /// As plain, with the GRUB of NixOS's defaults where the firmware is UEFI, and not systemd-boot.
     EfiGrub,
     /// Chainfire, FlareDB and IAM on one node, played by this program.
@@ -84,14 +87,12 @@ pub fn build(agent: &Path, kind: Kind) -> Result<DemoSystem> {
     let inputs = cache.join("inputs");
     let busybox = busybox()?;
     let kernel = linux::Kernel::of_this_host()?;
-    let linux = if matches!(kind, Kind::Stacked(_)) { linux::STACKED } else { &[] };
+    let linux = if matches!(kind, Kind::Stacked(_) | Kind::Sealed(_)) { linux::STACKED } else { &[] };
     kernel.copy_modules(linux, &inputs.join(if linux.is_empty() { "linux" } else { "linux-stacked" }))?;
     let (link, options) = match kind {
         Kind::Plain => ("demo-system", Vec::new()),
-        Kind::Stacked(mounts) => {
-            let mounts: String = mounts.iter().map(|mount| format!("{mount:?} ")).collect();
-            ("demo-system-stacked", vec![("stacked", "true".to_owned()), ("mounts", format!("[ {mounts}]"))])
-        }
+        Kind::Stacked(mounts) => ("demo-system-stacked", stacked(mounts, false)),
+        Kind::Sealed(mounts) => ("demo-system-sealed", stacked(mounts, true)),
         Kind::EfiGrub => ("demo-system-efi-grub", vec![("efiGrub", "true".to_owned())]),
         Kind::AllInOne(peer) => ("demo-system-all-in-one", vec![("peer", peer.display().to_string())]),
     };
@@ -104,6 +105,12 @@ pub fn build(agent: &Path, kind: Kind) -> Result<DemoSystem> {
     let binary_cache = cache.join("binary-cache");
     store.push(&toplevel, &binary_cache, &key)?;
     Ok(DemoSystem { toplevel, closure, binary_cache, public_key: key.public, kernel, busybox })
+}
+
+/// How `system.nix` is told.
+fn stacked(mounts: &[&str], sealed: bool) -> Vec<(&'static str, String)> {
+    let mounts: String = mounts.iter().map(|mount| format!("{mount:?} ")).collect();
+    vec![("stacked", "true".to_owned()), ("sealed", sealed.to_string()), ("mounts", format!("[ {mounts}]"))]
 }
 
 /// Static busybox, of the packages of the demo system.

@@ -38,6 +38,25 @@ fn planned(lab: &mut DiskLab, options: &str) -> Result<String> {
     lab.ok(&format!("initrd-agent disk plan {LAYOUT} {options}"))
 }
 
+/// The plan is shown, and not carried out by a machine that cannot do all of it.
+fn sealed_without_a_tpm(lab: &mut DiskLab, options: &str) -> Result<()> {
+    let luks = json!({
+        "type": "luks", "name": "c", "passwordFile": "/tmp/key", "settings": { "crypttabExtraOpts": ["tpm2-device=auto"] }
+    });
+    let table = json!({ "type": "gpt", "partitions": { "root": { "size": "100%", "content": luks } } });
+    let layout = json!({ "disk": { "main": { "device": "/dev/none", "content": table } } });
+    lab.put("/tmp/layout.json", layout.to_string().as_bytes())?;
+    lab.put("/tmp/key", b"a key")?;
+    let plan = planned(lab, options)?;
+    ensure!(plan.contains("seal a key of /dev/vdc1 to the TPM (PCR 7)"), "the plan does not tell: {plan}");
+    let before = lab.digests()?;
+    let output = lab.run(&format!("initrd-agent disk apply {LAYOUT} {options}"))?;
+    ensure!(output.status == 1 && output.stderr.contains("E-TPM"), "{}", output.stderr);
+    ensure!(output.stderr.contains("take tpm2-device out"), "no remedy: {}", output.stderr);
+    ensure!(before == lab.digests()?, "a disk was written to");
+    Ok(())
+}
+
 #[test]
 fn equal_swapped_late_and_replaced_disks_are_never_mistaken() {
     let disks = [
@@ -55,6 +74,8 @@ fn equal_swapped_late_and_replaced_disks_are_never_mistaken() {
         refused(&mut lab, "--select main=serial=late", "E-DISK-NOT-FOUND")?;
         let plan = planned(&mut lab, "--select main=serial=wanted")?;
         ensure!(plan.contains("/dev/vdc") && plan.contains("wanted"), "the plan names not the disk: {plan}");
+
+        sealed_without_a_tpm(&mut lab, "--select main=serial=wanted")?;
 
         put_layout(&mut lab, &["one", "two"])?;
         refused(&mut lab, "--select one=/dev/vdc --select two=serial=wanted", "E-DISK-AMBIGUOUS")?;

@@ -9,15 +9,21 @@ use qemu_tests::{
     machine::{BootFrom, Firmware, Machine},
     node, paths,
     server::Admission,
+    swtpm::Chip,
 };
 use serde_json::{Value, json};
 use std::fs;
 
+/// A layout of ours.
+fn layout(name: &str) -> Result<Value> {
+    let file = paths::workspace().join(format!("qemu-tests/layouts/{name}.json"));
+    Ok(serde_json::from_slice(&fs::read(&file).with_context(|| format!("reading {name}"))?)?)
+}
+
 /// Installs a layout of ours onto disks named as the layout names them; stage 1 mounts `mounts`.
-fn install(lab: &mut Lab, layout: &str, names: &[&str], mounts: &[&str], secrets: &Value) -> Result<Machine> {
+fn install(lab: &mut Lab, name: &str, names: &[&str], mounts: &[&str], secrets: &Value) -> Result<Machine> {
     let system = demo_system::build(&paths::binary("initrd-agent")?, Kind::Stacked(mounts))?;
-    let file = paths::workspace().join(format!("qemu-tests/layouts/{layout}.json"));
-    let devices: Value = serde_json::from_slice(&fs::read(&file).with_context(|| format!("reading {layout}"))?)?;
+    let devices = layout(name)?;
     let disks = names.iter().map(|name| Disk::create(lab.dir(), name, 1024)).collect::<Result<Vec<_>>>()?;
     let mut machine = lab.machine_with(Firmware::Uefi, disks)?;
     machine.memory = 1024;
@@ -59,6 +65,37 @@ fn an_encrypted_system_boots_with_the_key_of_its_manifest() {
             json!([{ "path": "/etc/nixos/secrets/initrd/disk.key", "mode": "0400", "content": "not in any log" }]);
         let mut machine = install(lab, "install-luks-lvm", &["main"], &["/:LABEL=system:"], &key)?;
         boots_alone(lab, &mut machine)
+    });
+}
+
+/// The server has drawn the key that a person would have, and no person and no file of the disk has it.
+#[test]
+fn a_root_sealed_to_the_tpm_boots_alone_and_does_not_open_beside_another_chip() {
+    lab::test("sealed", Admission::OpenLab, |lab| {
+        let system = demo_system::build(&paths::binary("initrd-agent")?, Kind::Sealed(&["/:LABEL=system:"]))?;
+        let mut machine = lab.machine_with(Firmware::Uefi, vec![Disk::create(lab.dir(), "main", 1024)?])?;
+        machine.memory = 1024;
+        let mut spec = node::spec("node-01", &machine, &system);
+        let mut devices = layout("install-luks-lvm")?;
+        let luks = &mut devices["disk"]["main"]["content"]["partitions"]["luks"]["content"];
+        luks["settings"] = json!({ "crypttabExtraOpts": ["tpm2-device=auto", "tpm2-pcrs=7"] });
+        luks["passwordFile"] = json!("/tmp/disk.key");
+        spec["disks"]["devices"] = devices;
+        spec["disks"]["select"] = json!({ "main": { "serial": "main" } });
+        lab.server.ask(&lab.network, &["secret", "generate", "node-01", "/tmp/disk.key"])?;
+        lab.server.apply(&lab.network, &spec)?;
+
+        machine.tpm = Some(Chip::blank(&lab.dir().join("chip"))?);
+        machine.power_on(&lab.network, BootFrom::Script)?;
+        machine.wait_console(&["seal a key of /dev/vda2 to the TPM (PCR 7)"], PATIENCE)?;
+        lab.server.wait_state(&lab.network, "node-01", "installed", PATIENCE)?;
+        machine.cut_power()?;
+        boots_alone(lab, &mut machine)?;
+
+        machine.tpm = Some(Chip::blank(&lab.dir().join("another chip"))?);
+        machine.power_on(&lab.network, BootFrom::DiskAlone)?;
+        machine.wait_console(&["the TPM does not open /dev/vda2"], PATIENCE)?;
+        machine.cut_power()
     });
 }
 

@@ -4,7 +4,7 @@ use super::{
     builder::{Builder, Inside, Mode},
     filesystem, sizes,
 };
-use crate::action::{Arg, Command, Device, Key, Open};
+use crate::action::{Action, Arg, Command, Device, Key, Open};
 use layout::{Luks, words};
 
 /// Encrypts the device and opens it, or opens it.
@@ -31,6 +31,11 @@ pub fn make<'a>(builder: &mut Builder<'_>, at: &str, device: &Device, one: &'a L
         }
     } else {
         builder.open(open(), mode);
+    }
+    // What is kept whole keeps the keys that it has.
+    let sealing = one.sealing(at).ok().flatten().filter(|_| mode != Mode::Open);
+    if let Some(sealing) = sealing {
+        builder.actions.push(Action::Seal { device: device.clone(), key, pcrs: sealing.pcrs });
     }
     vec![Inside { at: at.to_owned(), device: mapper, content: one.content.as_ref(), mode }]
 }

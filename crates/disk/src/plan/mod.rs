@@ -386,6 +386,14 @@ impl Plan {
         of_actions || self.mounts.iter().any(|mount| mount.hooks != layout::Hooks::default())
     }
 
+    /// To which PCRs keys are sealed, of each device that has one sealed.
+    pub fn sealings(&self) -> impl Iterator<Item = &BTreeSet<u8>> {
+        self.actions.iter().filter_map(|action| match action {
+            Action::Seal { pcrs, .. } => Some(pcrs),
+            _ => None,
+        })
+    }
+
     /// The tools that making and opening the layout need.
     pub fn tool_sets(&self) -> BTreeSet<ToolSet> {
         let of_mounts = self.mounts.iter().filter_map(|mount| facts::tools_of(&mount.format));
@@ -401,6 +409,8 @@ mod hook_tests;
 mod keep_tests;
 #[cfg(test)]
 mod reach_tests;
+#[cfg(test)]
+mod sealing_tests;
 #[cfg(test)]
 mod sizes_tests;
 #[cfg(test)]

@@ -143,6 +143,7 @@ fn opened(action: &Action) -> Vec<Opened<'_>> {
         Action::Table { device, .. }
         | Action::Wipe(device)
         | Action::Swap { device, .. }
+        | Action::Seal { device, .. }
         | Action::Expect { device, .. } => {
             vec![Opened::Device(device)]
         }

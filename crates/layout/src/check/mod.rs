@@ -214,6 +214,7 @@ impl Seen {
         }
         arguments(&format!("{at}.extraFormatArgs"), &luks.extra_format_args)?;
         arguments(&format!("{at}.extraOpenArgs"), &luks.extra_open_args)?;
+        luks.sealing(at)?;
         luks.content.iter().try_for_each(|content| self.nested(&format!("{at}.content"), content))
     }
 
