@@ -58,8 +58,6 @@ pub(crate) enum Command {
     PolicyPcr = 0x17f,
 }
 
-/// The kernel's TPM through its resource manager, which only a TPM 2.0 has.
-pub const DEVICE: &str = "/dev/tpmrm0";
 
 /// A TPM.
 #[derive(Debug)]

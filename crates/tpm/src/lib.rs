@@ -20,7 +20,7 @@ mod session;
 mod transport;
 mod wire;
 
-pub use client::{DEVICE, Identity, Tpm};
+pub use client::{Identity, Tpm};
 pub use transport::Transport;
 
 use protocol::{Code, Failure, failure::Result};
