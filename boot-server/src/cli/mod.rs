@@ -12,6 +12,7 @@ mod init;
 mod logs;
 mod output;
 mod power;
+mod reject;
 mod secret;
 mod serve;
 mod specs;
@@ -46,7 +47,7 @@ enum Verb {
     Certificate(certificate::Args),
     /// Say what nodes shall be: a NodeSpec, or several, as JSON or TOML
     Apply(admin::Apply),
-    /// List nodes, and machines that wait to become one
+    /// List nodes and machines that wait to become one, or machines that were refused
     Get(admin::Get),
     /// Show one node: what it is, how far it is, what happened to it
     Describe(admin::Describe),
@@ -54,6 +55,7 @@ enum Verb {
     Logs(logs::Args),
     /// Admit a machine by the code on its console, or agree to a plan that is held
     Approve(admin::Approve),
+    Reject(reject::Args),
     /// Open a node's next generation: it is wiped and installed anew at its next network boot
     Reinstall(admin::Reinstall),
     /// Fill, list, check and clean the binary cache
@@ -90,6 +92,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Describe(args) => runtime.block_on(admin::describe(args)),
         Verb::Logs(args) => runtime.block_on(logs::run(args)),
         Verb::Approve(args) => runtime.block_on(admin::approve(args)),
+        Verb::Reject(args) => runtime.block_on(reject::run(args)),
         Verb::Reinstall(args) => runtime.block_on(admin::reinstall(args)),
         Verb::Closure(args) => runtime.block_on(closure::run(args)),
         Verb::Cluster(args) => runtime.block_on(cluster::run(args)),

@@ -116,3 +116,10 @@ async fn a_database_from_before_renewal_is_read_with_the_ends_of_its_certificate
 async fn a_database_from_before_the_chain_of_the_audit_is_read() {
     finds_everything(&opened(7).await);
 }
+
+#[tokio::test]
+async fn a_database_from_before_refusals_is_read() {
+    let lab = opened(8).await;
+    assert_eq!(lab.says(&["get", "rejections"]), "No machine is refused.\n");
+    finds_everything(&lab);
+}

@@ -11,6 +11,7 @@ mod login;
 mod logs;
 mod nodes;
 mod operate;
+mod rejections;
 mod secrets;
 mod tokens;
 
@@ -36,6 +37,9 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Replace, _>(operate::replace)
         .call::<calls::Decommission, _>(operate::decommission)
         .call::<calls::Approve, _>(approve::code)
+        .call::<calls::Reject, _>(rejections::reject)
+        .call::<calls::Rejections, _>(rejections::list)
+        .call::<calls::Unreject, _>(rejections::undo)
         .call::<calls::Closures, _>(closures::list)
         .call::<calls::VerifyClosures, _>(closures::verify)
         .call::<calls::CollectGarbage, _>(closures::gc)
