@@ -23,6 +23,7 @@ mod installing;
 mod lab;
 mod logs;
 mod machine;
+mod proxies;
 mod rejection;
 mod renewal;
 mod secrets;
