@@ -12,6 +12,7 @@ mod init;
 mod logs;
 mod output;
 mod power;
+mod privileges;
 mod reject;
 mod secret;
 mod serve;
@@ -75,16 +76,24 @@ fn span(text: &str) -> std::result::Result<Span, &'static str> {
     Span::parse(text).ok_or("it is a number with s, m, h or d, such as 90d")
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().or_fail(Code::System, || "starting the runtime")
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// The verb's failure.
 pub fn run(cli: Cli) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.or_fail(Code::System, || "starting the runtime")?;
+    // The server gives up what it may while there is but one thread.
+    if let Verb::Serve(args) = cli.verb {
+        return serve::run(&args);
+    }
+    let runtime = runtime()?;
     match cli.verb {
+        // Above.
+        Verb::Serve(_) => Ok(()),
         Verb::Init(args) => runtime.block_on(init::run(args)),
-        Verb::Serve(args) => runtime.block_on(serve::run(args)),
         Verb::Ca(args) => runtime.block_on(ca::run(args)),
         Verb::Certificate(args) => runtime.block_on(certificate::run(&args)),
         Verb::Apply(args) => runtime.block_on(admin::apply(args)),

@@ -27,6 +27,9 @@ use std::{
 pub struct Config {
     /// Address of this server on the boot network.
     pub address: Ipv4Addr,
+    /// The process of the server.
+    #[serde(default)]
+    pub server: Server,
     /// DHCP and router advertisements.
     #[serde(default)]
     pub dhcp: crate::netboot::dhcp::Config,
@@ -72,6 +75,14 @@ pub struct Config {
     /// The folder of the file; relative paths start here.
     #[serde(skip)]
     pub dir: PathBuf,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// The account that a server which is started as root becomes once its ports are bound: a name of /etc/passwd, or `UID:GID`.
+    pub user: Option<String>,
 }
 
 /// `[https]`

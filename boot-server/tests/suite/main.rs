@@ -23,6 +23,7 @@ mod installing;
 mod lab;
 mod logs;
 mod machine;
+mod privileges;
 mod proxies;
 mod rejection;
 mod renewal;
