@@ -98,8 +98,15 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         return_within: config.certificates.return_within.0,
     };
     let prover = Prover::new(config.tpm.issuers()?)?;
-    let admission =
-        Admission::new(state.clone(), ca.clone(), certificates.clone(), signer.clone(), policy, prover, stop.clone());
+    let admission = Admission::new(
+        state.clone(),
+        ca.clone(),
+        certificates.clone(),
+        signer.clone(),
+        policy.clone(),
+        prover,
+        stop.clone(),
+    );
     let admission = Arc::new(admission);
     let vitals = Arc::new(Vitals::new(state.clone(), config.cluster.silent_after(), stop.clone()));
     let hooks = Hooks {
@@ -111,7 +118,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
     Ok(Arc::new(Services {
         secrets: Secrets::new(state.clone()),
         specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
-        boots: Arc::new(Boots::new(state.clone(), profile, config.menu.timeout_seconds)),
+        boots: Arc::new(Boots::new(state.clone(), policy, profile, config.menu.timeout_seconds)),
         installs: Installs::new(state.clone(), signer.clone(), config.enrol.secrets_at_least),
         intake: Intake::new(state.clone(), config.journal.node_bytes()),
         view: View::new(state.clone(), admission.clone(), vitals.clone()),

@@ -27,8 +27,6 @@ use std::time::SystemTime;
 
 /// Bytes of an Ed25519 public key.
 const MANIFEST_KEY: usize = 32;
-/// How long the server may keep a poll open, seconds.
-const POLL_SECONDS: u64 = 25;
 
 /// A client that trusts the image's pins alone, and takes no time before the image was built as now.
 ///
@@ -95,9 +93,9 @@ impl BootServer {
         self.api.call::<calls::Enrol>(&[], request).await
     }
 
-    /// Where the enrolment stands; answers when it changes, or after a while.
-    pub async fn poll_enrolment(&self, session: &str) -> Result<EnrolReply> {
-        self.api.call::<calls::PollEnrolment>(&[session], &Wait { wait: POLL_SECONDS }).await
+    /// Where the enrolment stands; answers when it changes, or after so long.
+    pub async fn poll_enrolment(&self, session: &str, hold: time::Duration) -> Result<EnrolReply> {
+        self.api.call::<calls::PollEnrolment>(&[session], &Wait { wait: hold.whole_seconds().unsigned_abs() }).await
     }
 
     /// Proves the machine's TPM.

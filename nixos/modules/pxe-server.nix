@@ -93,6 +93,7 @@ let
     SystemCallFilter = [
       "@system-service"
       "~@privileged"
+      "capset" # it gives up what it no longer needs
     ];
     UMask = "0027";
   };

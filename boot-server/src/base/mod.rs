@@ -6,6 +6,7 @@ pub mod clock;
 pub mod files;
 pub mod hashing;
 pub mod health;
+pub mod network;
 pub mod pace;
 pub mod places;
 pub mod random;

@@ -51,11 +51,11 @@ pub async fn apply(args: Apply) -> Result<()> {
     Ok(())
 }
 
-/// List nodes, and machines that wait to become one
+/// List nodes and machines that wait to become one, or machines that were refused
 #[derive(Debug, clap::Args)]
 pub struct Get {
     /// What to list
-    #[arg(value_parser = ["nodes", "node"])]
+    #[arg(value_parser = ["nodes", "node", "rejections"])]
     what: String,
     /// Only this one
     name: Option<String>,
@@ -68,7 +68,14 @@ pub struct Get {
 
 /// Prints the list.
 pub async fn get(args: Get) -> Result<()> {
-    let mut nodes = args.target.client()?.call::<calls::Nodes>(&[], &Nothing {}).await?;
+    let client = args.target.client()?;
+    if args.what == "rejections" {
+        let mut rejections = client.call::<calls::Rejections>(&[], &Nothing {}).await?;
+        rejections.retain(|known| args.name.as_ref().is_none_or(|name| known.machine == *name));
+        host::show!("{}", output::rejections(&rejections, args.output)?);
+        return Ok(());
+    }
+    let mut nodes = client.call::<calls::Nodes>(&[], &Nothing {}).await?;
     if let Some(name) = &args.name {
         nodes.retain(|node| node.name == *name);
         if nodes.is_empty() {

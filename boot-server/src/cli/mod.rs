@@ -12,6 +12,8 @@ mod init;
 mod logs;
 mod output;
 mod power;
+mod privileges;
+mod reject;
 mod secret;
 mod serve;
 mod specs;
@@ -46,7 +48,7 @@ enum Verb {
     Certificate(certificate::Args),
     /// Say what nodes shall be: a NodeSpec, or several, as JSON or TOML
     Apply(admin::Apply),
-    /// List nodes, and machines that wait to become one
+    /// List nodes and machines that wait to become one, or machines that were refused
     Get(admin::Get),
     /// Show one node: what it is, how far it is, what happened to it
     Describe(admin::Describe),
@@ -54,6 +56,7 @@ enum Verb {
     Logs(logs::Args),
     /// Admit a machine by the code on its console, or agree to a plan that is held
     Approve(admin::Approve),
+    Reject(reject::Args),
     /// Open a node's next generation: it is wiped and installed anew at its next network boot
     Reinstall(admin::Reinstall),
     /// Fill, list, check and clean the binary cache
@@ -73,16 +76,24 @@ fn span(text: &str) -> std::result::Result<Span, &'static str> {
     Span::parse(text).ok_or("it is a number with s, m, h or d, such as 90d")
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().or_fail(Code::System, || "starting the runtime")
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// The verb's failure.
 pub fn run(cli: Cli) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.or_fail(Code::System, || "starting the runtime")?;
+    // The server gives up what it may while there is but one thread.
+    if let Verb::Serve(args) = cli.verb {
+        return serve::run(&args);
+    }
+    let runtime = runtime()?;
     match cli.verb {
+        // Above.
+        Verb::Serve(_) => Ok(()),
         Verb::Init(args) => runtime.block_on(init::run(args)),
-        Verb::Serve(args) => runtime.block_on(serve::run(args)),
         Verb::Ca(args) => runtime.block_on(ca::run(args)),
         Verb::Certificate(args) => runtime.block_on(certificate::run(&args)),
         Verb::Apply(args) => runtime.block_on(admin::apply(args)),
@@ -90,6 +101,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Describe(args) => runtime.block_on(admin::describe(args)),
         Verb::Logs(args) => runtime.block_on(logs::run(args)),
         Verb::Approve(args) => runtime.block_on(admin::approve(args)),
+        Verb::Reject(args) => runtime.block_on(reject::run(args)),
         Verb::Reinstall(args) => runtime.block_on(admin::reinstall(args)),
         Verb::Closure(args) => runtime.block_on(closure::run(args)),
         Verb::Cluster(args) => runtime.block_on(cluster::run(args)),

@@ -1,5 +1,6 @@
 //! `boot-server serve`: every leg in one process.
 
+use super::privileges;
 use crate::{
     base::health::Health,
     config::Config,
@@ -9,14 +10,17 @@ use crate::{
     web::https,
 };
 use host::file;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::{
+    resource::{Resource, setrlimit},
+    socket::{Backlog, listen},
+};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
 };
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener as StdListener, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -33,10 +37,27 @@ pub struct Args {
     /// The config.toml of an init folder
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Go on as this account once the ports are bound, in place of server.user [default: whoever starts it]
+    #[arg(long, value_name = "NAME|UID:GID")]
+    user: Option<String>,
+}
+
+/// What is bound while the process may still bind it. Nothing is read of it before the rest is given up.
+struct Sockets {
+    https: StdListener,
+    http: StdListener,
+    tftp: Option<UdpSocket>,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self> {
+        let (https, http) = (bind(config.https_address())?, bind(config.http_address())?);
+        Ok(Self { https, http, tftp: tftp::bind(&config.tftp, config.address)? })
+    }
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(args: Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     log_to_stderr();
     no_core();
     let config = Config::load(&args.config)?;
@@ -46,8 +67,14 @@ pub async fn run(args: Args) -> Result<()> {
             "{path} is not for its owner alone (mode {mode:04o}), and who reads it is the admin: chmod 0600 {path}"
         );
     }
+    let sockets = Sockets::bind(&config)?;
+    privileges::give_up(&config, args.user.as_deref())?;
+    super::runtime()?.block_on(serve(config, sockets))
+}
+
+async fn serve(config: Config, sockets: Sockets) -> Result<()> {
     let services = server::open(config).await?;
-    let ended = legs(services.clone()).await;
+    let ended = legs(services.clone(), sockets).await;
     services.state.close().await;
     tracing::info!("stopped");
     ended
@@ -71,12 +98,13 @@ fn readable_by_others(dir: &Path) -> Vec<(PathBuf, u32)> {
     open.collect()
 }
 
-/// Binds what tells its port, runs every leg, and ends with the first that fails or when the server is told to.
-async fn legs(services: Arc<Services>) -> Result<()> {
+/// Tells the ports, runs every leg, and ends with the first that fails or when the server is told to.
+async fn legs(services: Arc<Services>, sockets: Sockets) -> Result<()> {
     let config = &services.config;
     let told = told_to_stop()?;
-    let https_listener = bind(config.https_address()).await?;
-    let http_listener = bind(config.http_address()).await?;
+    let using = || "using a listening socket";
+    let https_listener = TcpListener::from_std(sockets.https).or_fail(Code::System, using)?;
+    let http_listener = TcpListener::from_std(sockets.http).or_fail(Code::System, using)?;
     let (https_port, http_port) = (port_of(&https_listener)?, port_of(&http_listener)?);
     let ports = serde_json::to_vec(&BTreeMap::from([("http", http_port), ("https", https_port)]));
     let ports = ports.or_fail(Code::Internal, || "writing ports.json")?;
@@ -97,7 +125,7 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     let health = services.health.clone();
     let mut legs = JoinSet::new();
     watch(&mut legs, &health, "dhcp", dhcp::serve(config.dhcp.clone(), context.clone()));
-    watch(&mut legs, &health, "tftp", tftp::serve(config.tftp.clone(), config.ipxe.dir.clone(), context.clone()));
+    watch(&mut legs, &health, "tftp", tftp::serve(sockets.tftp, config.ipxe.dir.clone(), context.clone()));
     watch(&mut legs, &health, "http", http::serve_on(http_listener, folders, context));
     let watch_nodes = tokio::spawn(services.vitals.clone().watch_nodes());
     let (state, strangers, stop) = (services.state.clone(), config.journal.strangers(), services.stop.clone());
@@ -120,8 +148,15 @@ async fn legs(services: Arc<Services>) -> Result<()> {
     ended
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.or_fail(Code::System, || format!("binding TCP {address}"))
+/// A server that is started anew takes its port at once: the standard library sets SO_REUSEADDR, as tokio does.
+fn bind(address: SocketAddr) -> Result<StdListener> {
+    let bound = StdListener::bind(address).and_then(|listener| {
+        // A rack that is powered on waits to be accepted, beyond the 128 of the standard library.
+        listen(&listener, Backlog::new(1024)?)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.or_fail(Code::System, || format!("binding TCP {address}"))
 }
 
 fn port_of(listener: &TcpListener) -> Result<u16> {

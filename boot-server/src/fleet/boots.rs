@@ -1,10 +1,11 @@
 //! What machines boot: the legs' questions, answered from the nodes at hand.
 
 use crate::{
+    base::clock::now,
     domain::{
         addresses::FixedAddresses,
         boot::Boot,
-        enrolment,
+        enrolment::{self, Entry},
         lifecycle::{self, Input},
     },
     netboot::policy::{Answer, Policy},
@@ -17,22 +18,26 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Boots {
     state: State,
+    policy: enrolment::Policy,
     unknown: Boot,
 }
 
 impl Boots {
     /// A machine that no spec knows gets the default profile, after a menu where there is a time for one.
-    pub fn new(state: State, default_profile: NodeName, menu_seconds: Option<u32>) -> Self {
+    pub fn new(state: State, policy: enrolment::Policy, default_profile: NodeName, menu_seconds: Option<u32>) -> Self {
         let unknown = match menu_seconds {
             Some(timeout_seconds) => Boot::Menu { default_profile, timeout_seconds },
             None => Boot::Install { profile: default_profile, hostname: None },
         };
-        Self { state, unknown }
+        Self { state, policy, unknown }
     }
 
     async fn decide(&self, claims: &Claims) -> Result<Boot> {
         let claims = claims.clone().cleaned();
         let found = self.state.memory.directory.with(|entries| enrolment::find_for_boot(entries, &claims).cloned());
+        if let Some(boot) = self.refused(&claims, found.as_ref()).await? {
+            return Ok(boot);
+        }
         let Some(entry) = found else {
             return Ok(self.unknown.clone());
         };
@@ -40,6 +45,21 @@ impl Boots {
             self.seen(&entry.name).await?;
         }
         Ok(lifecycle::boot(&entry.name, &entry.profile, &entry.record))
+    }
+
+    /// A machine that an admin has refused waits, where none with its labels could prove that it is another one.
+    async fn refused(&self, claims: &Claims, found: Option<&Entry>) -> Result<Option<Boot>> {
+        let rejections = self.state.memory.rejections.all();
+        if rejections.is_empty() {
+            return Ok(None);
+        }
+        let tokens = self.state.enrol_tokens().await?.into_iter();
+        let open: Vec<_> =
+            tokens.filter(|token| token.used.is_none() && token.expires > now()).map(|token| token.bound).collect();
+        let rejection = self.state.memory.directory.with(|entries| {
+            enrolment::rejected_at_boot(&rejections, entries, found, claims, &self.policy, &open, now()).cloned()
+        });
+        Ok(rejection.map(|rejection| Boot::Wait { reason: rejection.says() }))
     }
 
     async fn seen(&self, name: &NodeName) -> Result<()> {

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     base::clock::now,
     domain::{
+        enrolment::{machine_name, normal_code},
         lifecycle::Record,
         plan::{HeldPlan, short},
         tpm::Tpm,
@@ -25,7 +26,6 @@ use protocol::{
     Code, Failure, Timestamp,
     admin::{Missing, Need, NodeDetail, NodeHealth, NodeState, NodeSummary},
     boot_trust::BootTrust,
-    encoding::Sha256,
     failure::Result,
     manifest::Purpose,
     names::{NodeName, StorePath},
@@ -172,6 +172,37 @@ impl View {
         known.into_iter().flatten().max().unwrap_or(0)
     }
 
+    /// The machine that waits, by what admins call it: its name, the node that it is shown as, or its code.
+    ///
+    /// # Errors
+    /// `E-NOT-FOUND`; `E-WRONG-STATE` for a node for which no machine waits.
+    pub async fn waiting(&self, name: &str) -> Result<Enrolment> {
+        let subject = match self.subject(name).await {
+            Ok(subject) => subject,
+            Err(failure) => {
+                let code = normal_code(name).ok_or(failure)?;
+                let found = self.state.open_enrolments().await?.into_iter().find(|waiting| waiting.code == code);
+                return found.ok_or_else(|| {
+                    Failure::new(
+                        Code::NotFound,
+                        format!("looking for machine {name:?}: none of that name or code waits"),
+                    )
+                });
+            }
+        };
+        match subject {
+            Subject::Machine(waiting) | Subject::Node(_, Some(waiting)) => Ok(waiting.enrolment),
+            Subject::Node(node, None) => {
+                let cause = format!(
+                    "looking for a machine that waits: node {name} is {}, and none waits as it",
+                    node.record.state
+                );
+                Err(Failure::new(Code::WrongState, cause)
+                    .with_remedy("name the machine as boot-server get nodes prints it; one that is a node goes by boot-server cluster decommission"))
+            }
+        }
+    }
+
     async fn subjects(&self) -> Result<Vec<Subject>> {
         let mut waiting = waiting::all(&self.state, &self.admission).await?;
         let mut subjects = Vec::new();
@@ -236,7 +267,9 @@ impl View {
             state,
             step,
             progress: beat.filter(|beat| Some(beat.step) == step).and_then(|beat| beat.progress),
-            code: enrolment.filter(|waiting| waiting.standing == Standing::Pending).map(|waiting| waiting.code.clone()),
+            code: enrolment
+                .filter(|waiting| matches!(waiting.standing, Standing::Pending | Standing::Rejected))
+                .map(|waiting| waiting.code.clone()),
             missing: self
                 .missing(subject, waiting)
                 .into_iter()
@@ -288,6 +321,14 @@ impl View {
             let text = "its new machine to boot from the network, which needs no approval (replace)";
             return vec![Missing::new(Need::NetworkBoot, text)];
         }
+        if node.record.state == NodeState::Rejected {
+            let refused =
+                self.admission.rejections().into_iter().filter(|known| known.node.as_ref() == Some(&node.name));
+            let names: Vec<String> = refused.map(|known| known.machine).collect();
+            let text =
+                format!("another machine, for an admin has refused {} (boot-server reject --undo)", names.join(", "));
+            return vec![Missing::new(Need::Decision, text)];
+        }
         if node.record.quarantined() {
             let text = format!("an admin: in quarantine after {} failed runs", node.record.failed_runs);
             return vec![Missing::new(Need::Release, text)];
@@ -305,6 +346,7 @@ fn shown_state(record: Option<&Record>, waiting: Option<&Enrolment>) -> NodeStat
     match (record, waiting) {
         (Some(record), _) => record.state,
         (None, Some(enrolment)) if enrolment.standing == Standing::Conflict => NodeState::Conflict,
+        (None, Some(enrolment)) if enrolment.standing == Standing::Rejected => NodeState::Rejected,
         (None, _) => NodeState::Pending,
     }
 }
@@ -362,11 +404,6 @@ fn other_system(subject: &Subject, running: Option<&StorePath>) -> Option<Missin
         let text = format!("its spec names another system than the one that runs: boot-server reinstall {name} --yes");
         Missing::new(Need::Reinstall, text)
     })
-}
-
-/// A name for a machine that is no node.
-fn machine_name(key: &Sha256) -> String {
-    format!("machine-{}", &key.hex()[..8])
 }
 
 fn without_secrets(mut spec: NodeSpec) -> NodeSpec {

@@ -7,7 +7,7 @@ use crate::{
         enrolments::{Enrolment, Standing},
         nodes::Node,
     },
-    trust::admission::{Admission, to_decide},
+    trust::admission::{Admission, to_decide, to_reconsider},
 };
 use protocol::{
     admin::{Missing, Need},
@@ -36,7 +36,7 @@ impl Waiting {
     fn wanted(&self) -> Option<&NodeName> {
         match &self.decision {
             Decision::Wait { node, .. } => node.as_ref(),
-            Decision::Approve { .. } | Decision::Conflict { .. } => None,
+            Decision::Approve { .. } | Decision::Conflict { .. } | Decision::Rejected { .. } => None,
         }
     }
     /// It is shown as the node that it would become, while no other machine is that node.
@@ -49,6 +49,7 @@ impl Waiting {
     pub fn needs(&self) -> Vec<Missing> {
         let missing = match &self.decision {
             Decision::Conflict { node, with } => vec![Missing::new(Need::Decision, to_decide(node, *with))],
+            Decision::Rejected { rejection, .. } => vec![Missing::new(Need::Decision, to_reconsider(rejection))],
             Decision::Wait { missing, .. } => missing.clone(),
             Decision::Approve { .. } => vec![],
         };

@@ -27,6 +27,8 @@ pub enum Standing {
     Approved,
     /// The node is installed under another key.
     Conflict,
+    /// An admin has refused it. It asks on, for that may be taken back.
+    Rejected,
     /// A newer enrolment took its place.
     Superseded,
 }
@@ -37,14 +39,14 @@ impl Standing {
             Standing::Pending => "pending",
             Standing::Approved => "approved",
             Standing::Conflict => "conflict",
+            Standing::Rejected => "rejected",
             Standing::Superseded => "superseded",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Standing::Pending, Standing::Approved, Standing::Conflict, Standing::Superseded]
-            .into_iter()
-            .find(|standing| standing.name() == text)
+        use Standing::{Approved, Conflict, Pending, Rejected, Superseded};
+        [Pending, Approved, Conflict, Rejected, Superseded].into_iter().find(|standing| standing.name() == text)
     }
 }
 
@@ -88,7 +90,7 @@ pub struct Enrolment {
 impl Enrolment {
     /// Whether it waits, for whatever it is.
     pub fn is_open(&self) -> bool {
-        matches!(self.standing, Standing::Pending | Standing::Conflict)
+        matches!(self.standing, Standing::Pending | Standing::Conflict | Standing::Rejected)
     }
 }
 
@@ -168,9 +170,9 @@ impl State {
         row.map(Row::enrolment).transpose()
     }
 
-    /// Those that wait or are in conflict, the newest first.
+    /// Those that wait, are in conflict or were refused, the newest first.
     pub async fn open_enrolments(&self) -> Result<Vec<Enrolment>> {
-        let rows: Vec<Row> = sqlx::query_as(select!("state IN ('pending', 'conflict') ORDER BY id DESC"))
+        let rows: Vec<Row> = sqlx::query_as(select!("state IN ('pending', 'conflict', 'rejected') ORDER BY id DESC"))
             .fetch_all(&self.readers)
             .await
             .doing(READING)?;
@@ -182,7 +184,7 @@ impl State {
         let claims = &to.claims;
         let label = claims.uuid.as_deref().or(claims.serial.as_deref());
         let rows: Vec<Row> = sqlx::query_as(select!(
-            "state IN ('pending', 'conflict') AND (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)"
+            "state IN ('pending', 'conflict', 'rejected') AND (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)"
         ))
         .bind(to.key.hex())
         .bind(claims.macs.first().map(protocol::names::Mac::as_str))
@@ -205,16 +207,18 @@ impl State {
 
     /// How many wait that spoke from this address.
     pub async fn pending_from(&self, address: &str) -> Result<i64> {
-        sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict') AND address = ?")
-            .bind(address)
-            .fetch_one(&self.readers)
-            .await
-            .doing(READING)
+        sqlx::query_scalar(
+            "SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict', 'rejected') AND address = ?",
+        )
+        .bind(address)
+        .fetch_one(&self.readers)
+        .await
+        .doing(READING)
     }
 
     /// How many wait.
     pub async fn pending_count(&self) -> Result<i64> {
-        sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict')")
+        sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict', 'rejected')")
             .fetch_one(&self.readers)
             .await
             .doing(READING)
@@ -318,7 +322,7 @@ impl Unit {
     /// Sets aside what waits of a key.
     pub(super) async fn set_aside(&mut self, key: &Sha256) -> Result<()> {
         const SET_ASIDE: &str = "UPDATE enrolments SET state = 'superseded', inventory = '{}', things = NULL \
-             WHERE key_sha256 = ? AND state IN ('pending', 'conflict') RETURNING id";
+             WHERE key_sha256 = ? AND state IN ('pending', 'conflict', 'rejected') RETURNING id";
         let set_aside: Vec<i64> = sqlx::query_scalar(SET_ASIDE)
             .bind(key.hex())
             .fetch_all(&mut *self.connection)
@@ -388,6 +392,6 @@ impl Unit {
             .fetch_optional(&mut *self.connection)
             .await
             .doing(READING)?;
-        Ok(state.is_some_and(|state| state == "pending" || state == "conflict"))
+        Ok(state.is_some_and(|state| ["pending", "conflict", "rejected"].contains(&state.as_str())))
     }
 }

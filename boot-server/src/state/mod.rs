@@ -17,6 +17,7 @@ mod measured;
 pub mod memory;
 pub mod nodes;
 mod operations;
+pub mod rejections;
 pub mod runs;
 mod secrets;
 pub mod seen;
@@ -212,6 +213,7 @@ impl State {
         let mut unit = self.begin().await?;
         unit.after.nodes = self.nodes().await?.into_iter().map(|node| node.name).collect();
         unit.after.memory.revoked = self.revoked_keys().await?;
+        unit.after.memory.rejections = Some(self.rejections().await?);
         unit.after.memory.admins = self.admin_keys().await?;
         unit.after.memory.vitals = self.health().await?.into_iter().map(|(name, heard)| (name, Some(heard))).collect();
         unit.commit().await

@@ -4,6 +4,7 @@
 use super::{
     api,
     clients::Clients,
+    forwarded::{is_proxy, source},
     page_certificate::{Page, Shown},
     peer::Peer,
     seat::{Rooms, Seat},
@@ -84,16 +85,17 @@ pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()>
                 continue;
             }
         };
-        let seat = match Seat::take(&rooms, address.ip()) {
-            Ok(seat) => seat,
-            Err(full) => {
-                if told.is_none_or(|told: Instant| told.elapsed() > TOLD) {
-                    told = Some(Instant::now());
-                    tracing::warn!(%address, ?full, "an HTTPS connection found no place: {}", rooms.report());
+        let seat =
+            match Seat::take(&rooms, address.ip(), is_proxy(address.ip(), &services.config.https.trusted_proxies)) {
+                Ok(seat) => seat,
+                Err(full) => {
+                    if told.is_none_or(|told: Instant| told.elapsed() > TOLD) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%address, ?full, "an HTTPS connection found no place: {}", rooms.report());
+                    }
+                    continue;
                 }
-                continue;
-            }
-        };
+            };
         let acceptor = TlsAcceptor::from(tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         let (routes, watcher) = (routes.clone(), graceful.watcher());
         let services = services.clone();
@@ -147,7 +149,7 @@ async fn serve_connection(
     let shown = read.as_ref().map(|leaf| leaf.spki);
     let admin = shown.filter(|key| services.state.memory.admins.holds(key));
     let peer = Peer {
-        address,
+        address: address.ip(),
         key: shown.filter(|_| admin.is_none()),
         admin,
         certificate_ends: read.as_ref().map(|leaf| leaf.until),
@@ -159,7 +161,8 @@ async fn serve_connection(
     }
     let asked = services.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(peer.clone());
+        let from = source(address.ip(), request.headers(), &asked.config.https.trusted_proxies);
+        request.extensions_mut().insert(Peer { address: from, ..peer.clone() });
         // The one report that may be repeated after it has revoked the key that it came with.
         let refused = request.uri().path() != calls::Wiped::PATH
             && peer.key.is_some_and(|key| asked.state.memory.revoked.holds(&key));

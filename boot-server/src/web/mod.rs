@@ -2,6 +2,7 @@
 
 pub mod api;
 mod clients;
+mod forwarded;
 pub mod https;
 mod page_certificate;
 pub mod peer;

@@ -2,13 +2,13 @@
 
 use super::seat::Seat;
 use protocol::{Timestamp, encoding::Sha256};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
+    /// Its address; of a request that one of our proxies has sent, whose it is.
+    pub address: IpAddr,
     /// SPKI hash of its certificate, which leads to our CA; absent where it showed none, or an admin's.
     pub key: Option<Sha256>,
     /// SPKI hash of its certificate where that is an admin's: with it nobody is a node, whatever else the key may be.

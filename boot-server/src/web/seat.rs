@@ -1,5 +1,5 @@
-//! The places of HTTPS connections: strangers, peers that the server knows, and this host have their own; a connection that
-//! asks nothing loses its place.
+//! The places of HTTPS connections: strangers, peers that the server knows, proxies that are configured, and this host have their
+//! own; a connection that asks nothing loses its place.
 
 use crate::base::{
     places::{Full, Place, Places},
@@ -31,6 +31,7 @@ pub struct Rooms {
     strangers: Places,
     known: Places,
     local: Places,
+    proxies: Places,
     bodies_of_strangers: Arc<Shares>,
     bodies_of_known: Arc<Shares>,
 }
@@ -41,6 +42,8 @@ impl Default for Rooms {
             strangers: Places::new(2048, 64),
             known: Places::new(2048, 512),
             local: Places::new(512, 512),
+            // Whoever is behind one of them has no connection of his own.
+            proxies: Places::new(2048, 2048),
             bodies_of_strangers: Arc::new(Shares::new(256 << 20, 16 << 20)),
             bodies_of_known: Arc::new(Shares::new(256 << 20, 64 << 20)),
         }
@@ -50,8 +53,11 @@ impl Default for Rooms {
 impl Rooms {
     /// What `/health` says of them.
     pub fn report(&self) -> String {
-        let (strangers, known, local) = (self.strangers.taken(), self.known.taken(), self.local.taken());
-        format!("{strangers} connections of strangers, {known} of nodes and admins, {local} of this host")
+        let (strangers, known) = (self.strangers.taken(), self.known.taken());
+        let (local, proxies) = (self.local.taken(), self.proxies.taken());
+        format!(
+            "{strangers} connections of strangers, {known} of nodes and admins, {local} of this host, {proxies} of proxies"
+        )
     }
 }
 
@@ -81,6 +87,8 @@ enum Standing {
     Stranger,
     /// A node by its certificate, an admin by a token, or a process of this host.
     Known,
+    /// Sends the requests of others.
+    Proxy,
 }
 
 impl Seat {
@@ -88,8 +96,9 @@ impl Seat {
     ///
     /// # Errors
     /// Which bound is reached.
-    pub fn take(rooms: &Rooms, address: IpAddr) -> Result<Arc<Self>, Full> {
+    pub fn take(rooms: &Rooms, address: IpAddr, is_proxy: bool) -> Result<Arc<Self>, Full> {
         let (room, standing) = match address.to_canonical().is_loopback() {
+            _ if is_proxy => (&rooms.proxies, Standing::Proxy),
             true => (&rooms.local, Standing::Known),
             false => (&rooms.strangers, Standing::New),
         };
@@ -97,10 +106,10 @@ impl Seat {
         Ok(Arc::new(Self { rooms: rooms.clone(), address, doing: Mutex::new(doing) }))
     }
 
-    /// The server knows the peer: its place is among those of the known, where there is one.
+    /// The server knows the peer: its place is among those of the known, where there is one. A proxy's stays.
     pub fn is_known(&self) {
         let mut doing = self.lock();
-        if doing.standing != Standing::Known
+        if !matches!(doing.standing, Standing::Known | Standing::Proxy)
             && let Ok(place) = self.rooms.known.take(self.address)
         {
             place.is_busy(doing.under_way > 0);
@@ -108,11 +117,11 @@ impl Seat {
         }
     }
 
-    /// Memory for so much of a body, as soon as there is some.
-    pub async fn share(&self, bytes: usize) -> Share {
-        let known = self.lock().standing == Standing::Known;
-        let bodies = if known { &self.rooms.bodies_of_known } else { &self.rooms.bodies_of_strangers };
-        bodies.take(self.address, bytes).await
+    /// Memory for so much of a body of this source, which may be an admin's, as soon as there is some.
+    pub async fn share(&self, source: IpAddr, is_admin: bool, bytes: usize) -> Share {
+        let is_known = is_admin || self.lock().standing == Standing::Known;
+        let bodies = if is_known { &self.rooms.bodies_of_known } else { &self.rooms.bodies_of_strangers };
+        bodies.take(source, bytes).await
     }
 
     /// A request has come; it is under way until the last byte of its answer is out.
@@ -159,7 +168,7 @@ impl Seat {
 
     fn patience(&self, standing: Standing) -> Duration {
         match standing {
-            Standing::Known => KNOWN_PAUSES,
+            Standing::Known | Standing::Proxy => KNOWN_PAUSES,
             Standing::New | Standing::Stranger if self.rooms.strangers.are_scarce() => STRANGER_HURRIES,
             Standing::New => STRANGER_BEGINS,
             Standing::Stranger => STRANGER_PAUSES,
@@ -241,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_asks_nothing_loses_its_place_and_one_that_is_answered_keeps_it() {
         let rooms = rooms();
-        let seat = Seat::take(&rooms, address("10.0.0.1")).unwrap();
+        let seat = Seat::take(&rooms, address("10.0.0.1"), false).unwrap();
         assert_eq!(idle_for(&seat).await, 10);
         let exchange = seat.begin();
         assert!(tokio::time::timeout(Duration::from_secs(600), seat.left_idle()).await.is_err());
@@ -259,18 +268,35 @@ mod tests {
     async fn strangers_leave_room_for_others_and_for_those_who_are_known() {
         let rooms = rooms();
         let held: Vec<_> = ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.3", "10.0.0.3", "10.0.0.4"]
-            .map(|from| Seat::take(&rooms, address(from)).unwrap())
+            .map(|from| Seat::take(&rooms, address(from), false).unwrap())
             .into();
         assert_eq!(idle_for(&held[2]).await, 2, "places are scarce");
-        let newcomer = Seat::take(&rooms, address("10.0.0.1")).unwrap();
+        let newcomer = Seat::take(&rooms, address("10.0.0.1"), false).unwrap();
         assert_eq!(idle_for(&held[0]).await, 0, "the one of its source that was idle for longest gives way");
         let _exchanges = (newcomer.begin(), held[1].begin());
-        assert_eq!(Seat::take(&rooms, address("10.0.0.1")).unwrap_err(), Full::Source, "what is under way does not");
-        assert!(Seat::take(&rooms, address("127.0.0.1")).is_ok(), "this host has its own");
+        assert_eq!(
+            Seat::take(&rooms, address("10.0.0.1"), false).unwrap_err(),
+            Full::Source,
+            "what is under way does not"
+        );
+        assert!(Seat::take(&rooms, address("127.0.0.1"), false).is_ok(), "this host has its own");
         held[1].is_known();
         assert_eq!((rooms.strangers.taken(), rooms.known.taken()), (6, 1));
         held[2].is_known();
         assert_eq!(rooms.strangers.taken(), 6, "where the known have no room left, the place stays as it is");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_proxy_has_places_of_its_own_for_those_behind_it_whoever_they_are() {
+        let rooms = rooms();
+        let take = || Seat::take(&rooms, address("10.0.0.1"), true).unwrap();
+        let held: Vec<_> = (0..3).map(|_| take()).collect();
+        held[0].is_known();
+        drop(held[1].begin());
+        assert_eq!((rooms.strangers.taken(), rooms.known.taken(), rooms.proxies.taken()), (0, 0, 3));
+        assert_eq!(idle_for(&held[1]).await, 90);
+        let local = Seat::take(&rooms, address("127.0.0.1"), true);
+        assert!(local.is_ok() && rooms.local.taken() == 0);
     }
 
     #[tokio::test]
@@ -278,14 +304,17 @@ mod tests {
         let rooms = Rooms::default();
         let of = |source: u32, count: usize| -> Vec<_> {
             let address = IpAddr::from((0x0a00_0000 + source).to_be_bytes());
-            (0..count).map(|_| Seat::take(&rooms, address).map(|seat| seat.begin())).collect::<Result<_, _>>().unwrap()
+            (0..count)
+                .map(|_| Seat::take(&rooms, address, false).map(|seat| seat.begin()))
+                .collect::<Result<_, _>>()
+                .unwrap()
         };
         let mut busy = of(1, 64);
-        assert_eq!(Seat::take(&rooms, address("10.0.0.1")).unwrap_err(), Full::Source);
+        assert_eq!(Seat::take(&rooms, address("10.0.0.1"), false).unwrap_err(), Full::Source);
         busy.extend((2..=32).flat_map(|source| of(source, 64)));
-        assert_eq!(Seat::take(&rooms, address("10.0.0.99")).unwrap_err(), Full::All, "2048 that are busy");
+        assert_eq!(Seat::take(&rooms, address("10.0.0.99"), false).unwrap_err(), Full::All, "2048 that are busy");
         let node = || {
-            let exchange = Seat::take(&rooms, address("10.0.0.1")).map(|seat| seat.begin());
+            let exchange = Seat::take(&rooms, address("10.0.0.1"), false).map(|seat| seat.begin());
             exchange.map(|exchange| exchange.0.is_known())
         };
         busy.truncate(63);

@@ -76,7 +76,9 @@ fn one_source_has_16_transfers_of_tftp_and_another_is_served() {
     fs::write(folder.join("ipxe.efi"), vec![7; 300_000]).unwrap();
     let policy = Arc::new(Table::default());
     let context = context(&policy, files.path());
-    let _serving = network.serve("tftp", &context, move |context| tftp::serve(Config::default(), folder, context));
+    let _serving = network.serve("tftp", &context, move |context| async move {
+        tftp::serve(tftp::bind(&Config::default(), SERVER)?, folder, context).await
+    });
     let (stranger, honest) = (host(&network, 2), host(&network, 3));
     let answered = stranger.inside(|| {
         let sockets: Vec<UdpSocket> = (0..700).map(|_| UdpSocket::bind("0.0.0.0:0").unwrap()).collect();

@@ -26,7 +26,9 @@ impl Lab {
         }
         let policy = Arc::new(Table::default());
         let context = context(&policy, files.path());
-        let serving = network.serve("tftp", &context, move |context| tftp::serve(Config::default(), folder, context));
+        let serving = network.serve("tftp", &context, move |context| async move {
+            tftp::serve(tftp::bind(&Config::default(), SERVER)?, folder, context).await
+        });
         Self { network, files, policy, _serving: serving }
     }
 

@@ -82,10 +82,17 @@ impl Lab {
 
     /// Starts the server; it writes down its ports once it listens.
     pub fn serve(&mut self) {
+        self.serve_by(&[]);
+    }
+
+    /// The same, started by these words before its own.
+    pub fn serve_by(&mut self, before: &[String]) {
         let ports = self.dir().join("ports.json");
         let _ = std::fs::remove_file(&ports);
         let log = std::fs::File::options().create(true).append(true).open(self.dir().join("log")).unwrap();
-        let serve = Command::new(BINARY)
+        let mut words = before.iter().map(String::as_str).chain([BINARY]);
+        let serve = Command::new(words.next().unwrap())
+            .args(words)
             .args(["serve", "--config"])
             .arg(self.dir().join("config.toml"))
             .stdout(Stdio::null())

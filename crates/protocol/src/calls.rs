@@ -16,6 +16,7 @@ use crate::{
         ClusterMembers, ClusterSummary, ForeignRequest, ForgetRequest, Forgotten, OperateRequest, PowerRequest,
         ReinstallRequest, Verification,
     },
+    rejection::{RejectRequest, Rejection, Unrejected},
     renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
     secrets::{SealedAnew, SecretRequest, SecretSummary},
@@ -239,6 +240,12 @@ calls! {
     Decommission: Post "/v1/nodes/{name}/decommission", Operator, Lines, OperateRequest => ();
     /// Admits a machine by its code.
     Approve: Post "/v1/approve", Approver, Json, ApproveRequest => Approved;
+    /// Refuses a machine that waits, by its name, its code or the name of the node that it would become.
+    Reject: Post "/v1/machines/{name}/reject", Approver, Json, RejectRequest => Rejection;
+    /// Lists the machines that were refused.
+    Rejections: Get "/v1/rejections", Viewer, Json, Nothing => Vec<Rejection>;
+    /// Takes a refusal back: the machine waits again.
+    Unreject: Delete "/v1/rejections/{name}", Approver, Json, Nothing => Unrejected;
     /// Lists what the binary cache holds.
     Closures: Get "/v1/closures", Viewer, Json, Nothing => ClosureList;
     /// Reads the binary cache whole and compares.
@@ -376,7 +383,10 @@ mod tests {
     fn only_who_may_do_everything_makes_tokens() {
         let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
         assert_eq!(of(Who::Admin), ["SealAnew", "Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]);
-        assert_eq!(of(Who::Approver), ["ApproveHeldPlan", "Approve", "MakeEnrolToken", "RevokeEnrolToken"]);
+        assert_eq!(
+            of(Who::Approver),
+            ["ApproveHeldPlan", "Approve", "Reject", "Unreject", "MakeEnrolToken", "RevokeEnrolToken"]
+        );
         assert!(ALL.iter().filter(|call| call.who == Who::Viewer).all(|call| call.method != Method::Post));
     }
 

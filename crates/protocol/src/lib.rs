@@ -32,6 +32,7 @@ pub mod overlay;
 pub mod parse;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+pub mod rejection;
 pub mod renewal;
 pub mod report;
 pub mod secrets;

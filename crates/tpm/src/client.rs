@@ -58,7 +58,6 @@ pub(crate) enum Command {
     PolicyPcr = 0x17f,
 }
 
-
 /// A TPM.
 #[derive(Debug)]
 pub struct Tpm<T> {

@@ -144,7 +144,7 @@ pub async fn enrol(
     };
     let mut reply = server.enrol(&request).await?;
     enrolled();
-    let mut shown: Option<Vec<String>> = None;
+    let mut shown: Option<String> = None;
     let mut proofs = 0..MOST_PROOFS;
     loop {
         if let (Some(challenge), Some(chip)) = (reply.tpm.take(), asking.chip)
@@ -158,17 +158,18 @@ pub async fn enrol(
                 Err(failure) => waits(&format!("going on without the TPM: {}", failure.cause)),
             }
         }
-        match judge(reply)? {
+        let hold = next_is_held(reply.state);
+        match judge(reply, &greeted.code)? {
             Judged::Approved(approved) => return Ok(approved),
-            Judged::Waiting(missing) => {
-                if shown.as_ref() != Some(&missing) {
-                    waits(&format!("code {} -- waiting for: {}", greeted.code, missing.join("; ")));
-                    shown = Some(missing);
+            Judged::Waiting(text) => {
+                if shown.as_ref() != Some(&text) {
+                    waits(&text);
+                    shown = Some(text);
                 }
             }
         }
         reply = tokio::select! {
-            reply = server.poll_enrolment(&greeted.session) => reply?,
+            reply = server.poll_enrolment(&greeted.session, hold) => reply?,
             token = typed() => {
                 request.token = Some(token);
                 server.enrol(&request).await?
@@ -189,22 +190,41 @@ async fn prove(
     server.prove_tpm(&greeted.session, &proof).await
 }
 
+/// How long the server may keep the next question open: a machine that was refused asks seldom, and hears at once when that is
+/// taken back.
+fn next_is_held(state: EnrolState) -> Duration {
+    match state {
+        EnrolState::Rejected => Duration::seconds(50),
+        EnrolState::Pending | EnrolState::Approved | EnrolState::Conflict | EnrolState::Revoked => {
+            Duration::seconds(25)
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Judged {
     Approved(Approved),
-    Waiting(Vec<String>),
+    /// With what stands on the console.
+    Waiting(String),
 }
 
-fn judge(reply: EnrolReply) -> Result<Judged> {
+fn judge(reply: EnrolReply, code: &str) -> Result<Judged> {
     let refused = |code: Code, cause: &str| Err(Failure::new(code, format!("enrolling: {cause}")));
+    let missing = reply.missing.join("; ");
     match reply.state {
         // Whoever is in the way may go, or an admin decides: the machine is not lost by waiting.
-        EnrolState::Pending | EnrolState::Conflict => Ok(Judged::Waiting(reply.missing)),
+        EnrolState::Pending | EnrolState::Conflict => {
+            Ok(Judged::Waiting(format!("code {code} -- waiting for: {missing}")))
+        }
+        EnrolState::Rejected if missing.is_empty() => {
+            Ok(Judged::Waiting(format!("code {code} -- refused: an admin has refused this machine")))
+        }
+        // He may think better of it.
+        EnrolState::Rejected => Ok(Judged::Waiting(format!("code {code} -- refused: {missing}"))),
         EnrolState::Approved => match (reply.node, reply.certificate) {
             (Some(node), Some(certificate)) => Ok(Judged::Approved(Approved { node, certificate })),
             _ => refused(Code::Protocol, "approved without a name or a certificate"),
         },
-        EnrolState::Rejected => refused(Code::EnrolRejected, "an admin rejected this machine"),
         EnrolState::Revoked => refused(Code::EnrolRejected, "the key of this machine was revoked"),
     }
 }
@@ -249,6 +269,20 @@ mod tests {
     fn an_approval_without_a_certificate_is_no_approval() {
         let reply =
             EnrolReply { state: EnrolState::Approved, missing: vec![], node: None, certificate: None, tpm: None };
-        assert_eq!(judge(reply).unwrap_err().code, Code::Protocol);
+        assert_eq!(judge(reply, "").unwrap_err().code, Code::Protocol);
+    }
+
+    #[test]
+    fn a_machine_that_was_refused_says_who_it_is_and_why_and_asks_on() {
+        let why = "an admin has refused this machine (machine-1a2b3c4d): not ours; an admin lets it in by ...";
+        let of = |missing: &[&str]| {
+            let missing = missing.iter().map(ToString::to_string).collect();
+            let reply = EnrolReply { state: EnrolState::Rejected, missing, node: None, certificate: None, tpm: None };
+            let Judged::Waiting(text) = judge(reply, "K7QF-2M5X").unwrap() else { panic!("it is not over") };
+            text
+        };
+        assert_eq!(of(&[why]), format!("code K7QF-2M5X -- refused: {why}"));
+        assert_eq!(of(&[]), "code K7QF-2M5X -- refused: an admin has refused this machine");
+        assert!(next_is_held(EnrolState::Rejected) > next_is_held(EnrolState::Pending));
     }
 }

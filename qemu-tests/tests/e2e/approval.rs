@@ -21,6 +21,10 @@ fn an_unknown_machine_waits_for_approval_and_then_installs() {
         let untouched = machine.writes() == 0 && machine.disks[0].digest()? == before;
         ensure!(untouched, "something was written before anybody approved");
 
+        // He does not want it, and it is told so; then he thinks better of it, and the machine goes on where it stands.
+        lab.server.ask(&lab.network, &["reject", &code, "--reason", "not ours"])?;
+        machine.wait_console(&["has refused this machine (machine-", "): not ours"], PATIENCE)?;
+
         // The operator finds the machine in the list, says what it is to be, and types the code from its console.
         lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
         lab.server.ask(&lab.network, &["approve", &code, "--node", "node-01"])?;

@@ -11,6 +11,7 @@ use protocol::{
     Code,
     admin::{JournalEntry, NodeDetail, NodeSummary},
     failure::{OrFail, Result},
+    rejection::Rejection,
     text::escaped_json,
 };
 use serde::Serialize;
@@ -51,6 +52,16 @@ pub fn nodes(nodes: &[NodeSummary], format: Format) -> Result<String> {
         Format::Json => json(&nodes)?,
         Format::Yaml => to_yaml(&nodes)?,
         Format::Name => nodes.iter().map(|node| format!("{}\n", node.name)).collect(),
+    })
+}
+
+/// A list of machines that were refused.
+pub fn rejections(rejections: &[Rejection], format: Format) -> Result<String> {
+    Ok(match format {
+        Format::Table | Format::Wide => table::rejections(rejections),
+        Format::Json => json(&rejections)?,
+        Format::Yaml => to_yaml(&rejections)?,
+        Format::Name => rejections.iter().map(|known| format!("{}\n", known.machine)).collect(),
     })
 }
 

@@ -3,6 +3,7 @@
 use protocol::{
     Timestamp,
     admin::{NodeHealth, NodeSummary},
+    rejection::Rejection,
     report::ServiceHealth,
     step::Step,
     telemetry::Progress,
@@ -20,6 +21,32 @@ pub fn nodes(nodes: &[NodeSummary], wide: bool) -> String {
         rows[0]
             .extend(["GEN", "ADDRESS", "HEALTH", "HEARD", "LEADER", "MEMBERS", "VERSIONS", "RUNNING", "CERT", "NEEDS"]);
     }
+    rows.extend(cells.iter().map(|row| row.iter().map(String::as_str).collect()));
+    align(&rows)
+}
+
+/// `get rejections`.
+pub fn rejections(rejections: &[Rejection]) -> String {
+    if rejections.is_empty() {
+        return "No machine is refused.\n".to_owned();
+    }
+    let cells = rejections.iter().map(|known| {
+        let label = known.claims.serial.clone().or_else(|| known.claims.macs.first().map(ToString::to_string));
+        let node = known.node.as_ref().map(ToString::to_string);
+        let (time, or_dash) =
+            (protocol::to_the_second(known.time), |text: Option<String>| text.unwrap_or("-".to_owned()));
+        let cells = [
+            known.machine.clone(),
+            or_dash(node),
+            or_dash(label),
+            known.by.clone(),
+            time,
+            or_dash(known.reason.clone()),
+        ];
+        cells.map(|cell| one_line(&cell))
+    });
+    let cells: Vec<[String; 6]> = cells.collect();
+    let mut rows = vec![vec!["MACHINE", "CLAIMS", "LABEL", "BY", "SINCE", "REASON"]];
     rows.extend(cells.iter().map(|row| row.iter().map(String::as_str).collect()));
     align(&rows)
 }

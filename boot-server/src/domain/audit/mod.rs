@@ -134,6 +134,10 @@ actions! {
     SpecApplied = "spec-applied",
     /// A machine became a node.
     MachineAdmitted = "machine-admitted",
+    /// A machine that waits was refused.
+    MachineRejected = "machine-rejected",
+    /// That was taken back.
+    RejectionUndone = "rejection-undone",
     /// A plan that was held may be carried out.
     PlanApproved = "plan-approved",
     /// A node's next generation was opened.

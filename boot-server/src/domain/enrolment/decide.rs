@@ -12,6 +12,7 @@ use protocol::{
     claims::Claims,
     encoding::Sha256,
     names::{NodeName, RunId},
+    rejection::Rejection,
     spec::{Admission, Match, Way},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +81,23 @@ pub enum Decision {
         /// What has that key.
         with: Rival,
     },
+    /// An admin has refused it.
+    Rejected {
+        /// The node that it would become, or is in conflict with.
+        node: Option<NodeName>,
+        /// What was refused.
+        rejection: Box<Rejection>,
+    },
+}
+
+impl Decision {
+    /// The node that it is about.
+    pub fn node(&self) -> Option<&NodeName> {
+        match self {
+            Decision::Approve { node, .. } | Decision::Conflict { node, .. } => Some(node),
+            Decision::Wait { node, .. } | Decision::Rejected { node, .. } => node.as_ref(),
+        }
+    }
 }
 
 /// By what a machine is admitted.

@@ -49,6 +49,11 @@ fn settle<'a>(entries: impl Iterator<Item = &'a Entry>) -> Found {
     }
 }
 
+/// What admins call a machine that is no node.
+pub fn machine_name(key: &Sha256) -> String {
+    format!("machine-{}", &key.hex()[..8])
+}
+
 /// Whether two sets of claims name the same machine: boards share UUIDs and cards, so whatever differs makes them two, and a
 /// card in common decides where both name cards.
 pub fn same_machine(a: &Claims, b: &Claims) -> bool {

@@ -75,6 +75,10 @@ pub enum Input {
     Seen,
     /// A machine with its claims waits for approval.
     Asked,
+    /// The machine with its claims that waited was refused, and no other waits.
+    Refused,
+    /// That was taken back.
+    Reconsidered,
     /// A machine became the node.
     Approved,
     /// A run got its manifest: from here on it may write to disks.
@@ -188,7 +192,7 @@ impl Record {
     /// # Errors
     /// The [`Refusal`], with nothing changed.
     pub fn after(&self, input: &Input) -> Result<Record, Refusal> {
-        use NodeState::{Discovered, Expected, Failed, Installed, Joining, Pending, Ready, Retired};
+        use NodeState::{Discovered, Expected, Failed, Installed, Joining, Pending, Ready, Rejected, Retired};
         let mut next = self.clone();
         match input {
             Input::Applied => {
@@ -211,8 +215,10 @@ impl Record {
             }
             Input::Wiped { run, generation } => return self.wiped(run, *generation),
             Input::Seen if self.state == Expected => next.state = Discovered,
-            Input::Asked if matches!(self.state, Expected | Discovered) => next.state = Pending,
-            Input::Seen | Input::Asked => {}
+            Input::Asked if matches!(self.state, Expected | Discovered | Rejected) => next.state = Pending,
+            Input::Refused if self.state == Pending => next.state = Rejected,
+            Input::Reconsidered if self.state == Rejected => next.state = Discovered,
+            Input::Seen | Input::Asked | Input::Refused | Input::Reconsidered => {}
             Input::Approved => return self.approved(),
             Input::Began(run) => return self.began(run),
             Input::RunFailed(run) => {
@@ -252,10 +258,8 @@ impl Record {
 
     /// The machine that is the node goes on being it: its key is still admitted.
     fn next_generation(&self, purpose: Purpose) -> Result<Record, Refusal> {
-        use NodeState::{
-            Approved, Conflict, Failed, Installed, Installing, Joining, Ready, Rejected, Retired, Revoked,
-        };
-        if self.generation == 0 || matches!(self.state, Conflict | Rejected | Retired | Revoked) {
+        use NodeState::{Approved, Conflict, Failed, Installed, Installing, Joining, Ready, Retired, Revoked};
+        if self.generation == 0 || matches!(self.state, Conflict | Retired | Revoked) {
             return Err(Refusal::NotAdmitted(self.state));
         }
         let admitted = matches!(self.state, Approved | Installing | Installed | Joining | Ready | Failed);
@@ -335,13 +339,14 @@ impl Record {
     }
 }
 
-/// What the node boots, by its state alone.
+/// What the node boots, by its state alone. A machine that was refused is another question ([`crate::domain::enrolment`]): the
+/// right one may still come.
 pub fn boot(node: &NodeName, profile: &NodeName, record: &Record) -> Boot {
-    use NodeState::{Conflict, Rejected, Retired, Revoked};
+    use NodeState::{Conflict, Retired, Revoked};
     if record.state == Retired {
         return Boot::Wait { reason: format!("{node} is retired: it boots nothing") };
     }
-    if matches!(record.state, Rejected | Conflict | Revoked) {
+    if matches!(record.state, Conflict | Revoked) {
         return Boot::Wait { reason: format!("{node} is {}: an admin must decide", record.state) };
     }
     if record.used {

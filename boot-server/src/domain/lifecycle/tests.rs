@@ -40,6 +40,8 @@ fn input() -> impl Strategy<Value = Input> {
         ((0u8..9), 0u64..3).prop_map(|(n, generation)| Input::Wiped { run: run(n), generation }),
         Just(Input::Seen),
         Just(Input::Asked),
+        Just(Input::Refused),
+        Just(Input::Reconsidered),
         Just(Input::Approved),
         (0u8..9).prop_map(|n| Input::Began(run(n))),
         (0u8..9).prop_map(|n| Input::RunFailed(run(n))),
@@ -94,6 +96,22 @@ fn the_same_report_twice_is_recorded_once_and_answered_twice() {
 #[test]
 fn another_machine_cannot_take_an_installed_node() {
     assert_eq!(walk(&to_installed()).after(&Input::Approved), Err(Refusal::Taken));
+}
+
+#[test]
+fn a_node_whose_machine_was_refused_waits_for_another_and_loses_nothing() {
+    let refused = walk(&[Input::Applied, Input::Asked, Input::Refused]);
+    assert_eq!(refused.state, NodeState::Rejected);
+    assert!(boots_installer(&refused), "the right machine may still come");
+    assert_eq!(refused.after(&Input::Asked).unwrap().state, NodeState::Pending);
+    assert_eq!(refused.after(&Input::Reconsidered).unwrap().state, NodeState::Discovered);
+    assert_eq!(refused.after(&Input::Approved).unwrap().state, NodeState::Approved);
+    let installed = walk(&to_installed());
+    assert_eq!(
+        installed.after(&Input::Refused).unwrap().state,
+        NodeState::Installed,
+        "of a machine that was in conflict with it"
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::{fd::AsRawFd, unix::fs::FileExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -56,18 +56,34 @@ impl Default for Config {
     }
 }
 
+/// The socket on which requests come, at this server's address where nothing else is configured; none where TFTP is switched off.
+///
+/// # Errors
+/// Where it cannot be bound.
+pub fn bind(config: &Config, address: Ipv4Addr) -> Result<Option<std::net::UdpSocket>> {
+    if !config.enabled {
+        return Ok(None);
+    }
+    let listen = config.listen.unwrap_or_else(|| (address, PORT).into());
+    let bound = std::net::UdpSocket::bind(listen).and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
+    bound.map(Some).or_fail(Code::System, || format!("serving tftp: binding UDP {listen} for TFTP"))
+}
+
 /// Serves the files of `folder` until dropped. Returns at once where it is switched off.
 ///
 /// # Errors
-/// Where the socket cannot be bound.
-pub async fn serve(config: Config, folder: PathBuf, context: Context) -> Result<()> {
-    if !config.enabled {
+/// Where nothing can be received on the socket.
+pub async fn serve(socket: Option<std::net::UdpSocket>, folder: PathBuf, context: Context) -> Result<()> {
+    let Some(socket) = socket else {
         context.health.set("tftp", "off");
         return Ok(());
-    }
-    let listen = config.listen.unwrap_or_else(|| (context.site.address, PORT).into());
-    let activity = || format!("binding UDP {listen} for TFTP");
-    let socket = UdpSocket::bind(listen).await.or_fail(Code::System, activity)?;
+    };
+    let using = || "using the socket for TFTP";
+    let listen = socket.local_addr().or_fail(Code::System, using)?;
+    let socket = UdpSocket::from_std(socket).or_fail(Code::System, using)?;
     context.health.set("tftp", "running");
     report_missing(&folder, &context);
     tracing::info!("TFTP on {listen} from {}", folder.display());

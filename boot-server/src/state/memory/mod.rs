@@ -5,6 +5,7 @@ pub mod admins;
 pub mod directory;
 pub mod news;
 pub mod presence;
+pub mod rejections;
 pub mod revoked;
 pub mod vitals;
 
@@ -13,7 +14,8 @@ use admins::{Admins, Key};
 use directory::Directory;
 use news::News;
 use presence::{Presence, Waits};
-use protocol::{Timestamp, encoding::Sha256, names::NodeName};
+use protocol::{Timestamp, encoding::Sha256, names::NodeName, rejection::Rejection};
+use rejections::Rejections;
 use revoked::Revoked;
 use vitals::LastHeard;
 
@@ -22,6 +24,8 @@ use vitals::LastHeard;
 pub struct Memory {
     /// Keys that may do nothing any more.
     pub revoked: Revoked,
+    /// Machines that were refused.
+    pub rejections: Rejections,
     /// Keys of admins' certificates.
     pub admins: Admins,
     /// The nodes.
@@ -41,6 +45,8 @@ pub struct Memory {
 pub(super) struct Changes {
     pub revoked: Vec<Sha256>,
     pub admins: Vec<Key>,
+    /// All of them, where one has come or gone.
+    pub rejections: Option<Vec<Rejection>>,
     pub vitals: Vec<(NodeName, Option<Heard>)>,
     pub waits: Vec<(NodeName, Option<String>, Timestamp)>,
     /// Enrolments of which something has become.
@@ -60,6 +66,7 @@ impl Memory {
         // First what is refused from now on.
         changes.revoked.into_iter().for_each(|key| self.revoked.add(key));
         changes.admins.into_iter().for_each(|key| self.admins.follow(key));
+        changes.rejections.into_iter().for_each(|rejections| self.rejections.put(rejections));
         self.directory.put(entries);
         changes.vitals.into_iter().for_each(|(node, heard)| self.vitals.set(node, heard));
         changes.enrolments.into_iter().for_each(|enrolment| self.news.tell(enrolment));

@@ -1,6 +1,6 @@
 //! What machines say before they are admitted: hello, the request, and asking for news.
 
-use super::Admission;
+use super::{Admission, rejections::refused};
 use crate::{
     base::{clock::now, random},
     domain::{
@@ -123,7 +123,7 @@ impl Admission {
                 return self.enrolment_reply(&enrolment);
             }
             let look = match enrolment.standing {
-                Standing::Conflict => deadline.min(tokio::time::Instant::now() + LOOK),
+                Standing::Conflict | Standing::Rejected => deadline.min(tokio::time::Instant::now() + LOOK),
                 _ => deadline,
             };
             tokio::select! {
@@ -274,11 +274,14 @@ impl Admission {
         let reply = |state, missing| EnrolReply { state, missing, node: None, certificate: None, tpm: None };
         Ok(match enrolment.standing {
             Standing::Superseded => return self.refuse_revoked(&enrolment.key).and(Err(unknown_session())),
-            Standing::Pending | Standing::Conflict => match self.decision(enrolment) {
+            Standing::Pending | Standing::Conflict | Standing::Rejected => match self.decision(enrolment) {
                 Decision::Wait { missing, .. } => {
                     reply(EnrolState::Pending, missing.into_iter().map(|missing| missing.text).collect())
                 }
                 Decision::Conflict { node, with } => reply(EnrolState::Conflict, vec![to_decide(&node, with)]),
+                Decision::Rejected { rejection, .. } => {
+                    reply(EnrolState::Rejected, vec![refused(&rejection, &enrolment.code)])
+                }
                 Decision::Approve { .. } => reply(EnrolState::Pending, vec![]),
             },
             Standing::Approved => EnrolReply {

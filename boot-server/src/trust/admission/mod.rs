@@ -2,10 +2,12 @@
 
 mod greeting;
 mod proofs;
+mod rejections;
 mod tokens;
 
 pub use greeting::{Session, to_decide};
 pub use proofs::Prover;
+pub use rejections::to_reconsider;
 
 use super::{
     ca::Ca,
@@ -31,6 +33,7 @@ use protocol::{
     Code, Failure,
     failure::Result,
     names::{NodeName, RunId},
+    rejection::Rejection,
     spec::{NodeSpec, Way},
 };
 use serde_json::json;
@@ -119,6 +122,7 @@ impl Admission {
         self.takes_codes(&enrolment, &name)?;
         let by = format!("the code {}", enrolment.code);
         self.admit(&mut unit, &enrolment, &name, &by, actor).await?;
+        self.forget_rejections_of(&mut unit, &enrolment, actor).await?;
         unit.commit().await?;
         Ok(name)
     }
@@ -185,6 +189,10 @@ impl Admission {
             return Ok(());
         }
         let is_it = |enrolment: &Enrolment| {
+            if enrolment.standing == Standing::Rejected {
+                // It is looked at once the window is open.
+                return false;
+            }
             let found = self.state.memory.directory.with(|entries| enrolment::find(entries, &enrolment.claims, None));
             found == enrolment::Found::One(node.name.clone()) && !self.state.memory.revoked.holds(&enrolment.key)
         };
@@ -222,8 +230,16 @@ impl Admission {
                 unit.note("server", Some(&node), format!("a machine with the node's claims and another key: {machine}"))
                     .await
             }
+            Decision::Rejected { node, rejection } => {
+                if enrolment.standing == Standing::Rejected {
+                    return Ok(());
+                }
+                let text = format!("a machine came that is refused ({}): {}", rejection.machine, describe(enrolment));
+                unit.note("server", node.as_ref(), text).await?;
+                self.set_rejected(unit, enrolment, node.as_ref(), &self.state.memory.rejections.all()).await
+            }
             Decision::Wait { node, .. } => {
-                if enrolment.standing == Standing::Conflict {
+                if enrolment.standing != Standing::Pending {
                     unit.set_enrolment(enrolment.id, Standing::Pending, None, None).await?;
                 }
                 let Some(name) = node else { return Ok(()) };
@@ -244,6 +260,7 @@ impl Admission {
             Decision::Approve { .. } => Standing::Approved,
             Decision::Wait { .. } => Standing::Pending,
             Decision::Conflict { .. } => Standing::Conflict,
+            Decision::Rejected { .. } => Standing::Rejected,
         };
         if !enrolment.is_open() || enrolment.standing == stands {
             return Ok(enrolment);
@@ -292,11 +309,16 @@ impl Admission {
 
     /// What becomes of the enrolment as things stand.
     pub fn decision(&self, enrolment: &Enrolment) -> Decision {
+        self.decision_beside(enrolment, &self.state.memory.rejections.all())
+    }
+
+    fn decision_beside(&self, enrolment: &Enrolment, rejections: &[Rejection]) -> Decision {
         let Enrolment { key, claims, code, shown, tpm, .. } = enrolment;
         let heard = |run: &RunId| self.state.memory.presence.of(run).map(|word| word.heard(Instant::now(), now()));
         self.state.memory.directory.with(|entries| {
             let asking = Asking { key, claims, code, token: shown, tpm };
-            enrolment::decide(entries, asking, &self.policy, &heard, now())
+            let decision = enrolment::decide(entries, asking, &self.policy, &heard, now());
+            enrolment::unless_rejected(decision, rejections, entries, asking)
         })
     }
 }

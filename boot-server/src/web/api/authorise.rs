@@ -91,7 +91,7 @@ pub fn no_node(services: &Services, key: &Sha256) -> Failure {
 
 /// Where a request comes from.
 fn address(extensions: &Extensions) -> IpAddr {
-    extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip())
+    extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
 }
 
 /// Whether the token's scope is enough; that it is not, is noted.

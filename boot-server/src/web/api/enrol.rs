@@ -38,7 +38,7 @@ async fn enrol(
     peer: Peer,
     In(request): In<calls::Enrol>,
 ) -> Answer<calls::Enrol> {
-    Ok(Json(services.admission.enrol(request, &peer.address.ip().to_string()).await?))
+    Ok(Json(services.admission.enrol(request, &peer.address.to_string()).await?))
 }
 
 /// Answers at once where there is news, else after the wait.
@@ -86,5 +86,5 @@ async fn telemetry(
         }
         (None, None) => return Err(refused(Code::Forbidden, "it needs a session or a certificate").into()),
     };
-    Ok(Json(services.intake.take_in(telemetry, &owner, &peer.address.ip().to_string()).await?))
+    Ok(Json(services.intake.take_in(telemetry, &owner, &peer.address.to_string()).await?))
 }

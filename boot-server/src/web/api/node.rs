@@ -70,7 +70,7 @@ async fn wiped(
     peer: Peer,
     In(report): In<calls::Wiped>,
 ) -> Answer<calls::Wiped> {
-    services.operations.wiped(peer.key, report, peer.address.ip()).await?;
+    services.operations.wiped(peer.key, report, peer.address).await?;
     Ok(Json(Nothing {}))
 }
 

@@ -41,7 +41,10 @@ impl<C: Call> FromRequest<Arc<Services>> for In<C> {
         }
         let read = async {
             let share = match request.extensions().get::<Peer>() {
-                Some(peer) => Some(peer.seat.share(length_of(request.headers())).await),
+                Some(peer) => {
+                    let is_admin = request.extensions().get::<Admin>().is_some();
+                    Some(peer.seat.share(peer.address, is_admin, length_of(request.headers())).await)
+                }
                 None => None,
             };
             (bytes::Bytes::from_request(request, services).await, share)
@@ -108,7 +111,7 @@ impl FromRequestParts<Arc<Services>> for Heard {
         let peer = Peer::from_request_parts(parts, services).await.map_err(IntoResponse::into_response)?;
         let teller = match machine.0 {
             Some(node) => Teller::Node(node.name),
-            None => Teller::Stranger(source_of(peer.address.ip())),
+            None => Teller::Stranger(source_of(peer.address)),
         };
         services
             .intake

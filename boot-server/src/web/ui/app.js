@@ -1,7 +1,7 @@
 // The admin's page: the list of nodes, one node, its live log. Speaks the same API as the command line.
 
 import { address } from "/protocol.js";
-import { badge, code, destroys, entry, facts, known, make, plan, row, timeline } from "/view.js";
+import { acts, badge, code, destroys, entry, facts, make, plan, row, timeline } from "/view.js";
 
 const main = document.getElementById("main");
 const pulse = document.getElementById("pulse");
@@ -82,13 +82,27 @@ function login() {
 async function approve(node) {
   const typed = prompt(`Look at the console of this machine. Its code begins with ${node.code.slice(0, 4)}: type the last four characters.`);
   if (typed === null) return;
+  await act(() => post({ code: node.code.slice(0, 5) + typed.trim() }, "Approve"));
+}
+
+async function reject(node) {
+  const reason = prompt(`Refuse ${node.name}? It is told so on its console, and asks on until that is taken back. Why (may be empty):`);
+  if (reason === null) return;
+  await act(() => post({ reason: reason.trim() || undefined }, "Reject", node.name));
+}
+
+const unreject = (node) => act(() => call("Unreject", node.name));
+
+async function act(send) {
   try {
-    await post({ code: node.code.slice(0, 5) + typed.trim() }, "Approve");
+    await send();
     route();
   } catch (error) {
     alert(`${error.message}\n${error.remedy ?? ""}`);
   }
 }
+
+const verbs = { approve, reject, unreject };
 
 function list() {
   const body = make("tbody");
@@ -101,7 +115,7 @@ function list() {
   leave = every(2000, async () => {
     const nodes = await call("Nodes");
     logout.hidden = false;
-    body.replaceChildren(...nodes.map((node) => row(node, approve)));
+    body.replaceChildren(...nodes.map((node) => row(node, verbs)));
     table.hidden = nodes.length === 0;
     empty.hidden = nodes.length > 0;
     const events = await call("Events");
@@ -118,9 +132,8 @@ function trouble(summary) {
   }
   if (summary.missing.length > 0 || summary.code) {
     const needs = summary.missing.map((missing) => make("div", {}, `Needs ${missing.text.replaceAll(summary.code ?? "\0", "CODE")}`));
-    const act = summary.code && known(summary) ? make("button", { click: () => approve(summary) }, "Approve") : null;
     parts.push(make("div", { class: "card needs" }, ...needs,
-      summary.code ? make("p", {}, code(summary), act) : null));
+      make("p", {}, summary.code ? code(summary) : null, ...acts(summary, verbs))));
   }
   return parts;
 }

@@ -56,16 +56,21 @@ export function known(node) {
   return !node.missing.some((missing) => missing.need === "node-spec");
 }
 
-function waiting(node, approve) {
+// A machine that waits may be refused, and one that was refused may wait again.
+export function acts(node, { approve, reject, unreject }) {
+  const button = (text, act) => make("button", { click: () => act(node) }, text);
+  return [
+    node.code && known(node) && button("Approve", approve),
+    ["pending", "conflict"].includes(node.state) && button("Reject", reject),
+    node.state === "rejected" && button("Undo", unreject),
+  ].filter(Boolean);
+}
+
+function waiting(node, verbs) {
   if (node.failure) return [make("span", { class: "small failed badge", title: node.failure.cause }, node.failure.code)];
   const parts = [];
-  if (node.code) {
-    parts.push(code(node));
-    if (known(node)) {
-      const click = () => approve(node);
-      parts.push(make("button", { click }, "Approve"));
-    }
-  }
+  if (node.code) parts.push(code(node));
+  parts.push(...acts(node, verbs));
   // The code itself is beside it.
   const text = node.missing.filter((missing) => missing.need !== "code").map((missing) => missing.text).join("; ");
   if (text) parts.push(make("span", { class: "small soft" }, `needs ${text}`));
@@ -88,14 +93,14 @@ function services(health) {
   });
 }
 
-export function row(node, approve) {
+export function row(node, verbs) {
   const silent = node.silent_seconds;
   return make("tr", {},
     make("td", {}, make("a", { class: "number", href: `#node/${encodeURIComponent(node.name)}` }, node.name),
       make("div", { class: "small soft" }, node.address ?? "")),
     make("td", {}, badge(node.state), ...condition(node.health)),
     make("td", {}, ...step(node)),
-    make("td", {}, ...waiting(node, approve)),
+    make("td", {}, ...waiting(node, verbs)),
     make("td", { class: "number soft" }, silent === null ? "–" : duration(silent)));
 }
 

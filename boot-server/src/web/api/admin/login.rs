@@ -26,13 +26,13 @@ pub async fn begin(
     peer: Peer,
     In(login): In<calls::LogIn>,
 ) -> Result<Response, Refused> {
-    let token = services.tokens.by_token(login.token.trim(), peer.address.ip()).await?;
+    let token = services.tokens.by_token(login.token.trim(), peer.address).await?;
     let Some(token) = token else {
         let failure = Failure::new(Code::Forbidden, "logging in: this is no token of this server, or it has ended")
             .with_remedy("boot-server init has shown the first one; boot-server token create makes others");
         return Err(failure.into());
     };
-    let session = services.tokens.begin_session(&token, peer.address.ip()).await?;
+    let session = services.tokens.begin_session(&token, peer.address).await?;
     let age = SESSION.whole_seconds();
     let cookie = format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}");
     Ok(([(header::SET_COOKIE, cookie)], Json(serde_json::json!({}))).into_response())

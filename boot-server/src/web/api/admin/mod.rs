@@ -12,6 +12,7 @@ mod logs;
 mod metrics;
 mod nodes;
 mod operate;
+mod rejections;
 mod secrets;
 mod tokens;
 
@@ -37,6 +38,9 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::Replace, _>(operate::replace)
         .call::<calls::Decommission, _>(operate::decommission)
         .call::<calls::Approve, _>(approve::code)
+        .call::<calls::Reject, _>(rejections::reject)
+        .call::<calls::Rejections, _>(rejections::list)
+        .call::<calls::Unreject, _>(rejections::undo)
         .call::<calls::Closures, _>(closures::list)
         .call::<calls::VerifyClosures, _>(closures::verify)
         .call::<calls::CollectGarbage, _>(closures::gc)

@@ -1,6 +1,13 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
-use crate::{base::span::Span, netboot::site::Site};
+mod cluster;
+
+pub use cluster::{Cluster, Power};
+
+use crate::{
+    base::{network::Network, span::Span},
+    netboot::site::Site,
+};
 use ::tpm::certificate::Issuers;
 use host::file;
 use protocol::{
@@ -12,7 +19,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// The whole file.
@@ -21,6 +27,9 @@ use std::{
 pub struct Config {
     /// Address of this server on the boot network.
     pub address: Ipv4Addr,
+    /// The process of the server.
+    #[serde(default)]
+    pub server: Server,
     /// DHCP and router advertisements.
     #[serde(default)]
     pub dhcp: crate::netboot::dhcp::Config,
@@ -68,6 +77,14 @@ pub struct Config {
     pub dir: PathBuf,
 }
 
+/// `[server]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// The account that a server which is started as root becomes once its ports are bound: a name of /etc/passwd, or `UID:GID`.
+    pub user: Option<String>,
+}
+
 /// `[https]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -80,6 +97,8 @@ pub struct Https {
     pub certificate: Option<PathBuf>,
     /// Its key.
     pub key: Option<PathBuf>,
+    /// Proxies that say in `X-Forwarded-For` for whom they ask. Nobody else is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// `[enrol]`
@@ -221,70 +240,6 @@ impl Journal {
     }
 }
 
-/// `[cluster]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Cluster {
-    /// A node that is ready is silent when nothing was heard of it for so many seconds; it speaks every minute.
-    pub silent_after_seconds: NonZeroU32,
-    /// Program that moves the work away from a node before it is decommissioned: `HOOK NODE`.
-    pub drain: Option<PathBuf>,
-    /// Program that backs up Chainfire and FlareDB: `HOOK SERVICE CLUSTER FOLDER`.
-    pub backup_hook: Option<PathBuf>,
-    /// Program that brings back what `backup_hook` wrote: `HOOK SERVICE CLUSTER FOLDER`.
-    pub restore_hook: Option<PathBuf>,
-    /// Seconds that a hook of clusters may take.
-    pub hook_timeout_seconds: NonZeroU32,
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        let seconds = |seconds| NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN);
-        Self {
-            silent_after_seconds: seconds(180),
-            drain: None,
-            backup_hook: None,
-            restore_hook: None,
-            hook_timeout_seconds: seconds(600),
-        }
-    }
-}
-
-/// `[power]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Power {
-    /// Program that powers machines: `HOOK on|off|cycle|network-boot NODE`.
-    pub command: Option<PathBuf>,
-    /// Seconds that it may take.
-    pub timeout_seconds: NonZeroU32,
-}
-
-impl Default for Power {
-    fn default() -> Self {
-        Self { command: None, timeout_seconds: NonZeroU32::new(60).unwrap_or(NonZeroU32::MIN) }
-    }
-}
-
-impl Power {
-    /// How long the hook may take.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds.get().into())
-    }
-}
-
-impl Cluster {
-    /// How long a hook may take.
-    pub fn hook_timeout(&self) -> Duration {
-        Duration::from_secs(self.hook_timeout_seconds.get().into())
-    }
-
-    /// When silence begins.
-    pub fn silent_after(&self) -> Duration {
-        Duration::from_secs(self.silent_after_seconds.get().into())
-    }
-}
-
 impl Config {
     /// Reads and checks the file.
     ///
@@ -419,6 +374,14 @@ mod tests {
         let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[enrol]\nadmision = 'x'").unwrap_err();
         assert_eq!(failure.code, Code::Config);
         assert!(failure.cause.contains("enrol") && failure.cause.contains("admision"), "{failure}");
+    }
+
+    #[test]
+    fn proxies_are_networks_and_addresses() {
+        let of = |list: &str| Config::parse("c", &format!("address = '10.77.0.1'\n[https]\ntrusted_proxies = {list}"));
+        assert_eq!(of("['10.0.0.0/8', 'fd00::1']").unwrap().https.trusted_proxies.len(), 2);
+        let failure = of("['10.0.0.0/8', 'proxy.example']").unwrap_err();
+        assert!(failure.cause.contains("https.trusted_proxies[1]"), "{failure}");
     }
 
     #[test]

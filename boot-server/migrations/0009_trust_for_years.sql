@@ -15,3 +15,9 @@ ALTER TABLE nodes ADD COLUMN starts TEXT;
 CREATE INDEX enrolments_by_node ON enrolments (node, state);
 CREATE INDEX nodes_by_enrolment ON nodes (enrolment);
 CREATE INDEX certificates_by_key ON certificates (key_sha256, not_after);
+
+-- Machines that an admin has refused, by what they are known when they come again.
+CREATE TABLE rejections (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    rejection TEXT NOT NULL         -- rejection::Rejection
+);
