@@ -119,7 +119,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         secrets: Secrets::new(state.clone()),
         specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
         boots: Arc::new(Boots::new(state.clone(), policy, profile, config.menu.timeout_seconds)),
-        installs: Installs::new(state.clone(), signer.clone(), config.enrol.secrets_at_least),
+        installs: Installs::new(state.clone(), signer.clone(), config.enrol.secrets_at_least, config.enrol.node_key),
         intake: Intake::new(state.clone(), config.journal.node_bytes()),
         view: View::new(state.clone(), admission.clone(), vitals.clone()),
         closures: Closures::new(state.clone(), cache.clone()),

@@ -14,6 +14,7 @@ mod init;
 mod kernel_log;
 mod overlay;
 mod renew;
+mod sealed;
 mod signature;
 
 use std::process::ExitCode;

@@ -46,6 +46,8 @@
   admission ? null,
   # nothing, secure-boot or measured: what has to be verified of the machine's boot before it gets its secrets
   secretsAtLeast ? null,
+  # file, tpm or tpm-pcr7: how the installed system keeps the node's key
+  nodeKey ? null,
 }:
 let
   # What is left out takes the server's default.
@@ -93,6 +95,7 @@ in
     admission
     ;
   secrets_at_least = secretsAtLeast;
+  node_key = nodeKey;
   cluster = if cluster == null then null else given cluster;
   boot = given { order = bootOrder; };
 }

@@ -111,6 +111,7 @@ in
     ./first-boot-automation/etcd.nix
     ./first-boot-automation/firewall.nix
     ./first-boot-automation/renewal.nix
+    ./first-boot-automation/unseal.nix
   ];
 
   options.services.first-boot-automation = {

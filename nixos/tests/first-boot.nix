@@ -28,6 +28,7 @@ let
   joins = lib.removeAttrs units [
     "cluster-health-check"
     "initrd-agent-renew"
+    "initrd-agent-unseal"
   ];
   renewal = config: execOf config "initrd-agent-renew";
 
@@ -48,6 +49,7 @@ in
       "etcd"
       "etcd-cluster-join"
       "initrd-agent-renew"
+      "initrd-agent-unseal"
     ]
     && etcd.systemd.services.etcd.unitConfig.ConditionPathExists == "/var/lib/first-boot-automation/etcd.env"
     # As a member it is started on its data alone.
@@ -72,6 +74,7 @@ in
       "flaredb-cluster-join"
       "iam-initial-setup"
       "initrd-agent-renew"
+      "initrd-agent-unseal"
     ]
     && failed full == [ ];
 
@@ -86,6 +89,17 @@ in
     && lib.hasInfix "--new-key" (renewal (node "control-plane" { renewal.newKey = true; }))
     && full.systemd.timers.initrd-agent-renew.timerConfig.OnUnitInactiveSec == 3600
     && !(node "control-plane" { renewal.enable = false; }).systemd.services ? initrd-agent-renew;
+
+  "a key that the TPM has closed is opened before whatever uses it" =
+    lib.all (unit: lib.elem unit units.initrd-agent-unseal.before) [
+      "chainfire.service"
+      "chainfire-cluster-join.service"
+      "iam-initial-setup.service"
+      "cluster-health-check.service"
+      "initrd-agent-renew.service"
+    ]
+    && lib.elem "etcd.service" etcd.systemd.services.initrd-agent-unseal.before
+    && units.initrd-agent-unseal.unitConfig.ConditionPathExistsGlob == "/etc/nixos/secrets/*.key.tpm";
 
   "etcd refuses revoked certificates unless that is switched off" =
     !(etcd.systemd.services.etcd.serviceConfig ? UnsetEnvironment)
@@ -251,6 +265,7 @@ in
     && lib.attrNames (lib.filterAttrs (_: unit: unit.serviceConfig ? ReadWritePaths) units) == [
       "iam-initial-setup"
       "initrd-agent-renew"
+      "initrd-agent-unseal"
     ];
 
   "a worker joins Chainfire where its module is there, and nothing elsewhere" =

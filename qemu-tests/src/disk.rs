@@ -46,6 +46,17 @@ impl Disk {
         summed.split_whitespace().next().map(str::to_owned).context("sha256sum says nothing")
     }
 
+    /// Whether these words stand anywhere on it, whatever they belong to.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn mentions(&self, words: &str) -> Result<bool> {
+        // One that finds nothing ends with a failure, which this is not.
+        let search = "grep --count --text --fixed-strings -e \"$1\" \"$2\" || [ $? = 1 ]";
+        let found = output(command("sh", ["-c", search, "search", words]).arg(&self.path))?;
+        Ok(found.trim() != "0")
+    }
+
     /// Runs a shell script in a file system of a machine that is off, by its partition's GPT name.
     ///
     /// # Errors

@@ -11,7 +11,12 @@ use crate::{
 use ::tpm::certificate::Issuers;
 use host::file;
 use protocol::{
-    Code, Failure, boot_trust::BootTrust, encoding::Sha256, failure::Result, names::NodeName, spec::Admission,
+    Code, Failure,
+    boot_trust::BootTrust,
+    encoding::Sha256,
+    failure::Result,
+    names::NodeName,
+    spec::{Admission, NodeKey},
 };
 use serde::Deserialize;
 use std::{
@@ -111,6 +116,8 @@ pub struct Enrol {
     pub profiles: BTreeMap<NodeName, Admission>,
     /// What has to be verified of a machine's boot before it gets its secrets, where its spec does not say.
     pub secrets_at_least: BootTrust,
+    /// How installed systems keep the node's key, where its spec does not say.
+    pub node_key: NodeKey,
 }
 
 /// `[tpm]`

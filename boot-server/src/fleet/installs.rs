@@ -20,6 +20,7 @@ use protocol::{
     manifest::{ManifestRequest, Purpose, SecretBundle, SignedManifest},
     names::NodeName,
     report::{InstalledReport, PlanDecision, PlanReport},
+    spec::NodeKey,
 };
 use serde_json::json;
 use std::{net::IpAddr, sync::Arc};
@@ -50,12 +51,13 @@ pub struct Installs {
     signer: Arc<Signer>,
     /// What secrets need where a spec does not say.
     secrets_at_least: BootTrust,
+    node_key: NodeKey,
 }
 
 impl Installs {
     /// Of the parts it uses.
-    pub fn new(state: State, signer: Arc<Signer>, secrets_at_least: BootTrust) -> Self {
-        Self { state, signer, secrets_at_least }
+    pub fn new(state: State, signer: Arc<Signer>, secrets_at_least: BootTrust, node_key: NodeKey) -> Self {
+        Self { state, signer, secrets_at_least, node_key }
     }
 
     /// The signed manifest; with it the run begins to use the generation.
@@ -86,7 +88,8 @@ impl Installs {
         }
         let spec = node.spec()?;
         let Record { generation, purpose, .. } = node.record;
-        let manifest = manifest::compose(spec, generation, purpose, *key, request.nonce, now());
+        let key_kept = spec.node_key.unwrap_or(self.node_key);
+        let manifest = manifest::compose(spec, key_kept, generation, purpose, *key, request.nonce, now());
         let signed = self.signer.key().sign(&manifest)?;
         unit.hand_out(name, &spec.system.toplevel).await?;
         unit.commit().await?;

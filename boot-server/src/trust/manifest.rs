@@ -8,7 +8,7 @@ use protocol::{
     enrol::hello_statement,
     failure::{OrFail, Result},
     manifest::{Manifest, Purpose, SecretBundle, SignedManifest, statement},
-    spec::{FileSpec, NodeSpec},
+    spec::{FileSpec, NodeKey, NodeSpec},
     trust::{Believe, PublicKey},
 };
 use ring::{
@@ -127,6 +127,7 @@ impl std::fmt::Debug for ManifestKey {
 /// What the node is to do.
 pub fn compose(
     spec: &NodeSpec,
+    key_kept: NodeKey,
     generation: u64,
     purpose: Purpose,
     node_key: Sha256,
@@ -146,6 +147,7 @@ pub fn compose(
         files: spec.files.clone(),
         boot: spec.boot.clone(),
         purpose,
+        key_kept,
     }
 }
 
@@ -210,7 +212,9 @@ mod tests {
     #[test]
     fn the_signature_covers_the_payload_and_its_kind() {
         let (key, now) = (key(), Timestamp::UNIX_EPOCH);
-        let signed = key.sign(&compose(&spec(), 1, Purpose::Install, Sha256::of(b"k"), vec![1; 32], now)).unwrap();
+        let signed = key
+            .sign(&compose(&spec(), NodeKey::File, 1, Purpose::Install, Sha256::of(b"k"), vec![1; 32], now))
+            .unwrap();
         let public = UnparsedPublicKey::new(&ED25519, key.public().0);
         assert!(public.verify(&statement(&signed.payload), &signed.signature).is_ok());
         assert!(public.verify(&signed.payload, &signed.signature).is_err());
@@ -220,7 +224,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_in_the_manifest() {
-        let manifest = compose(&spec(), 1, Purpose::Wipe, Sha256::of(b"k"), vec![], Timestamp::UNIX_EPOCH);
+        let manifest =
+            compose(&spec(), NodeKey::File, 1, Purpose::Wipe, Sha256::of(b"k"), vec![], Timestamp::UNIX_EPOCH);
         let text = serde_json::to_string(&manifest).unwrap();
         assert!(text.contains("hello") && !text.contains("hunter2") && !text.contains("cluster_name"), "{text}");
     }

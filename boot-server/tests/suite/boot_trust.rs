@@ -7,6 +7,7 @@ use super::{
 use protocol::{
     boot_trust::{SecureBoot, SecureBootState},
     enrol::EnrolReply,
+    spec::NodeKey,
 };
 use serde_json::json;
 
@@ -46,6 +47,24 @@ async fn a_node_whose_boot_is_trusted_less_than_its_secrets_need_gets_nothing_an
     lab.apply_spec(&wanted);
     let (_, failure) = node.caller.get("/v1/node/secrets?generation=1").await;
     assert_eq!(failure["code"], "E-BOOT-TRUST", "asked at every request");
+}
+
+#[tokio::test]
+async fn how_the_key_is_kept_is_said_by_the_spec_and_else_by_the_server_in_what_is_signed() {
+    let mut lab = Lab::open();
+    assert!(lab.stop());
+    lab.configure("open-lab", "node_key = 'tpm'\n");
+    lab.serve();
+    let machine = Machine::new(MAC, "run-1");
+    lab.apply("n1", MAC);
+    let node = admitted(&lab, &machine, SecureBootState::Absent).await;
+    assert_eq!(node.manifest(&lab).await.key_kept, NodeKey::Tpm);
+    for (word, kept) in [("tpm-pcr7", NodeKey::TpmPcr7), ("file", NodeKey::File)] {
+        let mut wanted = spec("n1", MAC);
+        wanted["node_key"] = json!(word);
+        lab.apply_spec(&wanted);
+        assert_eq!(node.manifest(&lab).await.key_kept, kept);
+    }
 }
 
 #[tokio::test]

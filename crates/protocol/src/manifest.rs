@@ -4,7 +4,7 @@ use crate::{
     Timestamp,
     encoding::{self, Sha256},
     names::{NodeName, RunId},
-    spec::{Boot, Disks, FileSpec, System},
+    spec::{Boot, Disks, FileSpec, NodeKey, System},
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,9 @@ pub struct Manifest {
     /// What is to become of the node's disks.
     #[serde(default)]
     pub purpose: Purpose,
+    /// How the node's key is kept.
+    #[serde(default)]
+    pub key_kept: NodeKey,
 }
 
 /// What a manifest is for.

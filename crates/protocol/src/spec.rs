@@ -47,6 +47,24 @@ pub struct NodeSpec {
     /// What has to be verified of the machine's boot before it gets its secrets; the server's default where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets_at_least: Option<BootTrust>,
+    /// How the installed system keeps the node's key; the server's default where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_key: Option<NodeKey>,
+}
+
+/// How an installed system keeps the node's key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeKey {
+    /// In a file.
+    #[default]
+    #[serde(rename = "file")]
+    File,
+    /// In a file that this machine's TPM alone opens.
+    #[serde(rename = "tpm")]
+    Tpm,
+    /// The same, while PCR 7 (Secure Boot and what vouched for what was started) is what it was.
+    #[serde(rename = "tpm-pcr7")]
+    TpmPcr7,
 }
 
 /// The profile of a spec that names none.

@@ -11,6 +11,7 @@
 pub mod certificate;
 mod client;
 pub mod credential;
+pub mod envelope;
 pub mod event_log;
 pub mod properties;
 pub mod public;

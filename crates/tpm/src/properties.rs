@@ -2,6 +2,7 @@
 
 use crate::{
     certificate::{self, Issuers},
+    envelope,
     event_log::{self, MOST_THINGS},
     public::{EndorsementKey, QuotingKey},
     quote::{self, Selection},
@@ -21,6 +22,7 @@ pub fn claims(bytes: &[u8]) {
     if let Ok(sealed) = Sealed::read(Selection::NONE, bytes) {
         assert_eq!(sealed.blob(), bytes);
     }
+    let _ = envelope::pcrs(bytes);
     let _ = quote::attested(bytes);
     let _ = certificate::only(bytes);
     if let Some((area, certificate)) = bytes.split_at_checked(314)

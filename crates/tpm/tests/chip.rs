@@ -15,7 +15,7 @@ use std::{
 use tpm::{
     Identity, Tpm,
     certificate::Issuers,
-    credential,
+    credential, envelope,
     public::{EndorsementKey, Key, QuotingKey},
     quote::{self, Selection},
     seal::{MOST_SECRET, Sealed, policy},
@@ -301,6 +301,33 @@ fn who_listens_to_the_chip_hears_no_secret_and_who_changes_its_answer_is_noticed
     between.falsify = true;
     let failure = Tpm::new(&mut between).unseal(&sealed).unwrap_err();
     assert!(failure.cause.contains("not of the TPM that was asked"), "{failure}");
+}
+
+#[test]
+fn a_closed_file_is_opened_by_its_own_chip_alone_and_by_nobody_where_it_was_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let chips = ["own", "other"].map(|name| Chip::blank(&dir.path().join(name)).unwrap().start().unwrap());
+    let [mut own, other] = chips.map(|(process, stream)| (process, stream));
+    let content = vec![5; 1000];
+    let file = Tpm::new(own.1.try_clone().unwrap()).close(Selection::NONE, &content).unwrap();
+    assert!(!file.windows(16).any(|window| window == &content[..16]));
+    let mut tpm = Tpm::new(own.1.try_clone().unwrap());
+    assert_eq!(tpm.reveal(&file).unwrap(), content);
+    assert_eq!(Tpm::new(other.1).reveal(&file).unwrap_err().code, Code::Tpm, "the disk is in another machine");
+    for at in [0, 20, 60, file.len() - 1] {
+        let mut changed = file.clone();
+        changed[at] ^= 1;
+        assert_eq!(tpm.reveal(&changed).unwrap_err().code, Code::Tpm, "byte {at}");
+    }
+    assert_eq!(tpm.reveal(&file[..file.len() - 1]).unwrap_err().code, Code::Tpm);
+    // One that goes by PCR 7 opens while that is what it was, and the other one always.
+    let bound = tpm.close(Selection::of([7]).unwrap(), &content).unwrap();
+    assert_eq!(envelope::pcrs(&bound).unwrap(), Selection::of([7]).unwrap());
+    assert_eq!(tpm.reveal(&bound).unwrap(), content);
+    measure(&mut own.1, 7).unwrap();
+    let failure = tpm.reveal(&bound).unwrap_err();
+    assert!(failure.cause.contains("PCR 7"), "{failure}");
+    assert_eq!(tpm.reveal(&file).unwrap(), content);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Writes files onto the target without ever leaving it, whatever links it holds.
 
+use crate::sealed;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, renameat},
@@ -118,6 +119,33 @@ pub fn write_own(root: &Path, node: &NodeName, half: &str, mode: u32, content: &
     write_link(root, &format!("/{common}"), name)
 }
 
+/// Writes the node's key closed by the TPM under the node's name, and links where the key is looked for to where it is opened.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_closed_key(root: &Path, node: &NodeName, closed: &[u8]) -> Result<()> {
+    let path = own_path(node, "key");
+    write_file(root, &format!("/{}", own_path(node, sealed::HALF)), 0o600, closed)?;
+    let name = Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    write_link(root, &format!("/{path}"), &format!("{}/{name}", sealed::OPENED))?;
+    let common = format!("{SECRETS}/node.key");
+    if path == common { Ok(()) } else { write_link(root, &format!("/{common}"), &name) }
+}
+
+/// Removes a closed key that an earlier attempt has left.
+///
+/// # Errors
+/// `E-DISK-IO`.
+pub fn forget_closed_key(root: &Path, node: &NodeName) -> Result<()> {
+    let path = own_path(node, sealed::HALF);
+    match std::fs::remove_file(root.join(&path)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::from_error(Code::DiskIo, format!("removing {path} on the target"), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where a half of the node's own pair is, below the root.
 pub fn own_path(node: &NodeName, half: &str) -> String {
     // ca.crt is the CA's.
@@ -221,6 +249,30 @@ mod tests {
             assert!(fs::symlink_metadata(secrets.join("node.key")).unwrap().is_file());
             assert!(!secrets.join("ca.key").exists());
         }
+    }
+
+    #[test]
+    fn a_key_that_the_tpm_has_closed_is_looked_for_where_it_is_opened_and_a_plain_one_takes_its_place() {
+        let root = tempfile::tempdir().unwrap();
+        let secrets = root.path().join(SECRETS);
+        let link = |name: &str| fs::read_link(secrets.join(name)).unwrap().display().to_string();
+        let node: NodeName = "node-01".parse().unwrap();
+        write_own(root.path(), &node, "key", 0o600, b"open").unwrap();
+        write_closed_key(root.path(), &node, b"closed").unwrap();
+        let closed = secrets.join("node-01.key.tpm");
+        assert_eq!(fs::read(&closed).unwrap(), b"closed");
+        assert_eq!(fs::metadata(&closed).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(link("node-01.key"), "/run/initrd-agent/node-01.key");
+        assert_eq!(link("node.key"), "node-01.key");
+        // No link to itself where the node's name is the common one.
+        write_closed_key(root.path(), &"ca".parse().unwrap(), b"closed").unwrap();
+        assert_eq!(link("node.key"), "/run/initrd-agent/node.key");
+
+        write_own(root.path(), &node, "key", 0o600, b"open").unwrap();
+        for _ in 0..2 {
+            forget_closed_key(root.path(), &node).unwrap();
+        }
+        assert!(!closed.exists() && fs::symlink_metadata(secrets.join("node-01.key")).unwrap().is_file());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     },
     trace_of_install, wipe,
 };
-use crate::{bootloader, overlay};
+use crate::{bootloader, overlay, sealed::Kept};
 use disk::{
     apply, health,
     keys::Keys,
@@ -25,7 +25,7 @@ use join::revocation;
 use layout::Layout;
 use protocol::{
     Code, Failure, Timestamp,
-    failure::Result,
+    failure::{OrFail, Result},
     inventory::Firmware,
     manifest::Purpose,
     marker::{InstallMarker, MarkerState},
@@ -51,7 +51,7 @@ const LATE_DISKS_POLL: Duration = Duration::from_millis(500);
 /// # Errors
 /// The failure that ends this run.
 pub async fn install(run: &Run, machine: &Machine) -> Result<Purpose> {
-    let manifest = run.step(Step::Manifest, UntilItWorks, async || get_manifest(run, machine).await).await?;
+    let (manifest, kept) = run.step(Step::Manifest, UntilItWorks, async || get_manifest(run, machine).await).await?;
     if is_installed_already(machine, &manifest) {
         return report_again(run, machine, &manifest).await.map(|()| Purpose::Install);
     }
@@ -59,7 +59,8 @@ pub async fn install(run: &Run, machine: &Machine) -> Result<Purpose> {
     if manifest.purpose == Purpose::Wipe {
         return wipe::wipe(run, machine, &manifest, &plan).await.map(|()| Purpose::Wipe);
     }
-    let target = run.step(Step::Disk, AtMost(3), async || prepare_target(run, machine, &manifest, &plan).await).await?;
+    let prepared = async || prepare_target(run, machine, &manifest, &kept, &plan).await;
+    let target = run.step(Step::Disk, AtMost(3), prepared).await?;
     let closure = run
         .step(Step::Closure, UntilItWorks, async || closure_step::pull(run, machine, &manifest, target.root()).await)
         .await?;
@@ -79,15 +80,25 @@ pub async fn install(run: &Run, machine: &Machine) -> Result<Purpose> {
     Ok(Purpose::Install)
 }
 
-async fn get_manifest(run: &Run, machine: &Machine) -> Result<(Verified, String)> {
+/// The node's key as the target is to keep it: a chip that does not do as it should is met before anything is wiped.
+async fn get_manifest(run: &Run, machine: &Machine) -> Result<((Verified, Kept), String)> {
     let run = run.telemetry.run();
     let manifest = manifest::fetch(&machine.server, &machine.anchors, &machine.identity, &machine.node, run).await?;
+    let kept = match manifest.purpose {
+        Purpose::Install => {
+            let (policy, pem) = (manifest.key_kept, machine.identity.key_pem());
+            // A chip takes its time; heartbeats go on.
+            let kept = tokio::task::spawn_blocking(move || Kept::by(policy, pem)).await;
+            kept.or_fail(Code::Internal, || "closing the node's key")??
+        }
+        Purpose::Wipe => Kept::Plain(machine.identity.key_pem()),
+    };
     let what = match manifest.purpose {
         Purpose::Install => manifest.system.toplevel.to_string(),
         Purpose::Wipe => "wipe the disks, for the node is retired".to_owned(),
     };
     let detail = format!("{} generation {}: {what}", manifest.node, manifest.generation);
-    Ok((manifest, detail))
+    Ok(((manifest, kept), detail))
 }
 
 /// The disk carries this generation whole: the report of it was lost, or the server has lost its memory.
@@ -167,7 +178,13 @@ fn plan_now(machine: &Machine, manifest: &Verified) -> Result<Plan> {
 }
 
 /// Mounts what an interrupted run of this generation left, or makes the layout anew.
-async fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan: &Plan) -> Result<(Mounted, String)> {
+async fn prepare_target(
+    run: &Run,
+    machine: &Machine,
+    manifest: &Verified,
+    kept: &Kept,
+    plan: &Plan,
+) -> Result<(Mounted, String)> {
     for loaded in overlay::ensure(&machine.server, &plan.tool_sets()).await? {
         if loaded.fetched > 0 {
             run.note(Step::Disk, &format!("tools fetched: {} ({})", loaded.set, human(loaded.fetched)));
@@ -175,18 +192,18 @@ async fn prepare_target(run: &Run, machine: &Machine, manifest: &Verified, plan:
     }
     let keys = disk_keys(machine, manifest, plan).await?;
     let root = Path::new(TARGET);
-    if let Some(mounted) = resumed(machine, manifest, plan, &keys)? {
+    if let Some(mounted) = resumed(manifest, kept, plan, &keys)? {
         return Ok((mounted, "an interrupted installation is carried on".to_owned()));
     }
     let progress = |line: &str| run.note(Step::Disk, line);
     let opened = apply::apply(plan, &keys, root, &progress)?;
     let mounted = Mounted::mount(plan, opened, root)?;
     // From here on a power cut leads back to this disk: with its key the node is known again at once.
-    write_key(root, machine, manifest)?;
+    write_key(root, kept, manifest)?;
     let marker = marker(run, machine, manifest, MarkerState::Installing);
     files::write_marker(root, &marker)?;
     if let Some(mountpoint) = plan.readable_without_tools() {
-        trace_of_install::leave(&root.join(mountpoint.trim_start_matches('/')), &marker, &machine.identity.key_pem())?;
+        trace_of_install::leave(&root.join(mountpoint.trim_start_matches('/')), &marker, kept)?;
     }
     Ok((mounted, format!("{} disks partitioned, formatted and mounted", plan.disks().len())))
 }
@@ -201,7 +218,7 @@ async fn disk_keys(machine: &Machine, manifest: &Verified, plan: &Plan) -> Resul
 }
 
 /// The target as an interrupted run of this generation left it, mounted; `None` where there is none.
-fn resumed(machine: &Machine, manifest: &Verified, plan: &Plan, keys: &Keys) -> Result<Option<Mounted>> {
+fn resumed(manifest: &Verified, kept: &Kept, plan: &Plan, keys: &Keys) -> Result<Option<Mounted>> {
     if !plan.stands() {
         return Ok(None);
     }
@@ -216,7 +233,7 @@ fn resumed(machine: &Machine, manifest: &Verified, plan: &Plan, keys: &Keys) -> 
     };
     match trace_of_install::read_marker(root).filter(|marker| marker.node == manifest.node) {
         Some(marker) if marker.generation == manifest.generation && marker.state == MarkerState::Installing => {
-            write_key(root, machine, manifest)?;
+            write_key(root, kept, manifest)?;
             Ok(Some(mounted))
         }
         Some(marker) if marker.generation >= manifest.generation && marker.state == MarkerState::Installed => {
@@ -228,8 +245,14 @@ fn resumed(machine: &Machine, manifest: &Verified, plan: &Plan, keys: &Keys) -> 
     }
 }
 
-fn write_key(root: &Path, machine: &Machine, manifest: &Verified) -> Result<()> {
-    files::write_own(root, &manifest.node, "key", 0o600, machine.identity.key_pem().as_bytes())
+fn write_key(root: &Path, kept: &Kept, manifest: &Verified) -> Result<()> {
+    match kept {
+        Kept::Plain(key) => {
+            files::write_own(root, &manifest.node, "key", 0o600, key.as_bytes())?;
+            files::forget_closed_key(root, &manifest.node)
+        }
+        Kept::Closed(closed) => files::write_closed_key(root, &manifest.node, closed),
+    }
 }
 
 fn marker(run: &Run, machine: &Machine, manifest: &Verified, state: MarkerState) -> InstallMarker {

@@ -72,7 +72,7 @@ mod tests {
     use protocol::{
         manifest::Purpose,
         marker::MarkerState,
-        spec::{Boot, Disks, System},
+        spec::{Boot, Disks, NodeKey, System},
         trust::PublicKey,
     };
     use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -95,6 +95,7 @@ mod tests {
             files: vec![],
             boot: Boot::default(),
             purpose: Purpose::Install,
+            key_kept: NodeKey::File,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Finds what an earlier installation left on a disk, without writing to any.
 
 use super::files;
+use crate::sealed::{self, Kept};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use protocol::{
     Code, Failure,
@@ -21,6 +22,7 @@ const PROBE_MOUNT: &str = "/run/centra/probe";
 const ELSEWHERE: &str = "centra-install";
 const ELSEWHERE_MARKER: &str = "centra-install/install.json";
 const ELSEWHERE_KEY: &str = "centra-install/node.key";
+const ELSEWHERE_CLOSED: &str = "centra-install/node.key.tpm";
 /// Marker and key are small; a foreign disk may hold anything under their names.
 const MAX_FILE: u64 = 64 << 10;
 /// disko's partition labels start so; nothing else is mounted.
@@ -72,25 +74,52 @@ fn read(device: &Path) -> Option<Trace> {
         let key = keys(&marker).iter().find_map(|key| read_small(&root.join(key)))?;
         Some(Trace { marker, key })
     };
-    let trace = at(MARKER_PATH, &|marker| vec![files::own_path(&marker.node, "key"), OLD_KEY_PATH.to_owned()])
+    let own = |marker: &InstallMarker, half: &str| files::own_path(&marker.node, half);
+    let trace = at(MARKER_PATH, &|marker| vec![own(marker, "key"), OLD_KEY_PATH.to_owned()])
         .or_else(|| at(ELSEWHERE_MARKER, &|_| vec![ELSEWHERE_KEY.to_owned()]));
+    let closed = || {
+        let at = |path: &str, key: &dyn Fn(&InstallMarker) -> String| {
+            let marker: InstallMarker = serde_json::from_str(&read_small(&root.join(path))?).ok()?;
+            let closed = read_small_bytes(&root.join(key(&marker)))?;
+            Some((marker, closed))
+        };
+        at(MARKER_PATH, &|marker| own(marker, sealed::HALF))
+            .or_else(|| at(ELSEWHERE_MARKER, &|_| ELSEWHERE_CLOSED.to_owned()))
+    };
+    // The chip is asked when nothing is mounted any more.
+    let closed = if trace.is_none() { closed() } else { None };
     let _ = umount2(PROBE_MOUNT, MntFlags::MNT_DETACH);
-    trace
+    trace.or_else(|| opened(closed?))
+}
+
+/// A key that another TPM has closed is none: the machine makes a new one.
+fn opened((marker, closed): (InstallMarker, Vec<u8>)) -> Option<Trace> {
+    match sealed::reveal(closed) {
+        Ok(key) => Some(Trace { marker, key }),
+        Err(failure) => {
+            tracing::warn!("leaving the key of {} alone: {failure}", marker.node);
+            None
+        }
+    }
 }
 
 /// Leaves a trace on another file system than the root, for the time of the installation.
 ///
 /// # Errors
 /// `E-DISK-IO`.
-pub fn leave(folder: &Path, marker: &InstallMarker, key: &str) -> Result<()> {
+pub fn leave(folder: &Path, marker: &InstallMarker, kept: &Kept) -> Result<()> {
     let text = serde_json::to_string(marker).or_fail(Code::Internal, || "writing the marker")?;
     // FAT has no owners and modes: who may read is a matter of how it is mounted.
-    for (path, content) in [(ELSEWHERE_KEY, key), (ELSEWHERE_MARKER, &text)] {
+    let key = match kept {
+        Kept::Plain(key) => (ELSEWHERE_KEY, key.as_bytes()),
+        Kept::Closed(closed) => (ELSEWHERE_CLOSED, &closed[..]),
+    };
+    for (path, content) in [key, (ELSEWHERE_MARKER, text.as_bytes())] {
         let path = folder.join(path);
         let activity = || format!("writing {}", path.display());
         path.parent().map_or(Ok(()), fs::create_dir_all).or_fail(Code::DiskIo, activity)?;
         let mut file = fs::File::create(&path).or_fail(Code::DiskIo, activity)?;
-        file.write_all(content.as_bytes()).and_then(|()| file.sync_all()).or_fail(Code::DiskIo, activity)?;
+        file.write_all(content).and_then(|()| file.sync_all()).or_fail(Code::DiskIo, activity)?;
     }
     Ok(())
 }
@@ -114,10 +143,14 @@ pub fn read_marker(root: &Path) -> Option<InstallMarker> {
 }
 
 fn read_small(path: &Path) -> Option<String> {
+    String::from_utf8(read_small_bytes(path)?).ok()
+}
+
+fn read_small_bytes(path: &Path) -> Option<Vec<u8>> {
     let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
-    let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text).ok()?;
-    Some(text)
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -138,8 +171,12 @@ mod tests {
             manifest_keys: vec![],
             written: protocol::Timestamp::now_utc(),
         };
-        leave(folder.path(), &marker, "a key").unwrap();
+        leave(folder.path(), &marker, &Kept::Plain("a key".to_owned())).unwrap();
         assert_eq!(read_small(&folder.path().join(ELSEWHERE_KEY)).as_deref(), Some("a key"));
+        forget(folder.path()).unwrap();
+        leave(folder.path(), &marker, &Kept::Closed(vec![0xff, 1])).unwrap();
+        assert_eq!(read_small_bytes(&folder.path().join(ELSEWHERE_CLOSED)), Some(vec![0xff, 1]));
+        assert!(!folder.path().join(ELSEWHERE_KEY).exists());
         forget(folder.path()).unwrap();
         forget(folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

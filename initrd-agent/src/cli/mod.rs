@@ -46,6 +46,8 @@ enum Command {
     Members(join::MembersArgs),
     /// Renew this node's certificate where it is due (in the installed system)
     Renew(join::RenewArgs),
+    /// Open this node's key by its TPM (in the installed system)
+    Unseal(join::UnsealArgs),
     /// Check the cluster configuration, and contact nobody
     CheckConfig(join::CheckConfigArgs),
 }
@@ -66,6 +68,7 @@ pub fn run() -> ExitCode {
         Command::Leave(args) => join::leave(&args),
         Command::Members(args) => join::members(&args),
         Command::Renew(args) => join::renew(&args),
+        Command::Unseal(args) => join::unseal(&args),
         Command::CheckConfig(args) => join::check_config(&args),
     }
 }

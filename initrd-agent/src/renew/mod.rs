@@ -13,6 +13,7 @@ use crate::{
         identity::Identity,
     },
     boot_server::BootServer,
+    sealed,
 };
 use hardware::inventory;
 use host::{
@@ -21,7 +22,7 @@ use host::{
 };
 use join::{
     credentials::{self, Paths, installed_pair},
-    renewal::{Due, Pair, due},
+    renewal::{Due, NewKey, Pair, due},
 };
 use learning::Under;
 use protocol::{
@@ -75,6 +76,8 @@ struct Given {
     identity: Identity,
     chain: String,
     key: Option<String>,
+    /// That key closed by the TPM, where this node keeps its key so.
+    closed: Option<Vec<u8>>,
 }
 
 /// Renews where it is due. What an earlier run could not end is ended first: files that were changing places, a hook that
@@ -109,7 +112,8 @@ pub async fn run(settings: &Settings) -> Result<Outcome> {
     let ends = check(&given, &anchors)?;
     handover::begin(&settings.marker, life.1)?;
     for pair in &pairs {
-        pair.place(&given.chain, given.key.as_deref())?;
+        let new = given.key.as_deref().map(|pem| NewKey { pem, closed: given.closed.as_deref() });
+        pair.place(&given.chain, new)?;
     }
     if given.key.is_some() {
         let identity = given.identity.for_tls(&given.chain)?;
@@ -152,7 +156,11 @@ fn read_marker(path: &Path) -> Result<InstallMarker> {
 /// The node's own pair, and the cluster's where that is a copy of it.
 fn pairs(settings: &Settings, marker: &InstallMarker) -> Vec<Pair> {
     let real = |path: PathBuf| fs::canonicalize(&path).unwrap_or(path);
-    let pair = |certificate, key| Pair { certificate: real(certificate), key: real(key) };
+    let pair = |certificate, key| {
+        let (certificate, key) = (real(certificate), real(key));
+        let closed = sealed::closed_of(&key, &settings.secrets_dir);
+        Pair { certificate, key, closed }
+    };
     let (certificate, key) = installed_pair(&settings.secrets_dir, marker.node.as_str());
     let mut pairs = vec![pair(certificate, key)];
     if let Some(config) = &settings.cluster {
@@ -176,10 +184,15 @@ async fn by_certificate(
     own: &Pair,
 ) -> Result<Given> {
     let identity = if settings.new_key { Identity::make()? } else { Identity::from_pem(&file::read_text(&own.key)?)? };
+    let key = settings.new_key.then(|| identity.key_pem());
+    // Before the server hears of it: a chip that fails leaves everything as it is.
+    let closed = match (&key, &own.closed) {
+        (Some(key), Some(before)) => Some(sealed::close_as(before, key)?),
+        _ => None,
+    };
     let server = BootServer::new(&marker.server, anchors, Some(shown))?;
     let renewed = in_time(server.renew(&RenewRequest { csr: identity.csr.clone() })).await?;
-    let key = settings.new_key.then(|| identity.key_pem());
-    Ok(Given { identity, chain: renewed.certificate, key })
+    Ok(Given { identity, chain: renewed.certificate, key, closed })
 }
 
 /// As a machine whose key is known: the server takes it for a while, later an admin types the code.
@@ -199,7 +212,7 @@ async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> R
         let cause = format!("asking by the key of {}: the server takes it for {}", marker.node, approved.node);
         return Err(Failure::new(Code::EnrolConflict, cause));
     }
-    Ok(Given { identity, chain: approved.certificate, key: None })
+    Ok(Given { identity, chain: approved.certificate, key: None, closed: None })
 }
 
 /// What was given is for this key, of the CA that is pinned, and good. When it ends.

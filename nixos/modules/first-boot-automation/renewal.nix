@@ -126,6 +126,7 @@ in
         ReadWritePaths = [
           (dirOf cfg.configFile)
           "/var/lib/centra"
+          "-/run/initrd-agent" # a key that the TPM has closed is opened there
         ];
         # A copy of the pair keeps its owner.
         CapabilityBoundingSet = sandbox.CapabilityBoundingSet ++ [

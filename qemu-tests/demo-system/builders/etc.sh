@@ -16,19 +16,20 @@ want() { # TARGET UNIT...
   done
 }
 for unit in etcd etcd-cluster-join chainfire-cluster-join flaredb-cluster-join iam-initial-setup cluster-health-check \
-  initrd-agent-renew; do
+  initrd-agent-renew initrd-agent-unseal; do
   mkdir "$unit.service.d"
   ln -s ../sandbox.conf "$unit.service.d/"
 done
 # Behind the sandbox, which shows no devices.
 ln -s ../tpm.conf initrd-agent-renew.service.d/
+ln -s ../tpm.conf initrd-agent-unseal.service.d/
 if [ -n "$peer" ]; then
   want multi-user.target chainfire.service flaredb.service iam.service chainfire-cluster-join.service \
     flaredb-cluster-join.service iam-initial-setup.service verify-units.service
 else
   want multi-user.target etcd.service etcd-cluster-join.service
 fi
-want multi-user.target cluster-health-check.service console@ttyS0.service console@tty1.service \
+want multi-user.target initrd-agent-unseal.service cluster-health-check.service console@ttyS0.service console@tty1.service \
   /usr/lib/systemd/system/systemd-networkd.service
 want timers.target cluster-health-check.timer initrd-agent-renew.timer
 want network-online.target /usr/lib/systemd/system/systemd-networkd-wait-online.service

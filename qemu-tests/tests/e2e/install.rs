@@ -11,11 +11,14 @@ use qemu_tests::{
     swtpm::Chip,
     wait,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Emulated machines on a busy host: no measure of speed, only an end to waiting.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How a key in a file begins.
+const OPEN_KEY: &str = "-----BEGIN PRIVATE KEY-----";
 
 #[test]
 fn an_empty_uefi_machine_becomes_a_member_of_the_cluster() {
@@ -29,7 +32,10 @@ fn an_empty_uefi_machine_becomes_a_member_of_the_cluster() {
         network_boot_leads_to_the_disk(lab, &etcd, &mut machine)?;
         let before = last_start(lab)?;
         the_disk_boots_alone(lab, &etcd, &mut machine)?;
-        its_tpm_tells_of_the_start(lab, &before)
+        its_tpm_tells_of_the_start(lab, &before)?;
+        it_is_known_again_by_the_key_that_its_tpm_opens(lab, &mut machine)?;
+        ensure!(!machine.disks[0].mentions(OPEN_KEY)?, "the node's key lies open on its disk");
+        Ok(())
     });
 }
 
@@ -39,16 +45,20 @@ fn an_empty_bios_machine_becomes_a_member_of_the_cluster_while_a_stranger_does_h
         let etcd = lab.etcd()?;
         let mut machine = under_attack(lab, |lab| join_the_cluster(lab, &etcd, Firmware::Bios))?;
         network_boot_leads_to_the_disk(lab, &etcd, &mut machine)?;
-        the_disk_boots_alone(lab, &etcd, &mut machine)
+        the_disk_boots_alone(lab, &etcd, &mut machine)?;
+        ensure!(machine.disks[0].mentions(OPEN_KEY)?, "without a TPM the key is a file");
+        Ok(())
     });
 }
 
 fn join_the_cluster(lab: &mut Lab, etcd: &Etcd, firmware: Firmware) -> Result<Machine> {
     let mut machine = lab.machine(firmware)?;
+    let mut spec = node::spec("node-01", &machine, &lab.prepared.system);
     if firmware == Firmware::Uefi {
         machine.tpm = Some(Chip::blank(&lab.dir().join("chip"))?);
+        spec["node_key"] = json!("tpm");
     }
-    lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
+    lab.server.apply(&lab.network, &spec)?;
     machine.power_on(&lab.network, BootFrom::Network)?;
     lab.server.wait_state(&lab.network, "node-01", "ready", PATIENCE)?;
     let voters = etcd.voters(&lab.network)?;
@@ -90,6 +100,15 @@ fn its_tpm_tells_of_the_start(lab: &Lab, before: &Value) -> Result<()> {
     let node = lab.server.describe(&lab.network, "node-01")?;
     ensure!(node["boot_trust"] == "measured", "its enrolment was not: {node:#}");
     Ok(())
+}
+
+/// The initrd finds the closed key on the disk. With another one the machine would be a conflict.
+fn it_is_known_again_by_the_key_that_its_tpm_opens(lab: &Lab, machine: &mut Machine) -> Result<()> {
+    machine.cut_power()?;
+    lab.server.ask(&lab.network, &["reinstall", "node-01", "--yes"])?;
+    machine.power_on(&lab.network, BootFrom::Script)?;
+    machine.wait_console(&["this is node-01"], PATIENCE)?;
+    machine.cut_power()
 }
 
 /// Every member of the cluster is.

@@ -1,16 +1,18 @@
-//! `initrd-agent join`, `health-check`, `leave`, `members`, `check-config`, `renew`
+//! `initrd-agent join`, `health-check`, `leave`, `members`, `check-config`, `renew`, `unseal`
 
 mod check_config;
 mod enter;
 mod health;
 mod members;
 mod renew;
+mod unseal;
 
 pub use check_config::{CheckConfigArgs, check_config};
 pub use enter::{JoinArgs, join, usage_status};
 pub use health::{HealthArgs, health_check};
 pub use members::{LeaveArgs, MembersArgs, leave, members};
 pub use renew::{RenewArgs, renew};
+pub use unseal::{UnsealArgs, unseal};
 
 use ::join::{
     capacity::Capacity,
