@@ -116,3 +116,10 @@ async fn a_database_from_before_renewal_is_read_with_the_ends_of_its_certificate
 async fn a_database_from_before_the_chain_of_the_audit_is_read() {
     finds_everything(&opened(7).await);
 }
+
+#[tokio::test]
+async fn a_database_of_migration_8_is_read_with_its_tokens() {
+    let lab = opened(8).await;
+    assert!(lab.says(&["token", "list"]).contains("today"));
+    finds_everything(&lab);
+}
