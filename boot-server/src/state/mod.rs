@@ -16,6 +16,7 @@ pub mod journal;
 pub mod memory;
 pub mod nodes;
 mod operations;
+pub mod persons;
 pub mod runs;
 mod secrets;
 pub mod seen;

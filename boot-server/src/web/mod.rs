@@ -3,7 +3,7 @@
 pub mod api;
 mod clients;
 pub mod https;
-mod page_certificate;
+pub mod page_certificate;
 pub mod peer;
 pub mod seat;
 pub mod ui;

@@ -23,6 +23,7 @@ mod installing;
 mod lab;
 mod logs;
 mod machine;
+mod oidc;
 mod renewal;
 mod secrets;
 mod strangers;

@@ -10,6 +10,7 @@ mod events;
 mod login;
 mod logs;
 mod nodes;
+mod oidc;
 mod operate;
 mod secrets;
 mod tokens;
@@ -55,5 +56,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::MakeEnrolToken, _>(enrol_tokens::make)
         .call::<calls::RevokeEnrolToken, _>(enrol_tokens::revoke)
         .call::<calls::LogIn, _>(login::begin)
+        .call::<calls::LogInElsewhere, _>(oidc::begin)
+        .call::<calls::LogInReturned, _>(oidc::finish)
         .call::<calls::LogOut, _>(login::end)
 }
