@@ -15,6 +15,8 @@ packages=(
   # clients and servers that the tests let ours meet
   swtpm swtpm-tools systemd libtss2-esys-3.0.2-0 libtss2-rc0 libtss2-tcti-swtpm0
   age curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
+  # an OIDC provider; of the databases that its package may be set up with the one that asks for no server
+  glewlwyd sqlite3 dbconfig-sqlite3
 )
 
 if ! command -v cargo >/dev/null; then
@@ -40,6 +42,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     chmod 0755 "$policy"
     trap 'rm -f "$policy"' EXIT
   fi
+  wanted=" ${missing[*]} "
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update
   # Twice: a package from elsewhere (qemu-utils of backports, say) makes way for those that need another version of it.
@@ -49,6 +52,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     find_missing
   done
   [ ${#missing[@]} -eq 0 ] || { echo "setup.sh: apt did not leave these installed: ${missing[*]}" >&2 && exit 1; }
+  # Its package would have it start with the machine, for everybody to log in with the password of its documentation.
+  if [[ $wanted == *" glewlwyd "* ]]; then
+    update-rc.d glewlwyd disable
+    ! command -v systemctl >/dev/null || systemctl --quiet disable glewlwyd.service
+  fi
 elif ! ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; then
   # The demo system is made of packages that apt downloads.
   apt-get -qq update

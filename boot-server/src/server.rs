@@ -21,6 +21,7 @@ use crate::{
         ca::Ca,
         certificates::Certificates,
         manifest::Signer,
+        oidc::Oidc,
         quotes::Quotes,
         tokens::Tokens,
     },
@@ -46,6 +47,8 @@ pub struct Services {
     pub stop: Stop,
     /// Who an admin is.
     pub tokens: Tokens,
+    /// Where admins log in elsewhere.
+    pub oidc: Option<Arc<Oidc>>,
     /// Certificates of nodes.
     pub certificates: Certificates,
     /// Hears what was measured when systems of nodes started.
@@ -87,6 +90,7 @@ pub struct Services {
 pub async fn open(config: Config) -> Result<Arc<Services>> {
     let (health, stop) = (Health::default(), Stop::default());
     let dir = config.dir.clone();
+    let oidc = Oidc::new(&config, health.clone())?.map(Arc::new);
     let state = State::open(&state::path_in(&dir), health.clone()).await?;
     let (ca, signer) = (Arc::new(Ca::load(&dir)?), Arc::new(Signer::load(&dir)?));
     let cache = Cache::open(config.cache.dir.clone(), u64::from(config.cache.max_upload_gib) << 30);
@@ -115,6 +119,8 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         drain_timeout: config.cluster.hook_timeout(),
     };
     let profile = config.images.default_profile.clone();
+    let tokens = Tokens::new(state.clone());
+    tokens.follow(config.oidc.as_ref()).await?;
     Ok(Arc::new(Services {
         secrets: Secrets::new(state.clone()),
         specs: Specs::new(state.clone(), cache.clone(), admission.clone(), config.dhcp.network(config.address)),
@@ -129,7 +135,8 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         members: Members::new(state.clone(), ca.clone()),
         operations: Arc::new(Operations::new(state.clone(), ca.clone(), admission.clone(), hooks)),
         signer,
-        tokens: Tokens::new(state.clone()),
+        tokens,
+        oidc,
         quotes: Quotes::new(state.clone()),
         certificates,
         admission,

@@ -7,7 +7,8 @@ use crate::{
     fleet::{expiry, upkeep},
     netboot::{context::Context, dhcp, http, site::Site, tftp},
     server::{self, Services},
-    web::https,
+    trust::oidc::Oidc,
+    web::{https, page_certificate::Page},
 };
 use host::file;
 use nix::sys::{
@@ -22,7 +23,7 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener as StdListener, UdpSocket},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 use tokio::{
@@ -40,6 +41,9 @@ pub struct Args {
     /// Go on as this account once the ports are bound, in place of server.user [default: whoever starts it]
     #[arg(long, value_name = "NAME|UID:GID")]
     user: Option<String>,
+    /// Check the configuration and the files that it names, and run nothing
+    #[arg(long)]
+    check: bool,
 }
 
 /// What is bound while the process may still bind it. Nothing is read of it before the rest is given up.
@@ -61,11 +65,19 @@ pub fn run(args: &Args) -> Result<()> {
     log_to_stderr();
     no_core();
     let config = Config::load(&args.config)?;
-    for (path, mode) in readable_by_others(&config.dir) {
+    if args.check {
+        return super::runtime()?.block_on(check(&config));
+    }
+    let own = ["ca.key", "issuing.key", "manifest.key", "secrets.key", "admin.token", "state.db"];
+    for (path, mode) in readable_by_others(own.map(|name| config.dir.join(name))) {
         let path = path.display();
         tracing::warn!(
             "{path} is not for its owner alone (mode {mode:04o}), and who reads it is the admin: chmod 0600 {path}"
         );
+    }
+    for (path, mode) in readable_by_others(config.oidc.iter().filter_map(|oidc| oidc.client_secret_file.clone())) {
+        let path = path.display();
+        tracing::warn!("{path} is not for its owner alone (mode {mode:04o}): chmod 0600 {path}");
     }
     let sockets = Sockets::bind(&config)?;
     privileges::give_up(&config, args.user.as_deref())?;
@@ -80,6 +92,23 @@ async fn serve(config: Config, sockets: Sockets) -> Result<()> {
     ended
 }
 
+/// Refuses what the legs and services would, and says what an operator has to tell others.
+async fn check(config: &Config) -> Result<()> {
+    config.check_dhcp()?;
+    config.tpm.issuers()?;
+    Page::load(config)?;
+    let oidc = Oidc::new(config, Health::default())?;
+    host::say!("the configuration is good");
+    let Some(oidc) = oidc else { return Ok(()) };
+    host::say!("the redirect URL of the OIDC client, to be registered at the provider: {}", oidc.redirect());
+    match oidc.try_provider().await {
+        Ok(()) => host::say!("the OIDC provider answers"),
+        // It may be up when the server is.
+        Err(failure) => host::tell!("the OIDC provider cannot be used now: {failure}"),
+    }
+    Ok(())
+}
+
 /// A core dump would have the keys.
 fn no_core() {
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
@@ -87,10 +116,8 @@ fn no_core() {
     }
 }
 
-/// Secrets of the folder that others than their owner may read or write, with their modes.
-fn readable_by_others(dir: &Path) -> Vec<(PathBuf, u32)> {
-    let secrets =
-        ["ca.key", "issuing.key", "manifest.key", "secrets.key", "admin.token", "state.db"].map(|name| dir.join(name));
+/// Those of these files that others than their owner may read or write, with their modes.
+fn readable_by_others(secrets: impl IntoIterator<Item = PathBuf>) -> Vec<(PathBuf, u32)> {
     let open = secrets.into_iter().filter_map(|path| {
         let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o7777;
         (mode & 0o077 != 0).then_some((path, mode))
@@ -132,6 +159,12 @@ async fn legs(services: Arc<Services>, sockets: Sockets) -> Result<()> {
     let upkeep = tokio::spawn(upkeep::run(state, strangers, stop));
     let (state, ca, stop) = (services.state.clone(), services.ca.clone(), services.stop.clone());
     let expiry = tokio::spawn(expiry::run(state, ca, config.certificates.node_life.0, stop));
+    let (oidc, stop) = (services.oidc.clone(), services.stop.clone());
+    let provider = tokio::spawn(async move {
+        if let Some(oidc) = oidc {
+            oidc.keep_up(stop).await;
+        }
+    });
     let mut https = tokio::spawn(https::serve(services.clone(), https_listener));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),
@@ -144,6 +177,7 @@ async fn legs(services: Arc<Services>, sockets: Sockets) -> Result<()> {
     watch_nodes.await.or_fail(Code::Internal, || "watching nodes")?;
     upkeep.await.or_fail(Code::Internal, || "forgetting what is old")?;
     expiry.await.or_fail(Code::Internal, || "looking at certificates")?;
+    provider.await.or_fail(Code::Internal, || "looking at the OIDC provider")?;
     https.await.or_fail(Code::Internal, || "serving HTTPS")??;
     ended
 }

@@ -35,9 +35,9 @@ pub struct Args {
 enum Verb {
     /// Make a token and print it: boot-server token create alice --scope operate --expires 90d >alice.token
     Create(Create),
-    /// List the tokens: what each allows, until when, when it was used last
+    /// List the tokens: what each allows, until when, when it was used last; and as oidc:NAME who has sessions by the OIDC provider
     List(List),
-    /// Revoke a token, with the sessions of the page that were begun with it
+    /// Revoke a token, with the sessions of the page that were begun with it; of oidc:NAME the sessions
     Revoke(Revoke),
 }
 

@@ -1,6 +1,7 @@
 //! config.toml: unknown keys and wrong types are refused with the path of the key.
 
 mod cluster;
+pub mod oidc;
 
 pub use cluster::{Cluster, Power};
 
@@ -56,6 +57,9 @@ pub struct Config {
     /// Certificates of nodes.
     #[serde(default)]
     pub certificates: Certificates,
+    /// Where admins log in to the page; with tokens alone where it is absent.
+    #[serde(default)]
+    pub oidc: Option<oidc::Oidc>,
     /// Kernels and initrds.
     #[serde(default)]
     pub images: Images,
@@ -266,6 +270,10 @@ impl Config {
         for file in [&mut config.https.certificate, &mut config.https.key].into_iter().flatten() {
             *file = config.dir.join(&*file);
         }
+        let oidc = config.oidc.iter_mut().flat_map(|oidc| [&mut oidc.client_secret_file, &mut oidc.ca]);
+        for file in oidc.flatten() {
+            *file = config.dir.join(&*file);
+        }
         let cluster = &mut config.cluster;
         let hooks =
             [&mut config.power.command, &mut cluster.drain, &mut cluster.backup_hook, &mut cluster.restore_hook];
@@ -280,16 +288,23 @@ impl Config {
     /// # Errors
     /// `E-CONFIG` with the path of the key.
     pub fn check(text: &str) -> Result<()> {
-        let config = Self::parse("the configuration", text)?;
-        if config.dhcp.mode == crate::netboot::dhcp::Mode::Off {
+        Self::parse("the configuration", text)?.check_dhcp()
+    }
+
+    /// Checks `[dhcp]` as its leg would.
+    ///
+    /// # Errors
+    /// `E-CONFIG` with the path of the key.
+    pub fn check_dhcp(&self) -> Result<()> {
+        if self.dhcp.mode == crate::netboot::dhcp::Mode::Off {
             return Ok(());
         }
         let site = Site {
-            address: config.address,
-            http_port: config.http_address().port(),
-            https_port: config.https_address().port(),
+            address: self.address,
+            http_port: self.http_address().port(),
+            https_port: self.https_address().port(),
         };
-        config.dhcp.settings(&site).map(drop)
+        self.dhcp.settings(&site).map(drop)
     }
 
     fn parse(what: &str, text: &str) -> Result<Self> {
@@ -314,7 +329,27 @@ impl Config {
             let cause = format!("reading {what} at certificates.node_life: it is to be between 1m and 398d");
             return Err(Failure::new(Code::Config, cause).with_remedy("the usual one is 7d"));
         }
+        if let Some(oidc) = &config.oidc {
+            oidc.check(what)?;
+            if oidc.url.is_none() && config.https_address().port() == 0 {
+                let cause = format!("reading {what} at oidc.url: [https] listen has no port of its own");
+                return Err(Failure::new(Code::Config, cause)
+                    .with_remedy("write where browsers reach the page, such as https://boot.example.org:8443"));
+            }
+        }
         Ok(config)
+    }
+
+    /// Where browsers reach the page when they log in at the OIDC provider, as it has to know it.
+    pub fn page_origin(&self) -> String {
+        if let Some(url) = self.oidc.as_ref().and_then(|oidc| oidc.url.as_deref()) {
+            return url.trim_end_matches('/').to_owned();
+        }
+        let host = self.https.names.first().cloned().unwrap_or_else(|| self.address.to_string());
+        match self.https_address().port() {
+            443 => format!("https://{host}"),
+            port => format!("https://{host}:{port}"),
+        }
     }
 
     /// Where plain boot HTTP listens.
@@ -343,66 +378,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::spec::Way;
-
-    #[test]
-    fn a_minimal_file_has_sane_defaults() {
-        let config = Config::parse("config.toml", "address = '10.77.0.1'").unwrap();
-        assert_eq!(config.https_address().to_string(), "10.77.0.1:8443");
-        assert_eq!(config.enrol.admission.ways(), [Way::Token, Way::Approval]);
-        assert_eq!(config.server_names(), ["10.77.0.1", "127.0.0.1", "localhost"]);
-    }
-
-    #[test]
-    fn a_file_of_tpm_vendors_that_has_none_is_refused_with_its_name() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let with = |pem: &str| {
-            std::fs::write(file.path(), pem).unwrap();
-            Tpm { roots: vec![file.path().to_owned()], ..Tpm::default() }.issuers()
-        };
-        let (authority, _) = crate::trust::ca::make::root(protocol::Timestamp::now_utc()).unwrap();
-        assert!(with(&authority).is_ok());
-        let key = rcgen::KeyPair::generate().unwrap();
-        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
-        for (pem, why) in
-            [("", "there is none"), (&leaf, "no certificate of an issuer"), (&format!("{authority}{leaf}"), "")]
-        {
-            let failure = with(pem).unwrap_err();
-            let name = file.path().display().to_string();
-            assert!(failure.code == Code::Config && failure.cause.contains(&name), "{failure}");
-            assert!(failure.cause.contains(why), "{failure}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_its_path() {
-        let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[enrol]\nadmision = 'x'").unwrap_err();
-        assert_eq!(failure.code, Code::Config);
-        assert!(failure.cause.contains("enrol") && failure.cause.contains("admision"), "{failure}");
-    }
-
-    #[test]
-    fn proxies_are_networks_and_addresses() {
-        let of = |list: &str| Config::parse("c", &format!("address = '10.77.0.1'\n[https]\ntrusted_proxies = {list}"));
-        assert_eq!(of("['10.0.0.0/8', 'fd00::1']").unwrap().https.trusted_proxies.len(), 2);
-        let failure = of("['10.0.0.0/8', 'proxy.example']").unwrap_err();
-        assert!(failure.cause.contains("https.trusted_proxies[1]"), "{failure}");
-    }
-
-    #[test]
-    fn a_wrong_type_is_refused_with_its_path() {
-        let failure = Config::parse("config.toml", "address = '10.77.0.1'\n[menu]\ntimeout_seconds = 'x'").unwrap_err();
-        assert!(failure.cause.contains("menu.timeout_seconds"), "{failure}");
-        for life in ["59s", "399d", "a week"] {
-            let text = format!("address = '10.77.0.1'\n[certificates]\nnode_life = '{life}'");
-            let failure = Config::parse("config.toml", &text).unwrap_err();
-            assert!(failure.cause.contains("certificates.node_life"), "{failure}");
-        }
-        for address in ["10.77.0.300", "0.0.0.0", "255.255.255.255", "224.0.0.1"] {
-            let failure = Config::parse("config.toml", &format!("address = '{address}'")).unwrap_err();
-            assert!(failure.cause.contains("address"), "{failure}");
-        }
-    }
-}
+mod tests;

@@ -222,8 +222,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = State::create(&path_in(dir.path()), Health::default()).await.unwrap();
         let node: NodeName = "n1".parse().unwrap();
-        let [alice, mallory] =
-            ["alice", "mallory"].map(|name| Actor { name: name.to_owned(), kind: ActorKind::Token, from: None });
+        let [alice, mallory] = ["alice", "mallory"].map(|name| Actor {
+            name: name.to_owned(),
+            kind: ActorKind::Token,
+            subject: None,
+            from: None,
+        });
         let flood = async || {
             let mut unit = state.begin().await.unwrap();
             for flood in 0..30 {

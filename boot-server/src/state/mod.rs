@@ -17,6 +17,7 @@ mod measured;
 pub mod memory;
 pub mod nodes;
 mod operations;
+pub mod persons;
 pub mod rejections;
 pub mod runs;
 mod secrets;

@@ -1,13 +1,13 @@
 //! Admin tokens, and sessions of the page, of which only hashes are kept.
 
-use super::{Doing, State, Unit, memory::admins::Key, millis, plain, time_of};
+use super::{Doing, State, Unit, column, memory::admins::Key, millis, plain, time_of};
 use crate::domain::audit::Actor;
 use protocol::{
     Code, Failure, Timestamp,
     audit::ActorKind,
     encoding::Sha256,
     failure::Result,
-    tokens::{Kind, Scope, TokenSummary},
+    tokens::{Kind, Scope, Subject, TokenSummary},
 };
 use std::net::IpAddr;
 use time::Duration;
@@ -41,12 +41,12 @@ impl Credential<'_> {
     }
 }
 
-/// A token or certificate that is good now.
+/// A token or certificate that is good now, or somebody with a session by the OIDC provider's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// SHA-256 of the token, or of the certificate's public key.
+    /// SHA-256 of the token, of the certificate's public key, or of who he is.
     pub hash: Sha256,
-    /// Which of both it is.
+    /// Which of them it is.
     pub kind: Kind,
     /// Its name.
     pub name: String,
@@ -54,6 +54,8 @@ pub struct Token {
     pub scope: Scope,
     /// When it was used last, to some minutes.
     pub used: Option<Timestamp>,
+    /// Who he is at the OIDC provider.
+    pub subject: Option<Subject>,
 }
 
 impl Token {
@@ -62,8 +64,9 @@ impl Token {
         let kind = match self.kind {
             Kind::Token => ActorKind::Token,
             Kind::Certificate => ActorKind::Certificate,
+            Kind::Oidc => ActorKind::Oidc,
         };
-        Actor { name: self.name.clone(), kind, from: None }.at(from)
+        Actor { name: self.name.clone(), kind, subject: self.subject.clone(), from: None }.at(from)
     }
 }
 
@@ -83,29 +86,35 @@ struct Row {
     created: i64,
     expires: Option<i64>,
     used: Option<i64>,
+    subject: Option<String>,
+}
+
+/// The scope of this name.
+pub(super) fn scope_of(name: &str) -> Result<Scope> {
+    Scope::parse(name).ok_or_else(|| Failure::new(Code::Internal, format!("reading a token: its scope is {name:?}")))
 }
 
 impl Row {
-    fn scope(&self) -> Result<Scope> {
-        let unknown = || Failure::new(Code::Internal, format!("reading a token: its scope is {:?}", self.scope));
-        Scope::parse(&self.scope).ok_or_else(unknown)
-    }
-
     fn kind(&self) -> Result<Kind> {
         let unknown = || Failure::new(Code::Internal, format!("reading a token: its kind is {:?}", self.kind));
         Kind::parse(&self.kind).ok_or_else(unknown)
     }
 
+    fn subject(&self) -> Result<Option<Subject>> {
+        self.subject.as_deref().map(|subject| column("a person", subject)).transpose()
+    }
+
     fn token(self) -> Result<Token> {
-        let (scope, kind) = (self.scope()?, self.kind()?);
+        let (scope, kind, subject) = (scope_of(&self.scope)?, self.kind()?, self.subject()?);
         let hash = plain("the hash of a token", &self.sha256)?;
-        Ok(Token { hash, kind, name: self.name, scope, used: self.used.map(time_of) })
+        Ok(Token { hash, kind, name: self.name, scope, used: self.used.map(time_of), subject })
     }
 
     fn summary(self) -> Result<TokenSummary> {
         Ok(TokenSummary {
-            scope: self.scope()?,
+            scope: scope_of(&self.scope)?,
             kind: self.kind()?,
+            subject: self.subject()?,
             name: self.name,
             created: time_of(self.created),
             expires: self.expires.map(time_of),
@@ -153,7 +162,7 @@ impl Unit {
             .await
             .doing("ending sessions")?;
         let removed: Option<Row> = sqlx::query_as(
-            "DELETE FROM tokens WHERE name = ? RETURNING sha256, kind, name, scope, created, expires, used",
+            "DELETE FROM tokens WHERE name = ? RETURNING sha256, kind, name, scope, created, expires, used, subject",
         )
         .bind(name)
         .fetch_optional(&mut *self.connection)
@@ -208,7 +217,7 @@ impl Unit {
             .execute(&mut *self.connection)
             .await
             .doing("beginning a session")?;
-        Ok(())
+        self.forget_persons().await
     }
 
     /// Ends a session.
@@ -218,7 +227,7 @@ impl Unit {
             .execute(&mut *self.connection)
             .await
             .doing("ending a session")?;
-        Ok(())
+        self.forget_persons().await
     }
 }
 
@@ -232,7 +241,7 @@ impl State {
     /// The same by what is kept of it.
     pub async fn token_of_hash(&self, hash: &Sha256, kind: Kind, now: Timestamp) -> Result<Option<Token>> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT sha256, kind, name, scope, created, expires, used FROM tokens WHERE sha256 = ?1 \
+            "SELECT sha256, kind, name, scope, created, expires, used, subject FROM tokens WHERE sha256 = ?1 \
              AND (expires IS NULL OR expires > ?2) AND kind = ?3",
         )
         .bind(hash.hex())
@@ -253,7 +262,7 @@ impl State {
         now: Timestamp,
     ) -> Result<Option<(Token, Timestamp)>> {
         let row: Option<Session> = sqlx::query_as(
-            "SELECT began, tokens.sha256, kind, name, scope, created, expires, used FROM sessions JOIN tokens ON tokens.sha256 = token \
+            "SELECT began, tokens.sha256, kind, name, scope, created, expires, used, subject FROM sessions JOIN tokens ON tokens.sha256 = token \
              WHERE sessions.sha256 = ?1 AND began > ?2 AND began < ?3 AND (expires IS NULL OR expires > ?4)",
         )
         .bind(Sha256::of(cookie.as_bytes()).hex())
@@ -277,11 +286,12 @@ impl State {
 
     /// Every token, by name.
     pub async fn tokens(&self) -> Result<Vec<TokenSummary>> {
-        let rows: Vec<Row> =
-            sqlx::query_as("SELECT sha256, kind, name, scope, created, expires, used FROM tokens ORDER BY name")
-                .fetch_all(&self.readers)
-                .await
-                .doing(READING)?;
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT sha256, kind, name, scope, created, expires, used, subject FROM tokens ORDER BY name",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .doing(READING)?;
         rows.into_iter().map(Row::summary).collect()
     }
 }

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod folder;
 pub mod generations;
 pub mod manifest;
+pub mod oidc;
 pub mod quotes;
 pub mod rotation;
 pub mod sessions;

@@ -4,7 +4,7 @@ pub mod api;
 mod clients;
 mod forwarded;
 pub mod https;
-mod page_certificate;
+pub mod page_certificate;
 pub mod peer;
 pub mod seat;
 pub mod ui;

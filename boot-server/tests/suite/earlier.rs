@@ -118,10 +118,11 @@ async fn a_database_from_before_the_chain_of_the_audit_is_read() {
 }
 
 #[tokio::test]
-async fn a_database_from_before_event_logs_and_refusals_is_read_with_the_tpm_that_was_proven() {
+async fn a_database_from_before_event_logs_is_read_with_its_tokens_and_the_tpm_that_was_proven() {
     let lab = opened(8).await;
     let proven = lab.describe("member")["tpm"]["proven"].clone();
     assert!(proven["ek"].is_string() && proven["log"]["missing"].is_string(), "{proven}");
+    assert!(lab.says(&["token", "list"]).contains("today"));
     assert_eq!(lab.says(&["get", "rejections"]), "No machine is refused.\n");
     finds_everything(&lab);
 }

@@ -24,6 +24,7 @@ mod installing;
 mod lab;
 mod logs;
 mod machine;
+mod oidc;
 mod privileges;
 mod proxies;
 mod rejection;

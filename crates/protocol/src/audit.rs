@@ -4,6 +4,7 @@ use crate::{
     Timestamp,
     encoding::{BadEncoding, Sha256},
     names::NodeName,
+    tokens::Subject,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub enum ActorKind {
     Token,
     /// An admin by a certificate.
     Certificate,
+    /// An admin by a session of the page that the OIDC provider's word has begun.
+    Oidc,
     /// A node by its certificate.
     Node,
     /// The server by itself.
@@ -42,6 +45,9 @@ pub struct AuditEntry {
     /// As what he acted.
     #[serde(default)]
     pub kind: ActorKind,
+    /// Who he is at the OIDC provider, whatever his name is by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
     /// From where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<IpAddr>,

@@ -86,6 +86,8 @@ pub enum Form {
     Events,
     /// The bytes of a file.
     File,
+    /// For a browser: it is led on to another address, or shown a page that says why not.
+    Page,
 }
 
 /// A call.
@@ -286,6 +288,10 @@ calls! {
     RevokeEnrolToken: Delete "/v1/enrol-tokens/{id}", Approver, Json, Nothing => Nothing;
     /// Begins a session of the page.
     LogIn: Post "/v1/login", Anyone, Json, Login => Nothing;
+    /// Leads a browser to the OIDC provider, where an admin logs in.
+    LogInElsewhere: Get "/v1/login/oidc", Anyone, Page, Elsewhere => Nothing;
+    /// Takes what the provider has sent the browser back with, and begins a session of the page.
+    LogInReturned: Get "/v1/login/oidc/callback", Anyone, Page, Returned => Nothing;
     /// Ends it.
     LogOut: Delete "/v1/login", Viewer, Json, Nothing => Nothing;
 }
@@ -339,6 +345,35 @@ pub struct Login {
     pub token: String,
 }
 
+/// How a browser came to log in at the OIDC provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// It was led here from another name of this server, and is led to no other one.
+    #[serde(default)]
+    pub moved: bool,
+}
+
+/// What an OIDC provider sends a browser back with (OpenID Connect Core 1.0, section 3.1.2.5; RFC 9207). No `Debug`: the code is
+/// secret. What a provider adds is passed over.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// What the login began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// What is given for the ID token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Who says it, where he says that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Why there is no code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_description: Option<String>,
+}
+
 /// The pattern with its braces replaced, in order; a missing argument leaves nothing in its place.
 fn filled(pattern: &str, arguments: &[&str]) -> String {
     let (mut path, mut rest, mut arguments) = (String::new(), pattern, arguments.iter());
@@ -351,7 +386,7 @@ fn filled(pattern: &str, arguments: &[&str]) -> String {
 }
 
 /// Percent-encoded but for what RFC 3986, section 2.3 leaves unreserved.
-fn encoded(argument: &str) -> String {
+pub fn encoded(argument: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     argument
         .bytes()
@@ -393,6 +428,9 @@ mod tests {
     #[test]
     fn what_a_stranger_may_call_is_known() {
         let open: Vec<_> = ALL.iter().filter(|call| call.who == Who::Anyone).map(|call| call.name).collect();
-        assert_eq!(open, ["Hello", "Enrol", "PollEnrolment", "ProveTpm", "Artefact", "LogIn"]);
+        assert_eq!(
+            open,
+            ["Hello", "Enrol", "PollEnrolment", "ProveTpm", "Artefact", "LogIn", "LogInElsewhere", "LogInReturned",]
+        );
     }
 }

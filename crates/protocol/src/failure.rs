@@ -63,6 +63,8 @@ codes! {
     Tpm, "E-TPM", "look whether the firmware has a TPM 2.0 switched on; without one, an admin admits the machine by its code";
     /// What was verified of the machine's boot is less than its secrets need.
     BootTrust, "E-BOOT-TRUST", "switch on in the firmware what is named, or apply the spec with less in secrets_at_least";
+    /// The OIDC provider did not answer, or what it said does not hold.
+    Oidc, "E-OIDC", "try again; log in with a token until then, and compare [oidc] of config.toml with the provider";
     /// The caller may not do this.
     Forbidden, "E-FORBIDDEN", "use a token or certificate that is allowed to do this";
     /// An entry of the audit was changed, left out or put in between.

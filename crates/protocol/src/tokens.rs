@@ -52,6 +52,8 @@ pub enum Kind {
     Token,
     /// The key of a certificate.
     Certificate,
+    /// The word of the OIDC provider, by sessions of the page alone.
+    Oidc,
 }
 
 impl Kind {
@@ -60,13 +62,23 @@ impl Kind {
         match self {
             Kind::Token => "token",
             Kind::Certificate => "certificate",
+            Kind::Oidc => "oidc",
         }
     }
 
     /// The kind of this name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Kind::Token, Kind::Certificate].into_iter().find(|kind| kind.name() == text)
+        [Kind::Token, Kind::Certificate, Kind::Oidc].into_iter().find(|kind| kind.name() == text)
     }
+}
+
+/// Who somebody is at an OIDC provider: this does not change when his name does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Subject {
+    /// The provider.
+    pub issuer: String,
+    /// What it calls him.
+    pub sub: String,
 }
 
 /// `POST /v1/certificates`
@@ -104,14 +116,17 @@ pub struct TokenMade {
     pub token: String,
 }
 
-/// What is known of a token or a certificate.
+/// What is known of a token, a certificate, or somebody with sessions by the OIDC provider's word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSummary {
     /// Its name.
     pub name: String,
-    /// Which of both.
+    /// Which of them.
     #[serde(default)]
     pub kind: Kind,
+    /// Who he is at the OIDC provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
     /// What it allows.
     pub scope: Scope,
     /// When it was made.
@@ -137,7 +152,7 @@ mod tests {
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
         }
         assert_eq!(Scope::parse("root"), None);
-        for kind in [Kind::Token, Kind::Certificate] {
+        for kind in [Kind::Token, Kind::Certificate, Kind::Oidc] {
             assert_eq!(Kind::parse(kind.name()), Some(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }

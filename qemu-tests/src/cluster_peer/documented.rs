@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn ask(service: &Documented, line: &str, body: Value) -> (u16, Value) {
-        match service.answer(&Request { line: format!("{line} HTTP/1.1"), token: None, body }) {
+        match service.answer(&Request { line: format!("{line} HTTP/1.1"), token: None, body, text: String::new() }) {
             Reply::Json(status, body) => (status, body),
             other => panic!("{other:?}"),
         }

@@ -79,7 +79,7 @@ mod tests {
         let mut faults: Faults = "503,half,slow,409".parse().unwrap();
         let mut done = 0;
         let mut ask = |line: &str| {
-            let request = Request { line: line.to_owned(), token: None, body: json!("x") };
+            let request = Request { line: line.to_owned(), token: None, body: json!("x"), text: String::new() };
             faults.answer(&request, || {
                 done += 1;
                 (201, json!({ "done": done }))

@@ -34,6 +34,8 @@ pub struct Request {
     pub token: Option<String>,
     /// Null where it is not JSON.
     pub body: Value,
+    /// The body as it came, as far as it is text.
+    pub text: String,
 }
 
 impl Request {
@@ -57,6 +59,8 @@ pub enum Reply {
     File(Vec<u8>),
     /// The head promises more than comes.
     Half,
+    /// 302 to another address.
+    Moved(String),
     /// Nothing for so long, then the end of the connection.
     Slow(Duration),
 }
@@ -172,6 +176,7 @@ fn converse(stream: TcpStream, tls: Arc<ServerConfig>, handler: &dyn Fn(&Request
                 write!(out, "HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", bytes.len())?;
                 out.write_all(&bytes)?;
             }
+            Reply::Moved(to) => write!(out, "HTTP/1.1 302 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")?,
             Reply::Half => {
                 write!(out, "HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{{\"half")?;
                 break;
@@ -215,8 +220,9 @@ fn read(stream: &mut impl BufRead) -> Result<Option<Request>> {
     ensure!(length <= LARGEST, "a request of {length} bytes");
     let mut body = vec![0; usize::try_from(length)?];
     stream.read_exact(&mut body)?;
+    let text = String::from_utf8_lossy(&body).into_owned();
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    Ok(Some(Request { line: line.trim().to_owned(), token, body }))
+    Ok(Some(Request { line: line.trim().to_owned(), token, body, text }))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

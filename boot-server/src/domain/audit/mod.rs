@@ -8,6 +8,7 @@ pub use difference::{difference, specs};
 use protocol::{
     audit::{ActorKind, AuditEntry},
     names::NodeName,
+    tokens::Subject,
 };
 use serde_json::Value;
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ pub struct Actor {
     pub name: String,
     /// As what.
     pub kind: ActorKind,
+    /// Who he is at the OIDC provider.
+    pub subject: Option<Subject>,
     /// From where.
     pub from: Option<IpAddr>,
 }
@@ -26,12 +29,12 @@ pub struct Actor {
 impl Actor {
     /// Whoever has the server's folder: what he does there he does without the server.
     pub fn folder() -> Self {
-        Self { name: "whoever has the folder".to_owned(), kind: ActorKind::Folder, from: None }
+        Self { name: "whoever has the folder".to_owned(), kind: ActorKind::Folder, subject: None, from: None }
     }
 
     /// Somebody who showed nothing that is known here.
     pub fn stranger(from: IpAddr) -> Self {
-        Self { name: "a stranger".to_owned(), kind: ActorKind::Stranger, from: Some(from) }
+        Self { name: "a stranger".to_owned(), kind: ActorKind::Stranger, subject: None, from: Some(from) }
     }
 
     /// The same, from this address.
@@ -44,13 +47,13 @@ impl Actor {
 /// A part of the server, by its name: what it does by itself.
 impl From<&'static str> for Actor {
     fn from(name: &'static str) -> Self {
-        Self { name: name.to_owned(), kind: ActorKind::Server, from: None }
+        Self { name: name.to_owned(), kind: ActorKind::Server, subject: None, from: None }
     }
 }
 
 impl From<&NodeName> for Actor {
     fn from(name: &NodeName) -> Self {
-        Self { name: name.to_string(), kind: ActorKind::Node, from: None }
+        Self { name: name.to_string(), kind: ActorKind::Node, subject: None, from: None }
     }
 }
 
@@ -120,6 +123,10 @@ actions! {
     Refused = "refused",
     /// A session of the page began.
     LoggedIn = "logged-in",
+    /// A login at the OIDC provider gave none.
+    LoginRefused = "login-refused",
+    /// Somebody's sessions by the OIDC provider's word have ended or changed with the configuration, or an admin has ended them.
+    SessionsEnded = "sessions-ended",
     /// It was ended.
     LoggedOut = "logged-out",
     /// A token or a certificate of an admin is good from now on.
@@ -212,6 +219,7 @@ pub fn entry(id: i64, time: protocol::Timestamp, actor: Actor, node: Option<&Nod
         time,
         actor: actor.name,
         kind: actor.kind,
+        subject: actor.subject,
         from: actor.from,
         node: node.cloned(),
         action: deed.action.name().to_owned(),

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use protocol::{Code, Failure, calls::Call};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// What a call ends with.
 pub type Answer<C> = Result<Json<<C as Call>::Answer>, Refused>;
@@ -27,15 +27,21 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The failure as JSON under its status. What is ours to know is logged, and not told to machines.
+/// The failure as JSON under its status.
 pub fn failed(failure: &Failure) -> Response {
+    let (status, shown) = shown(failure);
+    (status, Json(shown)).into_response()
+}
+
+/// The status, and what is told. What is ours to know is logged, and not told to machines.
+pub fn shown(failure: &Failure) -> (StatusCode, Cow<'_, Failure>) {
     let status = status(failure.code);
     if status == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(%failure, "answering a request");
         let shown = Failure::new(failure.code, "the boot-server failed inside; its log says more");
-        return (status, Json(shown)).into_response();
+        return (status, Cow::Owned(shown));
     }
-    (status, Json(failure)).into_response()
+    (status, Cow::Borrowed(failure))
 }
 
 /// A failure that passes by itself, and after how long.
@@ -64,7 +70,7 @@ fn status(code: Code) -> StatusCode {
         | Code::ClosureMissing => StatusCode::CONFLICT,
         Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Code::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::ClusterUnreachable | Code::Tool | Code::Tls => StatusCode::BAD_GATEWAY,
+        Code::ClusterUnreachable | Code::Tool | Code::Tls | Code::Oidc => StatusCode::BAD_GATEWAY,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

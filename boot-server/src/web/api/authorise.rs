@@ -16,7 +16,14 @@ use axum::{
     response::Response,
 };
 use data_encoding::BASE64;
-use protocol::{Code, Failure, admin::NodeState, calls::Who, encoding::Sha256, failure::Result, tokens::Scope};
+use protocol::{
+    Code, Failure,
+    admin::NodeState,
+    calls::Who,
+    encoding::Sha256,
+    failure::Result,
+    tokens::{Kind, Scope},
+};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -101,9 +108,18 @@ async fn allows(services: &Services, token: &Token, needed: Scope, from: IpAddr)
     }
     services.tokens.note_refused(token, from, needed).await;
     let Token { kind, name, scope, .. } = token;
-    let cause = format!("reading the request: {} {name} allows to {scope}, and this needs {needed}", kind.name());
-    Err(Failure::new(Code::Forbidden, cause)
-        .with_remedy("pass a token that allows it: boot-server token create NAME --scope SCOPE"))
+    let (who, remedy) = match kind {
+        Kind::Token | Kind::Certificate => {
+            let remedy = "pass a token that allows it: boot-server token create NAME --scope SCOPE";
+            (format!("{} {name} allows to {scope}", kind.name()), remedy)
+        }
+        Kind::Oidc => {
+            let remedy = "have the provider put the account into a group that is granted more, and log in again";
+            (format!("{name} may {scope}"), remedy)
+        }
+    };
+    let cause = format!("reading the request: {who}, and this needs {needed}");
+    Err(Failure::new(Code::Forbidden, cause).with_remedy(remedy))
 }
 
 /// A bearer token, the page's cookie, or an admin's certificate. A node's certificate is worth nothing here.

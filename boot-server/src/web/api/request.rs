@@ -139,8 +139,14 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The value of our cookie.
 pub fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let pairs = headers.get(header::COOKIE)?.to_str().ok()?.split(';');
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+    cookie_named(headers, COOKIE)
+}
+
+/// The value of the cookie of this name. HTTP/2 may send each in a header of its own.
+pub fn cookie_named<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let texts = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -154,5 +160,7 @@ mod tests {
         assert_eq!(cookie(&headers), Some("xyz"));
         headers.insert(header::COOKIE, "a=b".parse().unwrap());
         assert_eq!(cookie(&headers), None);
+        headers.append(header::COOKIE, format!("{COOKIE}=second").parse().unwrap());
+        assert_eq!(cookie(&headers), Some("second"));
     }
 }

@@ -72,8 +72,12 @@ function login() {
       token.select();
     }
   };
+  const provider = document.body.dataset.provider;
+  const elsewhere = provider
+    ? [make("a", { class: "button", href: address("LogInElsewhere")[1] }, `Sign in with ${provider}`), make("div", { class: "soft" }, "or with a token")]
+    : [];
   show(make("form", { class: "card login", submit },
-    make("h1", {}, "Log in"),
+    make("h1", {}, "Log in"), ...elsewhere,
     make("div", { class: "soft" }, "boot-server init has shown the first token; boot-server token create makes others."),
     token, word, make("button", {}, "Log in")));
   token.focus();

@@ -2,7 +2,7 @@
 
 mod etcd;
 mod peer;
-mod site;
+pub mod site;
 mod taking_out;
 
 mod backing_up;

@@ -33,9 +33,13 @@ pub async fn begin(
         return Err(failure.into());
     };
     let session = services.tokens.begin_session(&token, peer.address).await?;
+    Ok(([(header::SET_COOKIE, session_cookie(&session))], Json(serde_json::json!({}))).into_response())
+}
+
+/// The cookie of a session that has begun.
+pub fn session_cookie(session: &str) -> String {
     let age = SESSION.whole_seconds();
-    let cookie = format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}");
-    Ok(([(header::SET_COOKIE, cookie)], Json(serde_json::json!({}))).into_response())
+    format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
 }
 
 /// Ends the session.

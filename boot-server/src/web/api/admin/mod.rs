@@ -11,6 +11,7 @@ mod login;
 mod logs;
 mod metrics;
 mod nodes;
+mod oidc;
 mod operate;
 mod rejections;
 mod secrets;
@@ -61,5 +62,7 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::MakeEnrolToken, _>(enrol_tokens::make)
         .call::<calls::RevokeEnrolToken, _>(enrol_tokens::revoke)
         .call::<calls::LogIn, _>(login::begin)
+        .call::<calls::LogInElsewhere, _>(oidc::begin)
+        .call::<calls::LogInReturned, _>(oidc::finish)
         .call::<calls::LogOut, _>(login::end)
 }

@@ -45,7 +45,7 @@ use std::{
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
 
 fn admin() -> Actor {
-    Actor { name: "admin".to_owned(), kind: ActorKind::Token, from: None }
+    Actor { name: "admin".to_owned(), kind: ActorKind::Token, subject: None, from: None }
 }
 
 /// What admins and machines knew when they began: codes on consoles, a plan on the page, the generation on a disk.

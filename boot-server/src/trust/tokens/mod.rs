@@ -1,5 +1,8 @@
 //! Who an admin is: tokens with a scope, sessions of the page, and what becomes of who guesses.
 
+mod minute;
+mod persons;
+
 use super::{admins, ca::Ca, sessions::Ends};
 use crate::{
     base::{clock::now, places::source_of, random},
@@ -9,6 +12,7 @@ use crate::{
         tokens::{Credential, Token},
     },
 };
+use minute::Minute;
 use protocol::{
     Code, Failure, Timestamp,
     encoding::Sha256,
@@ -17,8 +21,6 @@ use protocol::{
 };
 use serde_json::json;
 use std::{
-    collections::HashMap,
-    hash::Hash,
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Instant,
@@ -30,8 +32,6 @@ pub const SESSION: Duration = Duration::hours(12);
 /// Wrong tokens of one source a minute before more of them are answered slowly for the rest of it.
 const WRONG: u32 = 10;
 const SLOWLY: std::time::Duration = std::time::Duration::from_secs(1);
-/// Sources whose wrong tokens are counted at once.
-const MOST_SOURCES: usize = 1000;
 /// That a token is used is written down so often.
 const NOTED: Duration = Duration::minutes(10);
 
@@ -43,42 +43,21 @@ pub struct Tokens {
     wrong: Mutex<Minute<IpAddr>>,
     /// Requests for more than a scope allows, by the hash of what was shown.
     refused: Mutex<Minute<Sha256>>,
+    /// Logins at the OIDC provider that gave no session, by source.
+    strangers: Mutex<Minute<IpAddr>>,
     ends: Ends,
-}
-
-/// What was done in a minute, by whom.
-#[derive(Debug)]
-struct Minute<K> {
-    minute: i64,
-    count: HashMap<K, u32>,
-}
-
-impl<K> Default for Minute<K> {
-    fn default() -> Self {
-        Self { minute: 0, count: HashMap::new() }
-    }
-}
-
-impl<K: Eq + Hash> Minute<K> {
-    /// How often he has done it in this minute, with this time.
-    fn count(&mut self, source: K, now: Timestamp) -> u32 {
-        let minute = now.unix_timestamp() / 60;
-        if self.minute != minute {
-            *self = Self { minute, count: HashMap::new() };
-        }
-        if self.count.len() >= MOST_SOURCES && !self.count.contains_key(&source) {
-            return WRONG + 1;
-        }
-        let count = self.count.entry(source).or_default();
-        *count += 1;
-        *count
-    }
 }
 
 impl Tokens {
     /// Of the parts it uses.
     pub fn new(state: State) -> Self {
-        Self { state, wrong: Mutex::default(), refused: Mutex::default(), ends: Ends::default() }
+        Self {
+            state,
+            wrong: Mutex::default(),
+            refused: Mutex::default(),
+            strangers: Mutex::default(),
+            ends: Ends::default(),
+        }
     }
 
     /// Who shows this token; none where it is no token of this server. Wrong ones are noted, and answered slowly where one
@@ -251,7 +230,15 @@ impl Tokens {
         let created = unit.now();
         unit.commit().await?;
         let (name, scope) = (name.to_string(), *scope);
-        Ok(TokenSummary { name, kind: Kind::Certificate, scope, created, expires: Some(expires), used: None })
+        Ok(TokenSummary {
+            name,
+            kind: Kind::Certificate,
+            subject: None,
+            scope,
+            created,
+            expires: Some(expires),
+            used: None,
+        })
     }
 
     /// Revokes a token with its sessions.
@@ -269,7 +256,10 @@ impl Tokens {
             let cause = format!("revoking token {name:?}: there is none");
             return Err(Failure::new(Code::NotFound, cause).with_remedy("list them: boot-server token list"));
         };
-        let deed = Action::TokenRevoked.says(format!("revoked the {} {name}", was.kind.name()));
+        let deed = match was.kind {
+            Kind::Oidc => Action::SessionsEnded.says(format!("ended the sessions of {name}")),
+            kind => Action::TokenRevoked.says(format!("revoked the {} {name}", kind.name())),
+        };
         unit.note(actor, None, deed.changing(json!(was), None)).await?;
         unit.commit().await
     }
@@ -317,24 +307,5 @@ fn verb(scope: Scope) -> &'static str {
         Scope::Approve => "view and approve",
         Scope::Operate => "view, approve and operate",
         Scope::Admin => "do everything",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_tokens_are_counted_by_source_and_minute_within_bounds() {
-        let at = |seconds| Timestamp::from_unix_timestamp(seconds).unwrap();
-        let source = |n: u32| IpAddr::from(n.to_be_bytes());
-        let mut wrong = Minute::default();
-        assert_eq!((1..=3).map(|_| wrong.count(source(1), at(0))).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!((wrong.count(source(1), at(59)), wrong.count(source(2), at(59))), (4, 1));
-        assert_eq!(wrong.count(source(1), at(60)), 1);
-        for n in 0..2 * MOST_SOURCES as u32 {
-            wrong.count(source(n), at(60));
-        }
-        assert_eq!(wrong.count.len(), MOST_SOURCES);
     }
 }
