@@ -195,6 +195,15 @@ mod tests {
         begin(&state, &person("1", "alice.b", Scope::Operate), "c").await;
         assert_eq!(listed(&state).await, ["oidc:alice (2)", "oidc:alice.b"]);
         assert_eq!(of(&state, "a").await.unwrap().scope, Scope::Operate);
+        let later = async |hours| {
+            let found = state.token_of_session("a", Duration::hours(12), now() + Duration::hours(hours)).await;
+            found.unwrap().map(|(token, _)| token.name)
+        };
+        assert_eq!(
+            (later(0).await.is_some(), later(1).await),
+            (true, None),
+            "it ends when it was to, whatever the session's life"
+        );
         assert!(state.token(Credential::Token("https://i\u{0}1"), now()).await.unwrap().is_none());
         assert!(state.token(Credential::Certificate(&alice.hash), now()).await.unwrap().is_none());
         for (cookie, left) in [("a", 2), ("c", 1), ("b", 0)] {
