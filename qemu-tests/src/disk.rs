@@ -70,6 +70,31 @@ impl Disk {
         Ok(listed.lines().filter(|line| !line.ends_with('/')).map(|line| line.replace("::/EFI/", "")).collect())
     }
 
+    /// Where these bytes stand on it, read block by block.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn positions_of(&self, wanted: &[u8]) -> Result<Vec<u64>> {
+        const BLOCK: usize = 4 << 20;
+        let reading = || format!("reading {}", self.path.display());
+        let file = File::open(&self.path).with_context(reading)?;
+        let (size, mut found) = (file.metadata().with_context(reading)?.len(), Vec::new());
+        // What begins at the end of one block goes on in the next.
+        let mut buffer = vec![0; BLOCK + wanted.len().saturating_sub(1)];
+        for start in (0..size).step_by(BLOCK) {
+            let length = buffer.len().min(usize::try_from(size - start)?);
+            let block = &mut buffer[..length];
+            file.read_exact_at(block, start).with_context(reading)?;
+            // Most of a disk is empty.
+            if block.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            let here = block.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
+            found.extend(here.map(|(at, _)| start + at as u64));
+        }
+        Ok(found)
+    }
+
     fn start_of(&self, partition: &str) -> Result<u64> {
         self.partition(partition)?.with_context(|| format!("there is no partition {partition}"))
     }

@@ -10,10 +10,7 @@ use crate::{
     web::https,
 };
 use host::file;
-use nix::sys::{
-    resource::{Resource, setrlimit},
-    socket::{Backlog, listen},
-};
+use nix::sys::socket::{Backlog, listen};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
@@ -59,7 +56,6 @@ impl Sockets {
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> Result<()> {
     log_to_stderr();
-    no_core();
     let config = Config::load(&args.config)?;
     for (path, mode) in readable_by_others(&config.dir) {
         let path = path.display();
@@ -78,13 +74,6 @@ async fn serve(config: Config, sockets: Sockets) -> Result<()> {
     services.state.close().await;
     tracing::info!("stopped");
     ended
-}
-
-/// A core dump would have the keys.
-fn no_core() {
-    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
-        tracing::warn!(%error, "forbidding core dumps");
-    }
 }
 
 /// Secrets of the folder that others than their owner may read or write, with their modes.
