@@ -8,6 +8,8 @@ use protocol::text::printable;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The server and many a verb have keys in their memory.
+    host::memory::dump_nothing();
     match boot_server::cli::run(boot_server::cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

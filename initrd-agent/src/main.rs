@@ -24,6 +24,8 @@ fn main() -> ExitCode {
     if let Some(module) = cli::modprobe::asked_for(std::env::args_os()) {
         return cli::modprobe::answer(module);
     }
+    // The node's key and its secrets are in the memory of the agent and the joiner.
+    host::memory::dump_nothing();
     if std::process::id() == 1 {
         init::run();
     }

@@ -75,7 +75,9 @@ fn become_account(account: &Account, kept: &CapsHashSet) -> std::result::Result<
     setgroups(&groups).map_err(refused)?;
     setresgid(gid, gid, gid).map_err(refused)?;
     setresuid(uid, uid, uid).map_err(refused)?;
-    prctl::set_keepcaps(false).map_err(refused)
+    prctl::set_keepcaps(false).map_err(refused)?;
+    // The kernel has set anew what becomes of the memory.
+    host::memory::dumps_nothing().map_err(refused)
 }
 
 /// Leaves what is needed of what there is. No child gets any of it, and no program that is run makes anybody more than he is.

@@ -6,7 +6,7 @@ use super::{
 };
 use host::command;
 use protocol::{
-    Code, Failure,
+    Code,
     calls::{self, Nothing},
     failure::{OrFail, Result},
     names::NodeName,
@@ -29,7 +29,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Set a secret from a file or standard input: boot-server secret set node-01 wifi.psk --file psk
+    /// Set a secret from a file or standard input, text or any other bytes: boot-server secret set node-01 wifi.psk --file psk
     Set(Set),
     /// Have the server draw a secret that nobody sees, such as the key of an encrypted disk
     Generate(Generate),
@@ -118,7 +118,7 @@ struct Rekey {
 pub async fn run(args: Args) -> Result<()> {
     match args.verb {
         Verb::Set(args) => {
-            let value = SecretValue::Given(content(&args)?);
+            let value = SecretValue::Given(content(&args)?.into());
             set(&args.target, args.place, value).await
         }
         Verb::Generate(args) => set(&args.target, args.place, SecretValue::Made(args.bytes)).await,
@@ -154,22 +154,16 @@ fn path_of(name: &str) -> String {
     if name.starts_with('/') { name.to_owned() } else { format!("{FOLDER}{name}") }
 }
 
-fn content(args: &Set) -> Result<String> {
+fn content(args: &Set) -> Result<Vec<u8>> {
     let path = args.file.display().to_string();
-    let reading = || format!("reading the secret {path}");
-    let no_text = || {
-        Failure::new(Code::Input, format!("{}: it is no text", reading()))
-            .with_remedy("encode it (base64), or have the server draw it: boot-server secret generate")
-    };
     if let Some(identity) = &args.age_identity {
         let identity = identity.display().to_string();
-        let opened = command::run("age", &["--decrypt", "--identity", &identity, "--", &path])?.stdout;
-        return as_text(opened).ok_or_else(no_text);
+        return command::bytes("age", &["--decrypt", "--identity", &identity, "--", &path]);
     }
     if args.sops {
         let extract = args.extract.iter().flat_map(|value| ["--extract", value.as_str()]);
         let arguments: Vec<&str> = ["--decrypt"].into_iter().chain(extract).chain([path.as_str()]).collect();
-        return as_text(command::run("sops", &arguments)?.stdout).ok_or_else(no_text);
+        return command::bytes("sops", &arguments);
     }
     let mut bytes = Vec::new();
     let most = MOST_BYTES as u64 + 1;
@@ -177,13 +171,8 @@ fn content(args: &Set) -> Result<String> {
         true => std::io::stdin().take(most).read_to_end(&mut bytes),
         false => std::fs::File::open(&args.file).and_then(|file| file.take(most).read_to_end(&mut bytes)),
     }
-    .or_fail(Code::Config, reading)?;
-    String::from_utf8(bytes).map_err(|_| no_text())
-}
-
-/// What a tool has printed; what was no text has been replaced in it.
-fn as_text(printed: String) -> Option<String> {
-    (!printed.contains(char::REPLACEMENT_CHARACTER)).then_some(printed)
+    .or_fail(Code::Config, || format!("reading the secret {path}"))?;
+    Ok(bytes)
 }
 
 fn table(secrets: &[SecretSummary]) -> String {

@@ -11,10 +11,7 @@ use crate::{
     web::{https, page_certificate::Page},
 };
 use host::file;
-use nix::sys::{
-    resource::{Resource, setrlimit},
-    socket::{Backlog, listen},
-};
+use nix::sys::socket::{Backlog, listen};
 use protocol::{
     Code, Failure,
     failure::{OrFail, Result},
@@ -63,7 +60,6 @@ impl Sockets {
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> Result<()> {
     log_to_stderr();
-    no_core();
     let config = Config::load(&args.config)?;
     if args.check {
         return super::runtime()?.block_on(check(&config));
@@ -107,13 +103,6 @@ async fn check(config: &Config) -> Result<()> {
         Err(failure) => host::tell!("the OIDC provider cannot be used now: {failure}"),
     }
     Ok(())
-}
-
-/// A core dump would have the keys.
-fn no_core() {
-    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
-        tracing::warn!(%error, "forbidding core dumps");
-    }
 }
 
 /// Those of these files that others than their owner may read or write, with their modes.

@@ -57,10 +57,10 @@ impl Secrets {
     pub async fn set(&self, node: &NodeName, request: SecretRequest, actor: &Actor) -> Result<()> {
         let SecretRequest { path, mode, value } = request;
         let (content, origin) = match value {
-            SecretValue::Given(text) => (text, Origin::Given),
-            SecretValue::Made(bytes) => (made(bytes)?, Origin::Made),
+            SecretValue::Given(content) => (content, Origin::Given),
+            SecretValue::Made(bytes) => (made(bytes)?.into(), Origin::Made),
         };
-        let bytes = content.len();
+        let bytes = content.as_bytes().len();
         if bytes > MOST_BYTES || bytes == 0 {
             let cause = format!("checking the secret {path:?} of node {node}: {bytes} bytes, not 1 to {MOST_BYTES}");
             return Err(Failure::new(Code::Input, cause));

@@ -408,7 +408,7 @@ fn other_system(subject: &Subject, running: Option<&StorePath>) -> Option<Missin
 
 fn without_secrets(mut spec: NodeSpec) -> NodeSpec {
     for file in &mut spec.secrets {
-        file.content = "(secret)".to_owned();
+        file.content = "(secret)".into();
     }
     spec
 }

@@ -167,7 +167,11 @@ pub fn secrets(spec: &NodeSpec, apart: Vec<FileSpec>, generation: u64) -> Result
         let content =
             serde_json::to_string_pretty(cluster).or_fail(Code::Internal, || "writing cluster-config.json")?;
         files.retain(|file| file.path != CLUSTER_CONFIG);
-        files.push(FileSpec { path: CLUSTER_CONFIG.to_owned(), mode: "0600".to_owned(), content: content + "\n" });
+        files.push(FileSpec {
+            path: CLUSTER_CONFIG.to_owned(),
+            mode: "0600".to_owned(),
+            content: (content + "\n").into(),
+        });
     }
     Ok(SecretBundle { generation, files })
 }
@@ -235,7 +239,7 @@ mod tests {
         let bundle = secrets(&spec(), vec![], 3).unwrap();
         let config = bundle.files.iter().find(|file| file.path == CLUSTER_CONFIG).unwrap();
         assert_eq!((bundle.generation, config.mode.as_str(), bundle.files.len()), (3, "0600", 2));
-        assert!(config.content.contains("\"cluster_name\": \"c\""));
+        assert!(config.content.as_text().unwrap().contains("\"cluster_name\": \"c\""));
     }
 
     #[test]

@@ -43,7 +43,7 @@ async fn a_node_gets_its_own_secrets_and_only_while_its_generation_is_open() {
         let (status, bundle) = node.caller.get("/v1/node/secrets?generation=1").await;
         assert!(status.is_success(), "{bundle}");
         let bundle: SecretBundle = serde_json::from_value(bundle).unwrap();
-        let contents: Vec<&str> = bundle.files.iter().map(|file| file.content.as_str()).collect();
+        let contents: Vec<&str> = bundle.files.iter().map(|file| file.content.as_text().unwrap()).collect();
         assert_eq!(contents[0], format!("secret of {name}"));
         assert!(contents[1].contains(&format!("\"node_id\": \"{name}\"")));
         assert_eq!(bundle.files[1].path, "/etc/nixos/secrets/cluster-config.json");

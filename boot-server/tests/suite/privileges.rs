@@ -3,7 +3,7 @@
 use super::lab::{BINARY, Lab, path};
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::Path,
     process::Command,
 };
@@ -72,6 +72,14 @@ fn a_server_that_is_started_as_root_goes_on_as_the_account_that_is_named_without
     lab.apply("n1", "52:54:00:00:00:01");
     assert_eq!(lab.state_of("n1"), "expected", "it can write its state");
     assert!(lab.log().contains("TFTP on 127.0.0.81:69"), "{}", lab.log());
+    let memory_of = |process: u32| fs::metadata(format!("/proc/{process}/environ")).unwrap().uid();
+    let mut other = Command::new("setpriv").args(["--reuid=65534", "--clear-groups", "sleep", "60"]).spawn().unwrap();
+    while memory_of(other.id()) != NOBODY {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(memory_of(lab.process()), 0, "it leaves no core dump, and nobody of its account reads its memory");
     assert!(lab.stop());
 }
 

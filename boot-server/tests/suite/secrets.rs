@@ -5,8 +5,9 @@ use super::{
     lab::{BINARY, Lab},
     machine::Machine,
 };
+use protocol::manifest::SecretBundle;
 use serde_json::Value;
-use std::{path::PathBuf, process::Command};
+use std::{io::Write, path::PathBuf, process::Command};
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -122,6 +123,90 @@ async fn secrets_apart_from_the_spec_reach_their_node_alone_and_the_server_s_own
 }
 
 #[tokio::test]
+async fn a_secret_of_any_bytes_reaches_its_node_as_it_was_and_lies_nowhere_in_the_clear() {
+    let mut lab = Lab::open();
+    lab.apply("n1", MAC);
+    let bytes: Vec<u8> = (0..=255).chain(*b"hunter2 in bytes").collect();
+    let keytab = file(&lab, "keytab", "");
+    std::fs::write(&keytab, &bytes).unwrap();
+    lab.says(&["secret", "set", "n1", "node.keytab", "--file", &keytab]);
+    lab.says(&["secret", "set", "n1", "psk", "--file", &file(&lab, "psk", "ünicode\n")]);
+    assert!(lab.stop());
+    lab.serve();
+    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
+    node.manifest(&lab).await;
+    let (_, bundle) = node.caller.get("/v1/node/secrets?generation=1").await;
+    let bundle: SecretBundle = serde_json::from_value(bundle).unwrap();
+    let of = |name: &str| bundle.files.iter().find(|file| file.path.ends_with(name)).unwrap();
+    assert_eq!(of("node.keytab").content.as_bytes(), bytes);
+    let text = serde_json::to_value(of("psk")).unwrap();
+    assert_eq!(text["content"], "ünicode\n", "a text goes as it always did, for agents of earlier releases");
+    let encoded = data_encoding::BASE64.encode(&bytes);
+    for trace in ["hunter2 in bytes", &encoded[..40], &encoded[8..48]] {
+        assert_eq!(with(&lab, trace), Vec::<PathBuf>::new());
+        assert!(!lab.log().contains(trace) && !lab.describe("n1").to_string().contains(trace));
+    }
+}
+
+/// What all processes were called with.
+fn called_with() -> Vec<u8> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let read = |path: PathBuf| ["cmdline", "environ"].map(|name| std::fs::read(path.join(name)).unwrap_or_default());
+    processes.flat_map(read).flatten().collect()
+}
+
+#[tokio::test]
+async fn no_process_is_called_with_a_secret_while_it_is_set_handed_out_and_a_hook_runs() {
+    let mut lab = Lab::made("open-lab", &[]);
+    // A hook shows by its own words what it was given, and what stood in the list of processes while it ran.
+    let seen = lab.dir().join("seen");
+    let hook = file(
+        &lab,
+        "hook",
+        &format!("#!/bin/sh\ncat /proc/[0-9]*/cmdline /proc/[0-9]*/environ >{} 2>/dev/null || :\n", seen.display()),
+    );
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    lab.configure("open-lab", &format!("[power]\ncommand = '{hook}'\n"));
+    lab.serve();
+    // No other test has it.
+    let secret = format!("hunter2-{:x}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
+    let mut spec = super::lab::spec("n1", MAC);
+    spec["secrets"][0]["content"] = secret.clone().into();
+    lab.apply_spec(&spec);
+    let has = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+
+    // It waits for its standard input: by then it has been called.
+    let mut set = Command::new(BINARY)
+        .args(["secret", "set", "n1", "psk", "--file", "-", "--dir"])
+        .arg(lab.dir())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = set.stdin.take().unwrap();
+    stdin.write_all(secret.as_bytes()).unwrap();
+    let listed = loop {
+        let listed = called_with();
+        if listed.windows(12).any(|window| window == b"secret\0set\0n") {
+            break listed;
+        }
+        assert!(set.try_wait().unwrap().is_none(), "it waits for the end of what it is given");
+    };
+    assert!(!has(&listed));
+    drop(stdin);
+    assert!(set.wait().unwrap().success());
+
+    let node = Machine::new(MAC, "run-1").admitted(&lab).await;
+    node.manifest(&lab).await;
+    let (_, bundle) = node.caller.get("/v1/node/secrets?generation=1").await;
+    assert!(has(bundle.to_string().as_bytes()), "it was handed out");
+    lab.says(&["power", "n1", "on"]);
+    let seen = std::fs::read(seen).unwrap();
+    assert!(seen.windows(13).any(|window| window == b"CENTRA_NODE_I"), "the hook saw itself");
+    assert!(!has(&seen) && !has(&called_with()));
+}
+
+#[tokio::test]
 async fn a_secret_is_deleted_where_no_layout_needs_it_and_has_one_truth() {
     let lab = Lab::open();
     let content = file(&lab, "content", "x");
@@ -138,9 +223,6 @@ async fn a_secret_is_deleted_where_no_layout_needs_it_and_has_one_truth() {
     refused(&["secret", "set", "n1", "x", "--file", &file(&lab, "empty", "")], "0 bytes");
     refused(&["secret", "generate", "n1", "x", "--bytes", "8"], "8 bytes, not 16 to 4096");
     refused(&["secret", "delete", "n1", "x"], "there is none");
-    std::fs::write(&content, [0xff, 0xfe]).unwrap();
-    refused(&["secret", "set", "n1", "x", "--file", &content], "it is no text");
-
     lab.says(&["secret", "generate", "n2", "/tmp/luks.key"]);
     let mut spec = super::lab::spec("n2", "52:54:00:00:00:02");
     let luks = serde_json::json!({"type": "luks", "name": "crypt", "settings": {"keyFile": "/tmp/luks.key"},

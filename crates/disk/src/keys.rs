@@ -51,7 +51,7 @@ impl Keys {
                 let cause = format!("looking for the key file {path}, which the layout names: no secret has this path");
                 Failure::new(Code::DiskKey, cause)
             })?;
-            Ok((path.clone(), secret.content.clone().into_bytes()))
+            Ok((path.clone(), secret.content.as_bytes().to_vec()))
         };
         paths.iter().map(find).collect::<Result<_>>().map(Keys)
     }

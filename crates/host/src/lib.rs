@@ -7,5 +7,6 @@ pub mod certificate;
 pub mod command;
 pub mod file;
 pub mod http;
+pub mod memory;
 pub mod retry;
 mod terminal;

@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod cluster_address;
 #[cfg(test)]
 mod cluster_schema;
+pub mod content;
 pub mod encoding;
 pub mod enrol;
 pub mod enrol_token;

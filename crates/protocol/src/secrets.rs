@@ -1,6 +1,6 @@
 //! Secrets of a node that are kept apart from its spec.
 
-use crate::Timestamp;
+use crate::{Timestamp, content::Content};
 use serde::{Deserialize, Serialize};
 
 /// Where secrets lie on a node; what is elsewhere can only be the key of a device, and is not written.
@@ -24,8 +24,8 @@ pub struct SecretRequest {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretValue {
-    /// This text.
-    Given(String),
+    /// This.
+    Given(Content),
     /// So many random bytes, in base64 without a newline: the server draws them, and no person sees them.
     Made(u16),
 }

@@ -4,6 +4,7 @@ pub use crate::selector::Selector;
 use crate::{
     boot_trust::BootTrust,
     cluster::ClusterConfig,
+    content::Content,
     encoding::Sha256,
     names::{Mac, NodeName, StorePath},
 };
@@ -210,8 +211,8 @@ pub struct FileSpec {
     /// Octal: `"0600"`.
     #[serde(default = "default_mode")]
     pub mode: String,
-    /// Text.
-    pub content: String,
+    /// What is in it.
+    pub content: Content,
 }
 
 fn default_mode() -> String {
@@ -221,7 +222,7 @@ fn default_mode() -> String {
 // A secret must not reach a log through {:?}.
 impl std::fmt::Debug for FileSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FileSpec({:?}, {}, {} bytes)", self.path, self.mode, self.content.len())
+        write!(f, "FileSpec({:?}, {}, {:?})", self.path, self.mode, self.content)
     }
 }
 

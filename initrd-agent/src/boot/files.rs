@@ -277,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_at_home_elsewhere_is_not_for_the_target() {
-        let kept = |path: &str| is_kept(&FileSpec { path: path.into(), mode: "0400".into(), content: String::new() });
+        let kept =
+            |path: &str| is_kept(&FileSpec { path: path.into(), mode: "0400".into(), content: Default::default() });
         assert!(kept("/etc/nixos/secrets/disk.key") && kept("/etc/nixos/secrets/initrd/disk.key"));
         assert!(!kept("/tmp/secret.key") && !kept("/etc/nixos/secretsx/k") && !kept("/etc/nixos/secrets.key"));
     }
@@ -285,7 +286,7 @@ mod tests {
     #[test]
     fn a_mode_that_is_not_octal_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let file = FileSpec { path: "/x".into(), mode: "rw".into(), content: String::new() };
+        let file = FileSpec { path: "/x".into(), mode: "rw".into(), content: Default::default() };
         assert_eq!(write_all(root.path(), &[file]).unwrap_err().code, Code::Input);
     }
 }

@@ -294,8 +294,11 @@ async fn own_files(machine: &Machine) -> Result<Vec<FileSpec>> {
         nonce: identity::nonce()?,
     };
     let (believe, _) = machine.server.trust(&believed).await?;
-    let file =
-        |path: &str, mode: &str, content: String| FileSpec { path: path.to_owned(), mode: mode.to_owned(), content };
+    let file = |path: &str, mode: &str, content: String| FileSpec {
+        path: path.to_owned(),
+        mode: mode.to_owned(),
+        content: content.into(),
+    };
     Ok(vec![
         file("/etc/NIXOS", "0644", String::new()),
         file("/etc/nixos/secrets/ca.crt", "0644", believe.roots),

@@ -118,17 +118,37 @@ pub fn leave(folder: &Path, marker: &InstallMarker, kept: &Kept) -> Result<()> {
         let path = folder.join(path);
         let activity = || format!("writing {}", path.display());
         path.parent().map_or(Ok(()), fs::create_dir_all).or_fail(Code::DiskIo, activity)?;
-        let mut file = fs::File::create(&path).or_fail(Code::DiskIo, activity)?;
-        file.write_all(content).and_then(|()| file.sync_all()).or_fail(Code::DiskIo, activity)?;
+        // In its place: what a run that was cut off has left does not stay behind in blocks that nobody owns.
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let written = file.and_then(|mut file| {
+            file.write_all(content)?;
+            file.set_len(content.len() as u64)?;
+            file.sync_all()
+        });
+        written.or_fail(Code::DiskIo, activity)?;
     }
     Ok(())
 }
 
-/// Removes what [`leave`] left.
+/// Overwrites the key: a file that is removed leaves its bytes on the disk, and this one may lie beside an encrypted root.
+fn blot_out(key: &Path) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(key)?;
+    let length = file.metadata()?.len().min(MAX_FILE);
+    file.write_all(&vec![0; usize::try_from(length).unwrap_or_default()])?;
+    file.sync_all()
+}
+
+/// Overwrites and removes what [`leave`] left.
 ///
 /// # Errors
 /// `E-DISK-IO`.
 pub fn forget(folder: &Path) -> Result<()> {
+    match blot_out(&folder.join(ELSEWHERE_KEY)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::from_error(Code::DiskIo, "overwriting the trace of the installation", &error));
+        }
+        _ => {}
+    }
     match fs::remove_dir_all(folder.join(ELSEWHERE)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Failure::from_error(Code::DiskIo, "removing the trace of the installation", &error))
@@ -158,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_beside_the_root_is_gone_once_it_is_forgotten() {
+    fn what_is_left_beside_the_root_is_gone_once_it_is_forgotten_down_to_its_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let marker = InstallMarker {
             node: "n1".parse().unwrap(),
@@ -172,8 +192,16 @@ mod tests {
             written: protocol::Timestamp::now_utc(),
         };
         leave(folder.path(), &marker, &Kept::Plain("a key".to_owned())).unwrap();
-        assert_eq!(read_small(&folder.path().join(ELSEWHERE_KEY)).as_deref(), Some("a key"));
+        let key = folder.path().join(ELSEWHERE_KEY);
+        assert_eq!(read_small(&key).as_deref(), Some("a key"));
+        // What a file system keeps of a file that is removed: another name of it shows.
+        let elsewhere = tempfile::tempdir_in(folder.path().parent().unwrap()).unwrap();
+        let bytes = elsewhere.path().join("bytes");
+        fs::hard_link(&key, &bytes).unwrap();
+        leave(folder.path(), &marker, &Kept::Plain("key".to_owned())).unwrap();
+        assert_eq!(fs::read(&bytes).unwrap(), b"key", "written in its place");
         forget(folder.path()).unwrap();
+        assert_eq!(fs::read(&bytes).unwrap(), [0; 3]);
         leave(folder.path(), &marker, &Kept::Closed(vec![0xff, 1])).unwrap();
         assert_eq!(read_small_bytes(&folder.path().join(ELSEWHERE_CLOSED)), Some(vec![0xff, 1]));
         assert!(!folder.path().join(ELSEWHERE_KEY).exists());

@@ -15,6 +15,7 @@ mod etcd_process;
 mod iam;
 mod in_the_way;
 mod lost_data;
+mod memory;
 mod node;
 mod preflight;
 mod renewal;

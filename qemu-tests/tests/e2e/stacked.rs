@@ -1,8 +1,9 @@
 //! Installations onto RAID, LUKS with LVM, and btrfs subvolumes: each boots from its disks alone afterwards.
 
 use crate::install::PATIENCE;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use qemu_tests::{
+    command::{command, output},
     demo_system::{self, Kind},
     disk::Disk,
     lab::{self, Lab},
@@ -13,6 +14,10 @@ use qemu_tests::{
 };
 use serde_json::{Value, json};
 use std::fs;
+
+/// The key of the encrypted disk, and another secret of the node.
+const KEY: &str = "not in any log";
+const PSK: &str = "hunter2 on the encrypted root";
 
 /// A layout of ours.
 fn layout(name: &str) -> Result<Value> {
@@ -61,10 +66,26 @@ fn a_mirror_boots_from_either_disk_with_the_other_one_pulled() {
 #[test]
 fn an_encrypted_system_boots_with_the_key_of_its_manifest() {
     lab::test("luks-lvm", Admission::OpenLab, |lab| {
-        let key =
-            json!([{ "path": "/etc/nixos/secrets/initrd/disk.key", "mode": "0400", "content": "not in any log" }]);
-        let mut machine = install(lab, "install-luks-lvm", &["main"], &["/:LABEL=system:"], &key)?;
-        boots_alone(lab, &mut machine)
+        let secret = |name: &str, content: &str| json!({ "path": format!("/etc/nixos/secrets/{name}"), "mode": "0400", "content": content });
+        let secrets = json!([secret("initrd/disk.key", KEY), secret("psk", PSK)]);
+        let mut machine = install(lab, "install-luks-lvm", &["main"], &["/:LABEL=system:"], &secrets)?;
+        boots_alone(lab, &mut machine)?;
+        let disk = &machine.disks[0];
+        ensure!(disk.mentions("LUKS")?, "what is on the disk is found");
+        // The key that the operator wanted in `initrd` lies packed beside the kernel, for stage 1; that is not in the clear, either.
+        for text in [KEY, PSK, "PRIVATE KEY"] {
+            ensure!(!disk.mentions(text)?, "{text:?} is on the disk in the clear");
+        }
+        // Console, log, database: all that this installation has left, beside the file that the operator applied.
+        for text in [KEY, PSK] {
+            let found = output(
+                command("sh", ["-c", "grep -raoF -e \"$1\" --exclude='*.raw' --exclude=apply.json \"$0\" || :"])
+                    .arg(lab.dir())
+                    .arg(text),
+            )?;
+            ensure!(found.is_empty(), "{text:?} is in {found}");
+        }
+        nothing_secret_in_the_image(lab)
     });
 }
 
@@ -97,6 +118,27 @@ fn a_root_sealed_to_the_tpm_boots_alone_and_does_not_open_beside_another_chip() 
         machine.wait_console(&["the TPM does not open /dev/vda2"], PATIENCE)?;
         machine.cut_power()
     });
+}
+
+/// Nothing of what the server keeps to itself is in what it gives to everybody.
+fn nothing_secret_in_the_image(lab: &Lab) -> Result<()> {
+    let site = &lab.server.dir;
+    let images = site.join("images");
+    let mut kept = vec![KEY.to_owned(), PSK.to_owned()];
+    for name in ["manifest.key", "secrets.key", "admin.token", "issuing.key", "ca.key"] {
+        let text = fs::read_to_string(site.join(name)).with_context(|| format!("reading {name}"))?;
+        // Of a key in PEM the first line of its base64 is as good as all of it.
+        kept.extend(text.lines().find(|line| !line.starts_with('-') && line.len() > 20).map(str::to_owned));
+    }
+    // The initrd and the overlays are compressed; the rest is read as it is.
+    let read = "find \"$0\" -type f | while read -r file; do zstd -qdc \"$file\" 2>/dev/null || cat \"$file\"; done";
+    let read = output(command("sh", ["-c", read]).arg(&images))?;
+    let has = |text: &str| read.contains(text);
+    ensure!(has("ca_spki_sha256"), "the initrd was read: it has trust.json");
+    for secret in &kept {
+        ensure!(!has(secret), "{secret:?} is in the images");
+    }
+    Ok(())
 }
 
 #[test]

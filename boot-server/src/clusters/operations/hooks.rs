@@ -89,8 +89,8 @@ fn facts(node: &Node) -> Vec<(&'static str, String)> {
 /// The last line of what a hook printed, without anything that stands in the node's secrets.
 fn without_secrets(said: &str, node: &Node) -> String {
     let mut line: String = said.lines().last().unwrap_or("").chars().take(300).collect();
-    let secrets = node.spec.iter().flat_map(|spec| &spec.secrets).flat_map(|file| file.content.split_whitespace());
-    for secret in secrets.filter(|secret| secret.len() >= 6) {
+    let texts = node.spec.iter().flat_map(|spec| &spec.secrets).filter_map(|file| file.content.as_text());
+    for secret in texts.flat_map(str::split_whitespace).filter(|secret| secret.len() >= 6) {
         line = line.replace(secret, "(secret)");
     }
     line

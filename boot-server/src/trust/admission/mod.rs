@@ -174,8 +174,12 @@ impl Admission {
 
     async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
         // Most machines that wait are nobody's yet, and a rack of them is looked through at every apply.
-        let waits_for_a_spec = matches!(self.decision(enrolment), Decision::Wait { node: None, .. });
-        if waits_for_a_spec && enrolment.standing == Standing::Pending {
+        let is_settled = match self.decision(enrolment) {
+            Decision::Wait { node, .. } => node.is_none() && enrolment.standing == Standing::Pending,
+            Decision::Rejected { .. } => enrolment.standing == Standing::Rejected,
+            Decision::Approve { .. } | Decision::Conflict { .. } => false,
+        };
+        if is_settled {
             return Ok(());
         }
         let mut unit = self.state.begin().await?;

@@ -38,6 +38,14 @@ pub fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<Output> {
     run_command(prepare(program, arguments), None)
 }
 
+/// The same of a tool that prints what need be no text.
+///
+/// # Errors
+/// As [`run`].
+pub fn bytes<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<Vec<u8>> {
+    run_to_its_end(prepare(program, arguments), None).map(|(stdout, _)| stdout)
+}
+
 /// Whether one of the folders of `path`, as `$PATH` has them, has this program.
 pub fn is_on_path(program: &str, path: &OsStr) -> bool {
     let runs =
@@ -56,7 +64,12 @@ pub fn prepare<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Command {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_command(mut command: Command, input: Option<&[u8]>) -> Result<Output> {
+pub fn run_command(command: Command, input: Option<&[u8]>) -> Result<Output> {
+    let (stdout, stderr) = run_to_its_end(command, input)?;
+    Ok(Output { stdout: String::from_utf8_lossy(&stdout).into_owned(), stderr })
+}
+
+fn run_to_its_end(mut command: Command, input: Option<&[u8]>) -> Result<(Vec<u8>, String)> {
     let line = command_line(&command);
     let failed = |cause: String| Failure::new(Code::Tool, format!("running {line}: {cause}"));
     tracing::debug!("running {line}");
@@ -73,13 +86,13 @@ pub fn run_command(mut command: Command, input: Option<&[u8]>) -> Result<Output>
         child.wait_with_output()
     })
     .map_err(|error| failed(error.to_string()))?;
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
-        let said = if stderr.trim().is_empty() { &stdout } else { &stderr };
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let said = if stderr.trim().is_empty() { &stdout } else { &*stderr };
         return Err(failed(format!("{}: {}", output.status, tail(said))));
     }
-    Ok(Output { stdout, stderr })
+    Ok((output.stdout, stderr))
 }
 
 /// Runs a prepared command to its end, but no longer than this, with nothing on standard input; of what it prints the end is
