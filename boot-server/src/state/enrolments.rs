@@ -3,7 +3,7 @@
 use super::{
     Doing, State, Unit, column,
     enrol_tokens::{self, shown_token},
-    millis, plain, time_of, to_column,
+    millis, time_of, to_column,
 };
 use crate::domain::{enrolment::Shown, tpm::Tpm};
 use protocol::{
@@ -179,22 +179,6 @@ impl State {
         rows.into_iter().map(Row::enrolment).collect()
     }
 
-    /// Those that wait and may be of the same machine: its key, its first card, its UUID or serial is in them.
-    pub async fn similar_enrolments(&self, to: &Enrolment) -> Result<Vec<Enrolment>> {
-        let claims = &to.claims;
-        let label = claims.uuid.as_deref().or(claims.serial.as_deref());
-        let rows: Vec<Row> = sqlx::query_as(select!(
-            "state IN ('pending', 'conflict', 'rejected') AND (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)"
-        ))
-        .bind(to.key.hex())
-        .bind(claims.macs.first().map(protocol::names::Mac::as_str))
-        .bind(label)
-        .fetch_all(&self.readers)
-        .await
-        .doing(READING)?;
-        rows.into_iter().map(Row::enrolment).collect()
-    }
-
     /// What the agent read of the machine that enrolled.
     pub async fn inventory(&self, id: i64) -> Result<Option<Inventory>> {
         let text: Option<String> = sqlx::query_scalar("SELECT inventory FROM enrolments WHERE id = ?")
@@ -205,23 +189,16 @@ impl State {
         text.map(|text| column("an inventory", &text)).transpose()
     }
 
-    /// How many wait that spoke from this address.
-    pub async fn pending_from(&self, address: &str) -> Result<i64> {
-        sqlx::query_scalar(
-            "SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict', 'rejected') AND address = ?",
+    /// How many wait: in all, and of those that spoke from this address.
+    pub async fn waiting(&self, address: &str) -> Result<(i64, i64)> {
+        sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE address = ?) FROM enrolments \
+             WHERE state IN ('pending', 'conflict', 'rejected')",
         )
         .bind(address)
         .fetch_one(&self.readers)
         .await
         .doing(READING)
-    }
-
-    /// How many wait.
-    pub async fn pending_count(&self) -> Result<i64> {
-        sqlx::query_scalar("SELECT count(*) FROM enrolments WHERE state IN ('pending', 'conflict', 'rejected')")
-            .fetch_one(&self.readers)
-            .await
-            .doing(READING)
     }
 }
 
@@ -293,6 +270,22 @@ impl Unit {
             .await
             .doing("changing an enrolment")?;
         Ok(())
+    }
+
+    /// Those that wait and may be of the same machine: its key, its first card, its UUID or serial is in them.
+    pub async fn similar_enrolments(&mut self, to: &Enrolment) -> Result<Vec<Enrolment>> {
+        let claims = &to.claims;
+        let label = claims.uuid.as_deref().or(claims.serial.as_deref());
+        let rows: Vec<Row> = sqlx::query_as(select!(
+            "state IN ('pending', 'conflict', 'rejected') AND (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)"
+        ))
+        .bind(to.key.hex())
+        .bind(claims.macs.first().map(protocol::names::Mac::as_str))
+        .bind(label)
+        .fetch_all(&mut *self.connection)
+        .await
+        .doing(READING)?;
+        rows.into_iter().map(Row::enrolment).collect()
     }
 
     /// The enrolment of this session, as the unit sees it.
@@ -373,16 +366,6 @@ impl Unit {
             .await
             .doing("changing enrolments")?;
         Ok(())
-    }
-
-    /// What the machine that enrolled says of itself, and in which run it asked.
-    pub(super) async fn asked(&mut self, id: i64) -> Result<Option<(Claims, RunId)>> {
-        let row: Option<(String, String)> = sqlx::query_as("SELECT claims, run FROM enrolments WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&mut *self.connection)
-            .await
-            .doing(READING)?;
-        row.map(|(claims, run)| Ok((column("claims", &claims)?, plain("a run", &run)?))).transpose()
     }
 
     /// Whether the enrolment still waits.

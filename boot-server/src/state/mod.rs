@@ -196,7 +196,10 @@ impl State {
             // What was replaced leaves nothing behind in the file.
             .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
-        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).min_connections(1);
+        // Nobody but this process ends a connection: to try each before it is used would double what a lookup costs.
+        let pool = |connections| {
+            SqlitePoolOptions::new().max_connections(connections).min_connections(1).test_before_acquire(false)
+        };
         let writer = pool(1).connect_with(options.clone()).await.or_fail(Code::System, activity)?;
         MIGRATIONS.run(&writer).await.or_fail(Code::System, activity)?;
         let readers = pool(3).connect_with(options).await.or_fail(Code::System, activity)?;

@@ -1,6 +1,6 @@
 //! Nodes: what operators applied, and where each stands.
 
-use super::{Doing, State, Unit, column, millis, time_of, to_column, vault::Vault};
+use super::{Doing, State, Unit, column, millis, operations, plain, time_of, to_column, vault::Vault};
 use crate::domain::{enrolment::Entry, lifecycle::Record, plan::HeldPlan};
 use protocol::{
     Code, Failure, Timestamp,
@@ -167,6 +167,19 @@ impl Row {
     }
 }
 
+/// A node, with what its entry has from elsewhere.
+#[derive(sqlx::FromRow)]
+struct EntryRow {
+    #[sqlx(flatten)]
+    node: Row,
+    claims: Option<String>,
+    run: Option<String>,
+    operation: Option<String>,
+}
+
+const ENTRY: &str = "SELECT nodes.*, claims, run, body AS operation FROM nodes \
+     LEFT JOIN enrolments ON enrolments.id = enrolment LEFT JOIN operations ON operations.node = name WHERE name = ?";
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -229,6 +242,19 @@ impl Unit {
         let row: Option<Row> =
             sqlx::query_as(ONE).bind(name.as_str()).fetch_optional(&mut *self.connection).await.doing(READING)?;
         row.map(|row| row.node(&self.state.vault)).transpose()
+    }
+
+    /// What decisions need to know of the node, as the unit leaves it.
+    pub(super) async fn entry(&mut self, name: &NodeName) -> Result<Option<Entry>> {
+        let row: Option<EntryRow> =
+            sqlx::query_as(ENTRY).bind(name.as_str()).fetch_optional(&mut *self.connection).await.doing(READING)?;
+        let Some(EntryRow { node, claims, run, operation }) = row else { return Ok(None) };
+        let asked = match (claims, run) {
+            (Some(claims), Some(run)) => Some((column("claims", &claims)?, plain("a run", &run)?)),
+            _ => None,
+        };
+        let window = operations::operation(operation)?.and_then(|operation| operation.window);
+        Ok(Some(node.node(&self.state.vault)?.entry(asked, window)))
     }
 
     /// The node that changes to this key.

@@ -8,7 +8,8 @@ const READING: &str = "reading operations";
 
 const ONE: &str = "SELECT body FROM operations WHERE node = ?";
 
-fn operation(body: Option<String>) -> Result<Option<Operation>> {
+/// As it is kept.
+pub(super) fn operation(body: Option<String>) -> Result<Option<Operation>> {
     body.map(|body| column("an operation", &body)).transpose()
 }
 

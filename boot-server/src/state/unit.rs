@@ -42,13 +42,7 @@ impl Unit {
     async fn entries(&mut self, after: &After) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for name in &after.nodes {
-            let Some(node) = self.find_node(name).await? else { continue };
-            let asked = match node.enrolment {
-                Some(id) => self.asked(id).await?,
-                None => None,
-            };
-            let window = self.operation(name).await?.and_then(|operation| operation.window);
-            entries.push(node.entry(asked, window));
+            entries.extend(self.entry(name).await?);
         }
         Ok(entries)
     }

@@ -174,11 +174,12 @@ impl Admission {
         let Some(hello) = self.hellos.get(&session, now()) else {
             return self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session);
         };
-        if self.state.pending_count().await? >= MOST_PENDING && self.set_aside_silent().await? == 0 {
+        let (waiting, of_address) = self.state.waiting(address).await?;
+        if waiting >= MOST_PENDING && self.set_aside_silent().await? == 0 {
             let cause = format!("enrolling a machine: {MOST_PENDING} machines wait already");
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
-        if self.state.pending_from(address).await? >= MOST_OF_ADDRESS {
+        if of_address >= MOST_OF_ADDRESS {
             let cause = format!("enrolling a machine: {MOST_OF_ADDRESS} machines at {address} wait already");
             return Err(Failure::new(Code::ServerUnreachable, cause));
         }
@@ -206,15 +207,15 @@ impl Admission {
         // It may have been revoked since the request came.
         self.refuse_revoked(&enrolment.key)?;
         // Nobody else writes while the unit is open: of two requests with one session, the second sees the first.
-        if let Some(known) = self.state.enrolment_by_session(&session).await? {
+        if let Some(known) = unit.enrolment_of(&session).await? {
             unit.commit().await?;
             return Ok(known);
         }
-        let similar = self.state.similar_enrolments(&enrolment).await?;
+        let similar = unit.similar_enrolments(&enrolment).await?;
         enrolment.id = unit.add_enrolment(&enrolment, &inventory).await?;
         if let Some(replaced) = request.replaces.map(|session| Sha256::of(session.as_bytes()))
-            && let Some(older) = self.state.enrolment_by_session(&replaced).await?
-            && unit.enrolment_is_open(older.id).await?
+            && let Some(older) = unit.enrolment_of(&replaced).await?
+            && older.is_open()
         {
             // Who knows the session is that machine.
             unit.set_enrolment(older.id, Standing::Superseded, None, None).await?;
