@@ -5,9 +5,14 @@ use crate::{
     base::health::Health,
     config::Config,
     fleet::{expiry, upkeep},
-    netboot::{context::Context, dhcp, http, site::Site, tftp},
+    netboot::{
+        context::Context,
+        dhcp, http,
+        site::{Boots, Site},
+        tftp,
+    },
     server::{self, Services},
-    trust::oidc::Oidc,
+    trust::{ipxe, oidc::Oidc},
     web::{https, page_certificate::Page},
 };
 use host::file;
@@ -64,7 +69,8 @@ pub fn run(args: &Args) -> Result<()> {
     if args.check {
         return super::runtime()?.block_on(check(&config));
     }
-    let own = ["ca.key", "issuing.key", "manifest.key", "secrets.key", "admin.token", "state.db"];
+    let own = ["ca.key", "issuing.key", "manifest.key", "secrets.key", "admin.token", "state.db"].map(str::to_owned);
+    let own = own.into_iter().chain(ipxe::keys());
     for (path, mode) in readable_by_others(own.map(|name| config.dir.join(name))) {
         let path = path.display();
         tracing::warn!(
@@ -127,7 +133,7 @@ async fn legs(services: Arc<Services>, sockets: Sockets) -> Result<()> {
     file::write_atomically(&config.dir.join("ports.json"), &ports, 0o644)?;
     tracing::info!("HTTPS on {}:{https_port}, the page and the API", config.https_address().ip());
     let context = Context {
-        site: Site { address: config.address, http_port, https_port },
+        site: Site { address: config.address, http_port, https_port, boots: Boots::Plainly },
         policy: services.boots.clone(),
         health: services.health.clone(),
         state_dir: config.dir.clone(),
@@ -138,6 +144,7 @@ async fn legs(services: Arc<Services>, sockets: Sockets) -> Result<()> {
         default_profile: config.images.default_profile.clone(),
         cache: services.cache.clone(),
     };
+    let over_tls = http::over_tls(folders.clone(), context.clone());
     let health = services.health.clone();
     let mut legs = JoinSet::new();
     watch(&mut legs, &health, "dhcp", dhcp::serve(config.dhcp.clone(), context.clone()));
@@ -154,7 +161,7 @@ async fn legs(services: Arc<Services>, sockets: Sockets) -> Result<()> {
             oidc.keep_up(stop).await;
         }
     });
-    let mut https = tokio::spawn(https::serve(services.clone(), https_listener));
+    let mut https = tokio::spawn(https::serve(services.clone(), https_listener, over_tls));
     let ended = tokio::select! {
         failure = first_failure(&mut legs) => Err(failure),
         ended = &mut https => return ended.or_fail(Code::Internal, || "serving HTTPS")?,

@@ -7,7 +7,7 @@ pub use cluster::{Cluster, Power};
 
 use crate::{
     base::{network::Network, span::Span},
-    netboot::site::Site,
+    netboot::site::{Boots, Site},
 };
 use ::tpm::certificate::Issuers;
 use host::file;
@@ -303,6 +303,7 @@ impl Config {
             address: self.address,
             http_port: self.http_address().port(),
             https_port: self.https_address().port(),
+            boots: Boots::Plainly,
         };
         self.dhcp.settings(&site).map(drop)
     }

@@ -199,7 +199,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn site() -> Site {
-        Site { address: [10, 77, 0, 1].into(), http_port: 8080, https_port: 8443 }
+        Site {
+            address: [10, 77, 0, 1].into(),
+            http_port: 8080,
+            https_port: 8443,
+            boots: super::super::site::Boots::Plainly,
+        }
     }
 
     fn name(text: &str) -> NodeName {

@@ -2,6 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+/// By what machines fetch what they boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boots {
+    /// The plain boot port.
+    Plainly,
+    /// The port of enrolment.
+    OverTls,
+}
+
 /// The addresses that go into DHCP answers and boot scripts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
@@ -11,12 +20,17 @@ pub struct Site {
     pub http_port: u16,
     /// Port of enrolment and administration.
     pub https_port: u16,
+    /// What [`Site::boot_url`] is.
+    pub boots: Boots,
 }
 
 impl Site {
-    /// `http://10.77.0.1:8080`
+    /// `http://10.77.0.1:8080`, or as [`Site::server_url`]
     pub fn boot_url(&self) -> String {
-        format!("http://{}:{}", self.address, self.http_port)
+        match self.boots {
+            Boots::Plainly => format!("http://{}:{}", self.address, self.http_port),
+            Boots::OverTls => self.server_url(),
+        }
     }
 
     /// `https://10.77.0.1:8443`, what the agent takes as `centra.server`.

@@ -6,6 +6,7 @@ pub mod ca;
 pub mod certificates;
 pub mod folder;
 pub mod generations;
+pub mod ipxe;
 pub mod manifest;
 pub mod oidc;
 pub mod quotes;

@@ -9,7 +9,11 @@ use super::{
     peer::Peer,
     seat::{Rooms, Seat},
 };
-use crate::{base::clock, server::Services, trust::ca};
+use crate::{
+    base::clock,
+    server::Services,
+    trust::{ca, ipxe},
+};
 use host::certificate::Certificate;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -54,15 +58,16 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 /// Streams have been told to end; who has not by then is cut off.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
-/// Serves until the server stops.
+/// Serves until the server stops; `boot` is what machines fetch while they boot.
 ///
 /// # Errors
 /// `E-TLS` where the server's certificate cannot be made.
-pub async fn serve(services: Arc<Services>, listener: TcpListener) -> Result<()> {
-    let mut made = Made { at: clock::now(), page: Page::load(&services.config)?.map(Arc::new) };
+pub async fn serve(services: Arc<Services>, listener: TcpListener, boot: axum::Router) -> Result<()> {
+    let ipxe = ipxe::mark(&services.config.dir);
+    let mut made = Made { at: clock::now(), page: Page::load(&services.config)?.map(Arc::new), ipxe };
     made.page.iter().filter_map(|page| page.warning(made.at)).for_each(|text| tracing::warn!("{text}"));
     let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services, &made)?)));
-    let routes = TowerToHyperService::new(api::router(services.clone()));
+    let routes = TowerToHyperService::new(api::router(services.clone()).merge(boot));
     let rooms = Rooms::default();
     let mut told = None;
     let graceful = Arc::new(GracefulShutdown::new());
@@ -215,6 +220,8 @@ async fn revoked(services: &Services, key: Option<Sha256>, admin: Option<Sha256>
 struct Made {
     at: Timestamp,
     page: Option<Arc<Page>>,
+    /// As [`ipxe::mark`].
+    ipxe: Option<Sha256>,
 }
 
 fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Made) {
@@ -231,10 +238,11 @@ fn renew(services: &Services, current: &RwLock<Arc<ServerConfig>>, made: &mut Ma
     if let Err(failure) = services.signer.reload() {
         tracing::error!(%failure, "reading the manifest key again: the one before it goes on");
     }
-    if !another && page.is_none() && !ca::server_renewal_is_due(made.at, now) {
+    let ipxe = ipxe::mark(&services.config.dir);
+    if !another && page.is_none() && ipxe == made.ipxe && !ca::server_renewal_is_due(made.at, now) {
         return;
     }
-    let next = Made { at: now, page: page.or_else(|| made.page.clone()) };
+    let next = Made { at: now, page: page.or_else(|| made.page.clone()), ipxe };
     match tls_config(services, &next) {
         Ok(config) => {
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
@@ -255,11 +263,14 @@ fn tls_config(services: &Services, made: &Made) -> Result<ServerConfig> {
         .allow_unauthenticated()
         .build()
         .map_err(|error| unusable(&error))?;
+    let rsa = ipxe::identity(&services.config.dir, &services.config.server_names(), made.at)?;
+    let rsa = rsa.map(|(chain, key)| CertifiedKey::from_der(chain, key, &provider)).transpose();
+    let rsa = rsa.map_err(|error| unusable(&error))?.map(Arc::new);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?
         .with_client_cert_verifier(Arc::new(Clients { ours: verifier, memory: services.state.memory.clone() }))
-        .with_cert_resolver(Arc::new(Shown { own: Arc::new(own), page: made.page.clone() }));
+        .with_cert_resolver(Arc::new(Shown { own: Arc::new(own), page: made.page.clone(), rsa }));
     // A session that is taken up again would bring its certificate without a look at its dates.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

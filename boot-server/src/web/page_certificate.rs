@@ -1,9 +1,11 @@
-//! The certificate that a peer is shown: the server's own, or the operator's for the page, by the name that is asked for.
+//! The certificate that a peer is shown: the server's own, the operator's for the page by the name that is asked for, or one of RSA
+//! for who reads nothing else.
 
 use crate::config::Config;
 use host::{certificate::Certificate, http::pem};
 use protocol::{Code, Failure, Timestamp, failure::Result};
 use rustls::{
+    CipherSuite, SignatureScheme,
     crypto::ring::default_provider,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -69,13 +71,15 @@ fn is_for(name: &str, wanted: &str) -> bool {
     }
 }
 
-/// Both.
+/// All of them.
 #[derive(Debug)]
 pub struct Shown {
     /// The server's own.
     pub own: Arc<CertifiedKey>,
     /// The page's.
     pub page: Option<Arc<Page>>,
+    /// For who cannot take the server's own: an iPXE that reads RSA alone.
+    pub rsa: Option<Arc<CertifiedKey>>,
 }
 
 impl Shown {
@@ -90,8 +94,27 @@ impl Shown {
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.to(hello.server_name()))
+        match &self.rsa {
+            Some(rsa) if reads_rsa_alone(hello.signature_schemes(), hello.cipher_suites()) => Some(rsa.clone()),
+            _ => Some(self.to(hello.server_name())),
+        }
     }
+}
+
+/// Whether a peer that offers these cannot take what the server's own key signs.
+fn reads_rsa_alone(schemes: &[SignatureScheme], suites: &[CipherSuite]) -> bool {
+    use CipherSuite as Suite;
+    const FIT_ANY_KEY: [Suite; 6] = [
+        Suite::TLS13_AES_256_GCM_SHA384,
+        Suite::TLS13_AES_128_GCM_SHA256,
+        Suite::TLS13_CHACHA20_POLY1305_SHA256,
+        Suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ];
+    let takes_ours = schemes.contains(&SignatureScheme::ECDSA_NISTP256_SHA256)
+        && suites.iter().any(|suite| FIT_ANY_KEY.contains(suite));
+    !takes_ours
 }
 
 #[cfg(test)]
@@ -124,7 +147,7 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         write(other.path(), &["own.example"]);
         let own = Page::load(&config(other.path(), BOTH)).unwrap().unwrap().key;
-        let shown = Shown { own: own.clone(), page: Some(page.clone()) };
+        let shown = Shown { own: own.clone(), page: Some(page.clone()), rsa: None };
         for name in ["page.example", "PAGE.example", "a.wild.example"] {
             assert!(Arc::ptr_eq(&shown.to(Some(name)), &page.key), "{name}");
         }

@@ -6,7 +6,7 @@ use boot_server::{
     netboot::{
         context::Context,
         policy::{Answer, Policy},
-        site::Site,
+        site::{Boots, Site},
     },
 };
 use nix::sched::{CloneFlags, setns};
@@ -55,7 +55,7 @@ impl Policy for Table {
 /// A context with this policy that keeps its files in the folder.
 pub fn context(policy: &Arc<Table>, state_dir: &Path) -> Context {
     Context {
-        site: Site { address: SERVER, http_port: 8080, https_port: 8443 },
+        site: Site { address: SERVER, http_port: 8080, https_port: 8443, boots: Boots::Plainly },
         policy: policy.clone(),
         health: Health::default(),
         state_dir: state_dir.to_owned(),

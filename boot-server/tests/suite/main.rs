@@ -21,6 +21,7 @@ mod enrolment;
 mod event_log;
 mod health;
 mod installing;
+mod ipxe_trust;
 mod lab;
 mod logs;
 mod machine;

@@ -3,20 +3,14 @@
 use crate::{
     draw, failed,
     public::{EndorsementKey, Key, Name, Point},
+    randomness::Ring,
     wire::Writer,
 };
 use aes::Aes128;
 use cfb_mode::{Encryptor, cipher::KeyIvInit};
 use protocol::failure::Result;
-use ring::{
-    agreement, hmac,
-    rand::{SecureRandom, SystemRandom},
-};
-use rsa::{
-    BoxedUint, PublicKey,
-    rand_core::{TryCryptoRng, TryRng},
-    traits::RandomizedEncryptor,
-};
+use ring::{agreement, hmac, rand::SystemRandom};
+use rsa::{BoxedUint, PublicKey, traits::RandomizedEncryptor};
 use sha2::{Digest, Sha256};
 
 /// Bytes of what is to be opened.
@@ -58,7 +52,7 @@ fn seed_by_rsa(modulus: &[u8]) -> Result<([u8; 32], Vec<u8>)> {
     let key = PublicKey::new(BoxedUint::from_be_slice_vartime(modulus), BoxedUint::from(65537_u32));
     let key = key.map_err(|error| failed(ACTIVITY, &error))?;
     let encrypted = rsa::oaep::EncryptingKey::<Sha256>::new_with_label(key, IDENTITY)
-        .encrypt_with_rng(&mut Ring(SystemRandom::new()), &seed)
+        .encrypt_with_rng(&mut Ring, &seed)
         .map_err(|error| failed(ACTIVITY, &error))?;
     Ok((seed, encrypted))
 }
@@ -87,28 +81,3 @@ pub(crate) fn derive(key: &[u8; 32], label: &[u8], context: &[u8], bits: u32) ->
     output.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &input).as_ref());
     output
 }
-
-/// ring's randomness, as the crate rsa takes it.
-struct Ring(SystemRandom);
-
-impl TryRng for Ring {
-    type Error = std::io::Error;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_ne_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_ne_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        self.0.fill(bytes).map_err(|_| std::io::Error::other("there is no randomness"))
-    }
-}
-
-impl TryCryptoRng for Ring {}

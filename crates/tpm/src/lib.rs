@@ -16,12 +16,14 @@ pub mod event_log;
 pub mod properties;
 pub mod public;
 pub mod quote;
+mod randomness;
 pub mod seal;
 mod session;
 mod transport;
 mod wire;
 
 pub use client::{Identity, Tpm};
+pub use randomness::Ring;
 pub use transport::Transport;
 
 use protocol::{Code, Failure, failure::Result};

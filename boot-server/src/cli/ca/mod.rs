@@ -13,7 +13,7 @@ use crate::{
             issuers::{self, Imported, Limits},
             make::{self, Permit},
         },
-        folder, generations, rotation,
+        folder, generations, ipxe, rotation,
     },
 };
 use host::{certificate::Certificate, file, http::pem};
@@ -42,6 +42,20 @@ enum Verb {
     /// Make a new issuing certificate under the same root
     Renew(Renew),
     Rotate(rotate::Rotate),
+    Ipxe(Ipxe),
+}
+
+/// Make a root of RSA for an iPXE that fetches over HTTPS, and print how that is built
+///
+/// iPXE before 2.0 reads RSA alone, and so does a client that offers nothing else: it is shown a certificate under this root,
+/// everybody else the server's own. Said again, it prints the same. iPXE that was built with a root that was removed boots no more.
+#[derive(Debug, clap::Args)]
+struct Ipxe {
+    #[command(flatten)]
+    dir: Dir,
+    /// Remove it: iPXE that was built with it boots no more
+    #[arg(long)]
+    remove: bool,
 }
 
 /// Where the server is.
@@ -105,7 +119,36 @@ pub async fn run(args: Args) -> Result<()> {
         Verb::Import(args) => import(&args).await,
         Verb::Renew(args) => renew(&args).await,
         Verb::Rotate(args) => rotate::run(args).await,
+        Verb::Ipxe(args) => for_ipxe(&args).await,
     }
+}
+
+async fn for_ipxe(args: &Ipxe) -> Result<()> {
+    let dir = &args.dir.dir;
+    must_be_a_server(dir)?;
+    if args.remove {
+        match ipxe::remove(dir)? {
+            true => {
+                note(dir, "has removed the root of iPXE").await?;
+                host::say!("The root of iPXE is removed; the server shows nothing of it any more within a minute.");
+            }
+            false => host::say!("There is none."),
+        }
+        return Ok(());
+    }
+    if ipxe::make(dir, now())? {
+        note(dir, "has made a root of RSA for iPXE").await?;
+        host::say!("Made it; the server shows a certificate under it within a minute, to who reads RSA alone.");
+    }
+    let (config, root) = (Config::load(&dir.join("config.toml"))?, ipxe::root(dir));
+    let (port, root) = (config.https_address().port(), root.display());
+    host::say!(
+        "\nIn iPXE's src (of 2024 or later), with DOWNLOAD_PROTO_HTTPS in config/local/general.h:\n\n    \
+         printf '#!ipxe\\ndhcp\\nchain https://{}:{port}/boot/ipxe/boot.ipxe\\n' > boot.ipxe\n    \
+         make bin-x86_64-efi/ipxe.efi EMBED=boot.ipxe CERT={root} TRUST={root}",
+        config.address
+    );
+    Ok(())
 }
 
 fn export(args: &Export) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::{
     trust::{
         ca::make,
         folder::{self, ISSUING, ISSUING_KEY, NEXT, OLD, ROOT, ROOT_KEY},
-        generations, rotation,
+        generations, ipxe, rotation,
     },
 };
 use host::{certificate::Certificate, http::pem};
@@ -17,7 +17,7 @@ use std::path::Path;
 /// What is shown of a certificate.
 #[derive(Serialize)]
 struct Shown {
-    /// current, next, old
+    /// current, next, old, ipxe
     generation: &'static str,
     /// root, issuing, between
     is: &'static str,
@@ -60,6 +60,9 @@ pub async fn run(dir: &Path, json: bool) -> Result<()> {
         if dir.join(name).exists() {
             certificates.extend(of_folder(&dir.join(name), name)?);
         }
+    }
+    if dir.join(ipxe::FOLDER).exists() {
+        certificates.extend(of_folder(&dir.join(ipxe::FOLDER), "ipxe")?);
     }
     let anchors = generations::anchors(dir)?;
     let site = Site {

@@ -16,6 +16,7 @@ use crate::{
     trust::{
         ca::issuers::REQUEST_KEY,
         folder::{self, ANCHORS, ISSUING, ISSUING_KEY, MANIFEST_KEY, ROOT, ROOT_KEY},
+        ipxe,
     },
 };
 use host::{command::hook, file};
@@ -27,7 +28,7 @@ const SERVER_FILES: [&str; 4] = ["config.toml", ROOT, MANIFEST_KEY, ANCHORS];
 /// What belongs to it where there is one.
 fn optional_files() -> Vec<String> {
     let files = ["admin.token", "dhcp-leases.json", KEY_FILE, ROOT_KEY, ISSUING, ISSUING_KEY, REQUEST_KEY];
-    files.map(str::to_owned).into_iter().chain(folder::of_rotation()).collect()
+    files.map(str::to_owned).into_iter().chain(folder::of_rotation()).chain(ipxe::files()).collect()
 }
 
 /// Makes the folder of a file that lies below the server's.

@@ -49,7 +49,12 @@ mod tests {
     use dhcproto::v4::{Architecture, DhcpOption, MessageType};
 
     fn chosen(vendor_class: &str, architecture: u16, ipxe: bool) -> BootFile {
-        let site = Site { address: [10, 77, 0, 1].into(), http_port: 8080, https_port: 8443 };
+        let site = Site {
+            address: [10, 77, 0, 1].into(),
+            http_port: 8080,
+            https_port: 8443,
+            boots: crate::netboot::site::Boots::Plainly,
+        };
         let mut options = vec![
             DhcpOption::ClassIdentifier(vendor_class.into()),
             DhcpOption::ClientSystemArchitecture(Architecture(architecture)),

@@ -163,7 +163,12 @@ pub(super) mod tests {
     use super::*;
 
     pub fn site() -> Site {
-        Site { address: [10, 77, 0, 1].into(), http_port: 8080, https_port: 8443 }
+        Site {
+            address: [10, 77, 0, 1].into(),
+            http_port: 8080,
+            https_port: 8443,
+            boots: crate::netboot::site::Boots::Plainly,
+        }
     }
 
     pub fn config() -> Config {

@@ -13,12 +13,20 @@ mod plain;
 mod reply;
 mod script;
 
-use crate::{base::files, cache::Cache, netboot::context::Context};
+use crate::{
+    base::files,
+    cache::Cache,
+    netboot::{
+        context::Context,
+        site::{Boots, Site},
+    },
+};
 use axum::{
     BoxError, Json, Router,
     body::{Body, Bytes, HttpBody},
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, Request, StatusCode, header},
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -63,6 +71,20 @@ pub async fn serve_on(listener: TcpListener, folders: Folders, context: Context)
     listener::run(listener, Routes::new(folders, context)).await
 }
 
+/// What a machine fetches while it boots, for the HTTPS port: an iPXE that was built with a root fetches nothing else.
+pub fn over_tls(folders: Folders, context: Context) -> Router {
+    let site = Site { boots: Boots::OverTls, ..context.site };
+    let shared = Arc::new(Shared::new(folders, Context { site, ..context }));
+    boot_routes().layer(map_response(async |response: Response| reply::streamed(response))).with_state(shared)
+}
+
+fn boot_routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/boot/ipxe/boot.ipxe", get(boot_script))
+        .route("/boot/ipxe/{file}", get(ipxe_file))
+        .route("/boot/nixos/{profile}/{file}", get(image_file))
+}
+
 /// What requests mean, whichever way they come.
 #[derive(Clone)]
 struct Routes {
@@ -74,12 +96,8 @@ struct Routes {
 
 impl Routes {
     fn new(folders: Folders, context: Context) -> Self {
-        let images = Images { folder: folders.images, default_profile: folders.default_profile };
-        let shared = Arc::new(Shared { ipxe: folders.ipxe, cache: folders.cache, images, context });
-        let router = Router::new()
-            .route("/boot/ipxe/boot.ipxe", get(boot_script))
-            .route("/boot/ipxe/{file}", get(ipxe_file))
-            .route("/boot/nixos/{profile}/{file}", get(image_file))
+        let shared = Arc::new(Shared::new(folders, context));
+        let router = boot_routes()
             .route("/cache/{*path}", get(cache_file).put(pushed_here))
             .route("/v1/closure/{hash}", get(closure))
             .route("/health", get(health))
@@ -119,6 +137,13 @@ struct Shared {
     cache: Arc<Cache>,
     images: Images,
     context: Context,
+}
+
+impl Shared {
+    fn new(folders: Folders, context: Context) -> Self {
+        let images = Images { folder: folders.images, default_profile: folders.default_profile };
+        Self { ipxe: folders.ipxe, cache: folders.cache, images, context }
+    }
 }
 
 async fn boot_script(

@@ -133,15 +133,22 @@ impl Authority {
     /// # Errors
     /// `E-INTERNAL`.
     pub fn server_identity(&self, names: &[String], now: Timestamp) -> Result<ServerIdentity> {
+        self.server_identity_of(&make::key()?, names, now)
+    }
+
+    /// The same with a key that there is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn server_identity_of(&self, key: &KeyPair, names: &[String], now: Timestamp) -> Result<ServerIdentity> {
         let refused = self.refused(names);
         if !refused.is_empty() {
             tracing::warn!("the server's certificate is not for {}: the CA does not permit it", refused.join(", "));
         }
-        let key = make::key()?;
         let mut params = leaf("boot-server", &self.permitted(names))?;
         let role = SERVER_ROLE.try_into().map_err(|error| make::internal("naming the server's role", &error))?;
         params.subject_alt_names.push(SanType::URI(role));
-        let issued = self.sign(params, &key, now, SERVER_LIFE)?;
+        let issued = self.sign(params, key, now, SERVER_LIFE)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Ok((issued.chain, key))
     }

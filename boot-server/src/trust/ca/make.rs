@@ -5,8 +5,10 @@ use host::certificate::Certificate;
 use protocol::{Code, Failure, Timestamp, failure::Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    NameConstraints, PKCS_ECDSA_P256_SHA256, SerialNumber,
+    NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SerialNumber,
 };
+use rsa::{PrivateKey, pkcs8::EncodePrivateKey};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::{net::IpAddr, str::FromStr};
 use time::Duration;
 
@@ -91,6 +93,31 @@ pub fn root(now: Timestamp) -> Result<(String, String)> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     let certificate = params.self_signed(&key).map_err(|error| internal("making the root", &error))?;
     Ok((certificate.pem(), key.serialize_pem()))
+}
+
+/// A root for those who read RSA alone, which issues by itself: its certificate and key in PEM.
+///
+/// # Errors
+/// `E-INTERNAL`, `E-SYSTEM`.
+pub fn rsa_root(now: Timestamp) -> Result<(String, String)> {
+    let key = rsa_key()?;
+    let mut params = issuer("centra root of iPXE", now, ROOT_LIFE)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let certificate = params.self_signed(&key).map_err(|error| internal("making the root of iPXE", &error))?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+/// A new RSA key, which takes a moment.
+///
+/// # Errors
+/// `E-INTERNAL`.
+pub fn rsa_key() -> Result<KeyPair> {
+    const BITS: usize = 2048;
+    let failed = |error: &dyn std::fmt::Display| Failure::new(Code::Internal, format!("making an RSA key: {error}"));
+    let key = PrivateKey::new(&mut ::tpm::Ring, BITS).map_err(|error| failed(&error))?;
+    let key = key.to_pkcs8_der().map_err(|error| failed(&error))?;
+    let key = PrivatePkcs8KeyDer::from(key.as_bytes());
+    KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_RSA_SHA256).map_err(|error| failed(&error))
 }
 
 /// An issuing certificate under a root (both in PEM): its certificate and key in PEM. It ends with the root at the latest.
