@@ -108,26 +108,36 @@ pub fn closed_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Opens the keys of a folder into another one, which is in memory. How many there were.
+/// Opens the keys of a folder into another one, which is in memory: all that the chip opens, whatever lies beside them. How many
+/// there were.
 ///
 /// # Errors
 /// `E-TPM` where the chip does not open one; `E-SYSTEM`.
 pub fn open_all(folder: &Path, opened: &Path) -> Result<usize> {
     let closed = closed_in(folder)?;
-    let since = Instant::now();
-    while !closed.is_empty() && !Path::new(DEVICE).exists() && since.elapsed() < LATE {
-        thread::sleep(LOOK);
+    if !closed.is_empty() {
+        wait_for_chip();
     }
-    for path in &closed {
+    let open = |path: &PathBuf| {
         let pem = reveal(read(path)?).map_err(|failure| {
-            failure.with_remedy(
+            failure.context(format!("opening {}", path.display())).with_remedy(
                 "the key was closed by another TPM, or this one has measured otherwise: start the machine from the network, where it enrols \
                  with a new key",
             )
         })?;
-        file::write_atomically(&opened_at(path, opened), pem.as_bytes(), 0o600)?;
+        file::write_atomically(&opened_at(path, opened), pem.as_bytes(), 0o600)
+    };
+    // Not one after the other until the first that fails: a key of an earlier name of the node may lie before its own.
+    let failed: Vec<Failure> = closed.iter().map(open).filter_map(Result::err).collect();
+    failed.into_iter().next().map_or(Ok(closed.len()), Err)
+}
+
+/// The kernel may find the chip late.
+pub fn wait_for_chip() {
+    let since = Instant::now();
+    while !Path::new(DEVICE).exists() && since.elapsed() < LATE {
+        thread::sleep(LOOK);
     }
-    Ok(closed.len())
 }
 
 /// `n1.key.tpm` is opened as `n1.key`.

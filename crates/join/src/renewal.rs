@@ -84,7 +84,8 @@ impl Pair {
     /// that waits is the one that the next start would find.
     ///
     /// # Errors
-    /// `E-SYSTEM` with the path.
+    /// `E-NOT-FOUND` where a certificate waits and the key is not there to tell whether it is its own: a closed key that nobody has
+    /// opened. Nothing is changed then. `E-SYSTEM` with the path.
     pub fn finish(&self) -> Result<()> {
         match &self.closed {
             Some(closed) if next(closed).exists() => {
@@ -95,6 +96,12 @@ impl Pair {
             _ => {}
         }
         let waiting = next(&self.certificate);
+        if waiting.exists() && !self.key.exists() {
+            let cause = format!("finishing a renewal that was interrupted: {} is not there", self.key.display());
+            return Err(Failure::new(Code::NotFound, cause).with_remedy(
+                "where the TPM keeps it closed: systemctl start initrd-agent-unseal, then systemctl start initrd-agent-renew",
+            ));
+        }
         let changed = !next(&self.key).exists()
             && pem::identity(&waiting, &self.key).is_ok_and(|identity| credentials::is_pair(&identity));
         if changed {
@@ -290,6 +297,10 @@ mod tests {
                     for entry in fs::read_dir(memory.path()).unwrap() {
                         fs::remove_file(entry.unwrap().path()).unwrap();
                     }
+                    // Nothing is decided before somebody has opened it.
+                    let waits = next(&pair.certificate).exists();
+                    assert_eq!(Pair { closed: None, ..pair.clone() }.finish().is_err(), waits, "{ends}");
+                    assert_eq!(next(&pair.certificate).exists(), waits, "{ends}");
                     fs::write(&pair.key, turned(&fs::read(&closed).unwrap())).unwrap();
                 }
                 pair.finish().unwrap();

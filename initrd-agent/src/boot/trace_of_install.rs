@@ -94,6 +94,7 @@ fn read(device: &Path) -> Option<Trace> {
 
 /// A key that another TPM has closed is none: the machine makes a new one.
 fn opened((marker, closed): (InstallMarker, Vec<u8>)) -> Option<Trace> {
+    sealed::wait_for_chip();
     match sealed::reveal(closed) {
         Ok(key) => Some(Trace { marker, key }),
         Err(failure) => {

@@ -20,10 +20,13 @@ in
         "cluster-health-check.service"
       ]
       ++ lib.optional cfg.enableEtcd "etcd.service"
+      ++ lib.optionals cfg.renewal.enable cfg.renewal.reloadUnits
       ++ lib.concatMap (service: [
         "${service.name}.service"
         "${service.unit}.service"
       ]) services;
+      # It would read the closed key while a renewal changes it.
+      restartIfChanged = false;
       unitConfig.ConditionPathExistsGlob = "${secretsDir}/*.key.tpm";
       serviceConfig = sandbox // {
         Type = "oneshot";
@@ -38,9 +41,10 @@ in
         RuntimeDirectory = "initrd-agent";
         RuntimeDirectoryMode = "0700";
         RuntimeDirectoryPreserve = true;
+        # A list of devices would leave out a chip whose driver comes after this unit has begun.
         PrivateDevices = false;
-        DevicePolicy = "closed";
-        DeviceAllow = "/dev/tpmrm0 rw";
+        Restart = "on-failure";
+        RestartSec = 5;
         PrivateNetwork = true;
       };
     };

@@ -102,12 +102,18 @@ fn its_tpm_tells_of_the_start(lab: &Lab, before: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The initrd finds the closed key on the disk. With another one the machine would be a conflict.
+/// The initrd finds the closed key on the disk. A machine with another key would be admitted as well, by its TPM, and that is noted.
 fn it_is_known_again_by_the_key_that_its_tpm_opens(lab: &Lab, machine: &mut Machine) -> Result<()> {
+    let admissions = || -> Result<usize> {
+        let node = lab.server.describe(&lab.network, "node-01")?;
+        Ok(node["history"].to_string().matches("admitted a machine by").count())
+    };
+    let before = admissions()?;
     machine.cut_power()?;
     lab.server.ask(&lab.network, &["reinstall", "node-01", "--yes"])?;
     machine.power_on(&lab.network, BootFrom::Script)?;
     machine.wait_console(&["this is node-01"], PATIENCE)?;
+    ensure!(before == 1 && admissions()? == before, "it came with another key");
     machine.cut_power()
 }
 

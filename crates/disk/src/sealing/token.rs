@@ -35,16 +35,24 @@ impl Header {
         serde_json::from_str(json).or_fail(Code::DiskUnfit, || "reading the header of a LUKS device".to_owned())
     }
 
+    /// The key of this slot is none that somebody may guess: systemd-cryptenroll and we stretch what is sealed as little as may be.
+    fn is_random(&self, slot: &str) -> bool {
+        const LITTLE: u64 = 1000;
+        let kdf = self.keyslots.get(slot).map(|slot| &slot["kdf"]);
+        kdf.is_some_and(|kdf| kdf["type"] == "pbkdf2" && kdf["iterations"].as_u64().is_some_and(|n| n <= LITTLE))
+    }
+
     /// A slot without a key.
     pub fn free_slot(&self) -> Option<u8> {
         (0..SLOTS).find(|slot| !self.keyslots.contains_key(&slot.to_string()))
     }
 
-    /// The tokens of what was sealed to a TPM, each with those of its slots that have a key.
+    /// The tokens of what was sealed to a TPM, each with those of its slots that have such a key: a number may have been given to
+    /// a passphrase since, which is stretched.
     pub fn sealed(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
         let sealed = self.tokens.iter().filter(|(_, token)| token.kind == KIND);
         sealed.map(|(number, token)| {
-            let slots = token.keyslots.iter().filter(|slot| self.keyslots.contains_key(*slot));
+            let slots = token.keyslots.iter().filter(|slot| self.is_random(slot));
             (number.as_str(), slots.map(String::as_str))
         })
     }
