@@ -1,7 +1,7 @@
 //! Machines that enrol at once: hello, enrol, certificate, manifest, each over TLS of its own, with everything checked that an
 //! agent checks, and every acknowledgement durable. The machines are on the same cores.
 //!
-//! `cargo bench -p boot-server --bench enrolments -- [--machines 1000] [--at-once 1000] [--to certificate]`
+//! `cargo bench -p boot-server --bench enrolments -- [--machines 1000] [--at-once 64] [--to certificate]`
 
 #![allow(clippy::unwrap_used, reason = "a measurement that panics is none")]
 #![allow(dead_code, clippy::disallowed_methods, reason = "the laboratory is the tests'")]
@@ -22,7 +22,7 @@ use std::{
 
 fn main() {
     let machines = option("--machines", 1000);
-    let at_once = option("--at-once", 1000);
+    let at_once = option("--at-once", 64);
     let to = std::env::args().skip_while(|word| word != "--to").nth(1).unwrap_or_else(|| "manifest".to_owned());
     let with_manifest = to == "manifest";
     let lab = Lab::open();
