@@ -22,7 +22,7 @@ for unit in etcd etcd-cluster-join chainfire-cluster-join flaredb-cluster-join i
 done
 # Behind the sandbox, which shows no devices.
 ln -s ../tpm.conf initrd-agent-renew.service.d/
-ln -s ../devices.conf initrd-agent-unseal.service.d/
+ln -s ../unlisted-devices.conf initrd-agent-unseal.service.d/
 if [ -n "$peer" ]; then
   want multi-user.target chainfire.service flaredb.service iam.service chainfire-cluster-join.service \
     flaredb-cluster-join.service iam-initial-setup.service verify-units.service
