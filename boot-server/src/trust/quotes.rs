@@ -85,6 +85,8 @@ impl Quotes {
             Failure::new(Code::WrongState, cause)
                 .with_remedy("the node asks for another one by itself, at the latest in an hour")
         })?;
+        // What is told is judged before anything is written: others wait for whoever writes.
+        let judged = judge(&told, &drawn, key);
         let mut unit = self.state.begin().await?;
         let node = unit.node_of(name, key).await?;
         let Some(proven) = &node.tpm else { return Err(refused(name, "it has not proven a TPM")) };
@@ -94,11 +96,7 @@ impl Quotes {
                 "start its machine from the network: there it waits for an admin, unless its spec names that TPM (match.ek)",
             ));
         }
-        let quoting = QuotingKey::parse(&told.quoting)?;
-        let quote = Quote { attested: told.attested, signature: told.signature, pcrs: told.pcrs };
-        let pcrs = quote::verify(quote, &quoting, &quoted(&drawn.nonce, key))?;
-        let (log, things) = measured::judged(told.log, &pcrs);
-        let start = MeasuredStart { boot: told.boot, pcrs, log, at: now() };
+        let (start, things) = judged?;
         remember(unit, node, start, &things).await
     }
 
@@ -117,6 +115,15 @@ impl Quotes {
         unit.save_node(&node).await?;
         unit.commit().await
     }
+}
+
+/// What a start was, where the quote of it holds.
+fn judge(told: &StartQuote, drawn: &Drawn, key: &Sha256) -> Result<(MeasuredStart, Vec<Thing>)> {
+    let quoting = QuotingKey::parse(&told.quoting)?;
+    let StartQuote { attested, signature, pcrs, log, .. } = told.clone();
+    let pcrs = quote::verify(Quote { attested, signature, pcrs }, &quoting, &quoted(&drawn.nonce, key))?;
+    let (log, things) = measured::judged(log, &pcrs);
+    Ok((MeasuredStart { boot: told.boot, pcrs, log, at: now() }, things))
 }
 
 async fn remember(mut unit: Unit, mut node: Node, start: MeasuredStart, things: &[Thing]) -> Result<()> {

@@ -107,6 +107,21 @@ async fn an_admin_who_types_the_code_of_a_refused_machine_admits_it() {
 }
 
 #[tokio::test]
+async fn who_was_refused_with_another_machine_s_labels_stays_refused_when_that_machine_is_approved() {
+    let lab = Lab::strict();
+    lab.apply("n1", MAC);
+    let stranger = Machine::new(MAC, "run-of-stranger");
+    let (his, _) = asks(&lab, &stranger).await;
+    lab.says(&["reject", "n1"]);
+    let (greeted, reply) = asks(&lab, &Machine::new(MAC, "run-1")).await;
+    assert_eq!(reply.state, EnrolState::Rejected, "it has the labels");
+    lab.says(&["approve", &greeted.code]);
+    assert_eq!(poll(&lab, &greeted).await.state, EnrolState::Approved);
+    assert_eq!(poll(&lab, &his).await.state, EnrolState::Rejected);
+    assert_eq!(lab.says(&["get", "rejections", "-o", "name"]), format!("{}\n", name_of(&stranger)));
+}
+
+#[tokio::test]
 async fn a_stranger_with_copied_labels_that_is_refused_locks_nobody_out() {
     let lab = Lab::strict();
     for (name, mac) in [("n1", MAC), ("n2", "52:54:00:00:00:02")] {

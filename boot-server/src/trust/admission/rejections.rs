@@ -15,6 +15,7 @@ use crate::{
 };
 use protocol::{
     Code, Failure,
+    claims::Claims,
     failure::Result,
     names::NodeName,
     rejection::{RejectRequest, Rejection, Unrejected},
@@ -93,7 +94,8 @@ impl Admission {
         Ok(Unrejected { machines: gone.into_iter().map(|rejection| rejection.machine).collect() })
     }
 
-    /// An admin admits the machine: what was refused of it before counts no more.
+    /// An admin admits the machine: what was refused of it before counts no more. Who was refused with its labels and another key
+    /// stays refused by that key and its chip: the labels are the admitted machine's now.
     pub(super) async fn forget_rejections_of(
         &self,
         unit: &mut Unit,
@@ -101,11 +103,14 @@ impl Admission {
         actor: &Actor,
     ) -> Result<()> {
         let known = unit.rejections().await?;
-        let is_of = |rejection: &Rejection| {
-            rejection.key == enrolment.key || enrolment::same_machine(&rejection.claims, &enrolment.claims)
-        };
-        let (gone, kept): (Vec<_>, Vec<_>) = known.into_iter().partition(is_of);
-        if gone.is_empty() {
+        let chip = enrolment.tpm.proven_ek();
+        let is_its_own =
+            |rejection: &Rejection| rejection.key == enrolment.key || (chip.is_some() && rejection.ek == chip);
+        let has_its_labels = |rejection: &Rejection| enrolment::same_machine(&rejection.claims, &enrolment.claims);
+        let (gone, mut kept): (Vec<_>, Vec<_>) = known.into_iter().partition(is_its_own);
+        let of_others = kept.iter_mut().filter(|rejection| has_its_labels(rejection));
+        let relabelled = of_others.map(|rejection| rejection.claims = Claims::default()).count();
+        if gone.is_empty() && relabelled == 0 {
             return Ok(());
         }
         note_undone(unit, &gone, actor).await?;
