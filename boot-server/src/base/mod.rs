@@ -3,6 +3,7 @@
 pub mod allowance;
 pub mod bell;
 pub mod clock;
+pub mod credentials;
 pub mod files;
 pub mod hashing;
 pub mod health;

@@ -80,36 +80,36 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().or_fail(Code::System, || "starting the runtime")
 }
 
+/// Runs what a verb does on threads of its own.
+fn wait(work: impl Future<Output = Result<()>>) -> Result<()> {
+    runtime()?.block_on(work)
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// The verb's failure.
 pub fn run(cli: Cli) -> Result<()> {
-    // The server gives up what it may while there is but one thread.
-    if let Verb::Serve(args) = cli.verb {
-        return serve::run(&args);
-    }
-    let runtime = runtime()?;
     match cli.verb {
-        // Above.
-        Verb::Serve(_) => Ok(()),
-        Verb::Init(args) => runtime.block_on(init::run(args)),
-        Verb::Ca(args) => runtime.block_on(ca::run(args)),
-        Verb::Certificate(args) => runtime.block_on(certificate::run(&args)),
-        Verb::Apply(args) => runtime.block_on(admin::apply(args)),
-        Verb::Get(args) => runtime.block_on(admin::get(args)),
-        Verb::Describe(args) => runtime.block_on(admin::describe(args)),
-        Verb::Logs(args) => runtime.block_on(logs::run(args)),
-        Verb::Approve(args) => runtime.block_on(admin::approve(args)),
-        Verb::Reject(args) => runtime.block_on(reject::run(args)),
-        Verb::Reinstall(args) => runtime.block_on(admin::reinstall(args)),
-        Verb::Closure(args) => runtime.block_on(closure::run(args)),
-        Verb::Cluster(args) => runtime.block_on(cluster::run(args)),
-        Verb::Power(args) => runtime.block_on(power::run(args)),
-        Verb::EnrolToken(args) => runtime.block_on(enrol_token::run(args)),
-        Verb::Audit(args) => runtime.block_on(audit::run(args)),
-        Verb::Secret(args) => runtime.block_on(secret::run(args)),
-        Verb::Token(args) => runtime.block_on(token::run(args)),
-        Verb::Wait(args) => runtime.block_on(admin::wait(args)),
+        // The server gives up what it may while there is but one thread.
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Init(args) => wait(init::run(args)),
+        Verb::Ca(args) => wait(ca::run(args)),
+        Verb::Certificate(args) => wait(certificate::run(&args)),
+        Verb::Apply(args) => wait(admin::apply(args)),
+        Verb::Get(args) => wait(admin::get(args)),
+        Verb::Describe(args) => wait(admin::describe(args)),
+        Verb::Logs(args) => wait(logs::run(args)),
+        Verb::Approve(args) => wait(admin::approve(args)),
+        Verb::Reject(args) => wait(reject::run(args)),
+        Verb::Reinstall(args) => wait(admin::reinstall(args)),
+        Verb::Closure(args) => wait(closure::run(args)),
+        Verb::Cluster(args) => wait(cluster::run(args)),
+        Verb::Power(args) => wait(power::run(args)),
+        Verb::EnrolToken(args) => wait(enrol_token::run(args)),
+        Verb::Audit(args) => wait(audit::run(args)),
+        Verb::Secret(args) => wait(secret::run(args)),
+        Verb::Token(args) => wait(token::run(args)),
+        Verb::Wait(args) => wait(admin::wait(args)),
     }
 }

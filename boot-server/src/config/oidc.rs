@@ -1,18 +1,20 @@
 //! `[oidc]`: admins log in to the page at an OIDC provider.
 
+use crate::base::credentials::credential;
 use host::{file, http::pem};
 use hyper::Uri;
 use protocol::{
     Code, Failure,
     calls::{Call, LogInReturned},
     failure::Result,
+    text::is_command,
     tokens::Scope,
 };
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, de::IgnoredAny};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// The name of the secret's systemd credential.
@@ -122,7 +124,7 @@ impl Oidc {
             let cause = format!("reading {what} at oidc.{key}: {why}");
             Err(Failure::new(Code::Config, cause).with_remedy(remedy))
         };
-        let word = |text: &str, most: usize| !text.is_empty() && text.len() <= most && !text.chars().any(is_odd);
+        let word = |text: &str, most: usize| !text.is_empty() && text.len() <= most && !text.chars().any(is_command);
         if https_url(&self.issuer).is_none() {
             return wrong(
                 "issuer",
@@ -186,8 +188,7 @@ impl Oidc {
     /// # Errors
     /// `E-CONFIG` where there is none.
     pub fn secret(&self) -> Result<ClientSecret> {
-        let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|given| Path::new(&given).join(CREDENTIAL));
-        let path = credential.filter(|path| path.exists()).or_else(|| self.client_secret_file.clone());
+        let path = credential(CREDENTIAL).or_else(|| self.client_secret_file.clone());
         let wrong = |why: String| {
             Failure::new(Code::Config, format!("reading the secret of the OIDC client: {why}"))
                 .with_remedy(SECRET_REMEDY)
@@ -195,7 +196,7 @@ impl Oidc {
         let Some(path) = path else { return Err(wrong("neither a file nor a credential is named".to_owned())) };
         let text = file::read_text(&path).map_err(|failure| wrong(failure.cause))?;
         let secret = text.trim();
-        if secret.is_empty() || secret.len() > MOST_SECRET || secret.chars().any(is_odd) {
+        if secret.is_empty() || secret.len() > MOST_SECRET || secret.chars().any(is_command) {
             return Err(wrong(format!("{} is empty, too long or more than a line", path.display())));
         }
         Ok(ClientSecret(secret.to_owned()))
@@ -214,10 +215,6 @@ impl Oidc {
         };
         pem::certificates(path).map(Some).map_err(wrong)
     }
-}
-
-fn is_odd(one: char) -> bool {
-    protocol::text::is_command(one)
 }
 
 /// A host with or without a port.

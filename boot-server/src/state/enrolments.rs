@@ -48,6 +48,18 @@ impl Standing {
         use Standing::{Approved, Conflict, Pending, Rejected, Superseded};
         [Pending, Approved, Conflict, Rejected, Superseded].into_iter().find(|standing| standing.name() == text)
     }
+
+    /// Whether who stands so waits, for whatever it is: [`open!`] in SQL.
+    fn is_open(self) -> bool {
+        matches!(self, Standing::Pending | Standing::Conflict | Standing::Rejected)
+    }
+}
+
+/// [`Standing::is_open`] in SQL.
+macro_rules! open {
+    () => {
+        "state IN ('pending', 'conflict', 'rejected')"
+    };
 }
 
 /// One enrolment.
@@ -90,19 +102,19 @@ pub struct Enrolment {
 impl Enrolment {
     /// Whether it waits, for whatever it is.
     pub fn is_open(&self) -> bool {
-        matches!(self.standing, Standing::Pending | Standing::Conflict | Standing::Rejected)
+        self.standing.is_open()
     }
 }
 
 /// A row without its inventory, which is large and read where one machine is looked at.
 macro_rules! select {
-    ($which:literal) => {
+    ($($which:expr),+) => {
         concat!(
             "SELECT id, session_sha256, key_sha256, spki, code, state, node, claims, run, agent_version, address, \
              certificate, heard, tpm, token_sha256, ",
             shown_token!(),
             " AS token FROM enrolments WHERE ",
-            $which
+            $($which),+
         )
     };
 }
@@ -172,10 +184,8 @@ impl State {
 
     /// Those that wait, are in conflict or were refused, the newest first.
     pub async fn open_enrolments(&self) -> Result<Vec<Enrolment>> {
-        let rows: Vec<Row> = sqlx::query_as(select!("state IN ('pending', 'conflict', 'rejected') ORDER BY id DESC"))
-            .fetch_all(&self.readers)
-            .await
-            .doing(READING)?;
+        let rows: Vec<Row> =
+            sqlx::query_as(select!(open!(), " ORDER BY id DESC")).fetch_all(&self.readers).await.doing(READING)?;
         rows.into_iter().map(Row::enrolment).collect()
     }
 
@@ -191,14 +201,11 @@ impl State {
 
     /// How many wait: in all, and of those that spoke from this address.
     pub async fn waiting(&self, address: &str) -> Result<(i64, i64)> {
-        sqlx::query_as(
-            "SELECT count(*), count(*) FILTER (WHERE address = ?) FROM enrolments \
-             WHERE state IN ('pending', 'conflict', 'rejected')",
-        )
-        .bind(address)
-        .fetch_one(&self.readers)
-        .await
-        .doing(READING)
+        sqlx::query_as(concat!("SELECT count(*), count(*) FILTER (WHERE address = ?) FROM enrolments WHERE ", open!()))
+            .bind(address)
+            .fetch_one(&self.readers)
+            .await
+            .doing(READING)
     }
 }
 
@@ -277,7 +284,8 @@ impl Unit {
         let claims = &to.claims;
         let label = claims.uuid.as_deref().or(claims.serial.as_deref());
         let rows: Vec<Row> = sqlx::query_as(select!(
-            "state IN ('pending', 'conflict', 'rejected') AND (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)"
+            open!(),
+            " AND (key_sha256 = ?1 OR instr(claims, ?2) > 0 OR instr(claims, ?3) > 0)"
         ))
         .bind(to.key.hex())
         .bind(claims.macs.first().map(protocol::names::Mac::as_str))
@@ -314,8 +322,11 @@ impl Unit {
 
     /// Sets aside what waits of a key.
     pub(super) async fn set_aside(&mut self, key: &Sha256) -> Result<()> {
-        const SET_ASIDE: &str = "UPDATE enrolments SET state = 'superseded', inventory = '{}', things = NULL \
-             WHERE key_sha256 = ? AND state IN ('pending', 'conflict', 'rejected') RETURNING id";
+        const SET_ASIDE: &str = concat!(
+            "UPDATE enrolments SET state = 'superseded', inventory = '{}', things = NULL WHERE key_sha256 = ? AND ",
+            open!(),
+            " RETURNING id"
+        );
         let set_aside: Vec<i64> = sqlx::query_scalar(SET_ASIDE)
             .bind(key.hex())
             .fetch_all(&mut *self.connection)
@@ -375,6 +386,6 @@ impl Unit {
             .fetch_optional(&mut *self.connection)
             .await
             .doing(READING)?;
-        Ok(state.is_some_and(|state| ["pending", "conflict", "rejected"].contains(&state.as_str())))
+        Ok(state.is_some_and(|state| Standing::parse(&state).is_some_and(Standing::is_open)))
     }
 }

@@ -217,7 +217,7 @@ impl State {
         let mut unit = self.begin().await?;
         unit.after.nodes = self.nodes().await?.into_iter().map(|node| node.name).collect();
         unit.after.memory.revoked = self.revoked_keys().await?;
-        unit.after.memory.rejections = Some(self.rejections().await?);
+        unit.after.memory.rejections = Some(unit.rejections().await?);
         unit.after.memory.admins = self.admin_keys().await?;
         unit.after.memory.vitals = self.health().await?.into_iter().map(|(name, heard)| (name, Some(heard))).collect();
         unit.commit().await

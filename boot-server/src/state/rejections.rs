@@ -1,23 +1,10 @@
 //! Machines that admins have refused.
 
-use super::{Doing, State, Unit, column, to_column};
+use super::{Doing, Unit, column, to_column};
 use protocol::{failure::Result, rejection::Rejection};
 
 /// Refusals that are kept.
 pub const MOST: usize = 1_000;
-
-const READING: &str = "reading refusals";
-
-impl State {
-    /// Every refusal, the oldest first.
-    pub(super) async fn rejections(&self) -> Result<Vec<Rejection>> {
-        let rows: Vec<String> = sqlx::query_scalar("SELECT rejection FROM rejections ORDER BY id")
-            .fetch_all(&self.readers)
-            .await
-            .doing(READING)?;
-        rows.iter().map(|row| column("a refusal", row)).collect()
-    }
-}
 
 impl Unit {
     /// Every refusal as the unit sees it, the oldest first.
@@ -25,7 +12,7 @@ impl Unit {
         let rows: Vec<String> = sqlx::query_scalar("SELECT rejection FROM rejections ORDER BY id")
             .fetch_all(&mut *self.connection)
             .await
-            .doing(READING)?;
+            .doing("reading refusals")?;
         rows.iter().map(|row| column("a refusal", row)).collect()
     }
 

@@ -1,7 +1,10 @@
 //! Secrets of nodes at rest: sealed with a key that is not in the database (ChaCha20-Poly1305, RFC 8439), each for its node,
 //! so that none can be put into another node's row.
 
-use crate::base::random;
+use crate::base::{
+    credentials::{credential, is_credential},
+    random,
+};
 use data_encoding::BASE64;
 use host::file;
 use protocol::{
@@ -43,8 +46,7 @@ impl std::fmt::Debug for Vault {
 
 /// Where the key of a server's folder is.
 pub fn key_path(dir: &Path) -> PathBuf {
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|given| Path::new(&given).join(KEY_FILE));
-    credential.filter(|path| path.exists()).unwrap_or_else(|| dir.join(KEY_FILE))
+    credential(KEY_FILE).unwrap_or_else(|| dir.join(KEY_FILE))
 }
 
 impl Vault {
@@ -85,9 +87,9 @@ impl Vault {
     /// Draws a key that seals from now on; those before it go on opening. It is in the file first.
     ///
     /// # Errors
-    /// `E-WRONG-STATE` where the file is a credential, which whoever gives it changes; `E-SYSTEM`.
+    /// `E-WRONG-STATE` where the file is a credential; `E-SYSTEM`.
     pub fn begin_anew(&self) -> Result<()> {
-        if std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|given| self.path.starts_with(given)) {
+        if is_credential(&self.path) {
             let cause = "drawing the next key of the secrets: it is a systemd credential";
             return Err(Failure::new(Code::WrongState, cause).with_remedy(
                 "put a new line of 32 bytes in base64 before the old one in the credential and restart the server: what is \

@@ -88,11 +88,7 @@ pub fn permits_of(issuing: &Certificate) -> Vec<Permit> {
 /// # Errors
 /// `E-INTERNAL`, `E-SYSTEM`.
 pub fn root(now: Timestamp) -> Result<(String, String)> {
-    let key = key()?;
-    let mut params = issuer("centra root", now, ROOT_LIFE)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
-    let certificate = params.self_signed(&key).map_err(|error| internal("making the root", &error))?;
-    Ok((certificate.pem(), key.serialize_pem()))
+    self_signed("root", 1, &key()?, now)
 }
 
 /// A root for those who read RSA alone, which issues by itself: its certificate and key in PEM.
@@ -100,10 +96,14 @@ pub fn root(now: Timestamp) -> Result<(String, String)> {
 /// # Errors
 /// `E-INTERNAL`, `E-SYSTEM`.
 pub fn rsa_root(now: Timestamp) -> Result<(String, String)> {
-    let key = rsa_key()?;
-    let mut params = issuer("centra root of iPXE", now, ROOT_LIFE)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    let certificate = params.self_signed(&key).map_err(|error| internal("making the root of iPXE", &error))?;
+    self_signed("root of iPXE", 0, &rsa_key()?, now)
+}
+
+/// `below`: how many issuing certificates may stand between the root and a leaf.
+fn self_signed(name: &str, below: u8, key: &KeyPair, now: Timestamp) -> Result<(String, String)> {
+    let mut params = issuer(&format!("centra {name}"), now, ROOT_LIFE)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    let certificate = params.self_signed(key).map_err(|error| internal(&format!("making the {name}"), &error))?;
     Ok((certificate.pem(), key.serialize_pem()))
 }
 

@@ -13,6 +13,7 @@ use hyper::{Method, Request, StatusCode, Uri, header};
 use jsonwebtoken::jwk::JwkSet;
 use protocol::{
     Code, Failure,
+    calls::encoded,
     failure::Result,
     text::{cut, one_line},
 };
@@ -321,10 +322,6 @@ fn is_the_provider_s(endpoint: &str, config: &Oidc) -> bool {
 pub fn query(pairs: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     pairs.join("&")
-}
-
-fn encoded(text: &str) -> String {
-    protocol::calls::encoded(text)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use axum::{
 };
 use protocol::{Code, Failure, calls};
 use std::sync::Arc;
+use time::Duration;
 
 /// Gives the cookie for a token.
 pub async fn begin(
@@ -38,7 +39,11 @@ pub async fn begin(
 
 /// The cookie of a session that has begun.
 pub fn session_cookie(session: &str) -> String {
-    let age = SESSION.whole_seconds();
+    set_cookie(session, SESSION)
+}
+
+fn set_cookie(session: &str, life: Duration) -> String {
+    let age = life.whole_seconds();
     format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
 }
 
@@ -51,6 +56,5 @@ pub async fn end(
     if let Some(session) = cookie(&headers) {
         services.tokens.end_session(session, &actor).await?;
     }
-    let gone = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-    Ok(([(header::SET_COOKIE, gone)], Json(serde_json::json!({}))).into_response())
+    Ok(([(header::SET_COOKIE, set_cookie("", Duration::ZERO))], Json(serde_json::json!({}))).into_response())
 }
