@@ -12,7 +12,7 @@ use crate::{
     lab::Lab,
     network::HOST,
     paths,
-    power_cut::{Flush, Random, VolatileDisk},
+    power_cut::{Flush, Random, Sector, VolatileDisk},
     vmlinux, wait,
 };
 use anyhow::{Context, Result, ensure};
@@ -151,7 +151,7 @@ impl<'a> Campaign<'a> {
     }
 
     fn volatile(&self, flush: Flush) -> Result<VolatileDisk> {
-        VolatileDisk::serve(&self.disk.path, &self.lab.dir().join("cuts.nbd"), flush)
+        VolatileDisk::serve(&self.disk.path, &self.lab.dir().join("cuts.nbd"), Sector::Physical, flush)
     }
 
     fn power_on(&self, disk: &VolatileDisk) -> Result<Process> {

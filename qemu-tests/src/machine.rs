@@ -5,7 +5,7 @@ use crate::{
     disk::Disk,
     netboot::{self, Told},
     network::Network,
-    power_cut::{Flush, Random, VolatileDisk},
+    power_cut::{Flush, Random, Sector, VolatileDisk},
     qmp::Qmp,
     swtpm::Chip,
     vmlinux, wait,
@@ -228,7 +228,7 @@ impl Machine {
         self.served.clear();
         for (index, disk) in self.disks.iter().enumerate() {
             let socket = self.file(&format!("disk{index}"));
-            self.served.push(VolatileDisk::serve(&disk.path, &socket, Flush::Obeyed)?);
+            self.served.push(VolatileDisk::serve(&disk.path, &socket, Sector::Physical, Flush::Obeyed)?);
         }
         Ok(())
     }

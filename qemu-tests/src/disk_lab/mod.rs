@@ -13,7 +13,7 @@ use crate::{
     child::Process,
     command::{command, output},
     paths,
-    power_cut::{Flush, Random, VolatileDisk},
+    power_cut::{Flush, Random, Sector, VolatileDisk},
     qmp::Qmp,
     wait,
 };
@@ -80,7 +80,8 @@ impl DiskLab {
             lab.erase(index)?;
             if disk.volatile {
                 let socket = lab.dir.join(format!("{}.nbd", id(index)));
-                lab.served.insert(index, VolatileDisk::serve(&lab.image_of(index), &socket, Flush::Obeyed)?);
+                lab.served
+                    .insert(index, VolatileDisk::serve(&lab.image_of(index), &socket, Sector::Logical, Flush::Obeyed)?);
             }
         }
         lab.power_on(attached)?;

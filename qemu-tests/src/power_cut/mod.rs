@@ -8,7 +8,7 @@ mod cache;
 mod nbd;
 mod random;
 
-pub use cache::Cache;
+pub use cache::{Cache, Sector};
 pub use random::Random;
 
 use crate::command::{command, run};
@@ -54,6 +54,7 @@ pub struct VolatileDisk {
 struct Inner {
     image: File,
     size: u64,
+    sector: Sector,
     flush: Flush,
     state: Mutex<State>,
     let_go: Condvar,
@@ -71,14 +72,14 @@ impl VolatileDisk {
     ///
     /// # Errors
     /// The image cannot be opened, or the socket not be made.
-    pub fn serve(image: &Path, socket: &Path, flush: Flush) -> Result<Self> {
+    pub fn serve(image: &Path, socket: &Path, sector: Sector, flush: Flush) -> Result<Self> {
         let opened = || format!("opening {}", image.display());
         let file = OpenOptions::new().read(true).write(true).open(image).with_context(opened)?;
         let size = file.metadata().with_context(opened)?.len();
         let _ = std::fs::remove_file(socket);
         let listener = UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
         let (state, let_go) = (Mutex::default(), Condvar::new());
-        let inner = Arc::new(Inner { image: file, size, flush, state, let_go });
+        let inner = Arc::new(Inner { image: file, size, sector, flush, state, let_go });
         let (accepting, shared) = (listener.try_clone().context("sharing a socket")?, Arc::clone(&inner));
         std::thread::spawn(move || shared.accept(&accepting));
         Ok(VolatileDisk { image: image.to_owned(), socket: socket.to_owned(), listener, inner })
@@ -111,7 +112,7 @@ impl VolatileDisk {
         if timeout.timed_out() {
             return Err(anyhow!("{} is still in use", self.image.display()));
         }
-        let left = state.cache.left_by_a_cut(random);
+        let left = state.cache.left_by_a_cut(self.inner.sector, random);
         state.cache = Cache::default();
         put(&self.inner.image, &left).with_context(|| format!("writing {}", self.image.display()))
     }
@@ -124,7 +125,7 @@ impl VolatileDisk {
         let state = self.inner.lock();
         run(command("cp", ["--sparse=always"]).arg(&self.image).arg(copy))?;
         let opened = OpenOptions::new().write(true).open(copy);
-        let written = opened.and_then(|file| put(&file, &state.cache.left_by_a_cut(random)));
+        let written = opened.and_then(|file| put(&file, &state.cache.left_by_a_cut(self.inner.sector, random)));
         written.with_context(|| format!("writing {}", copy.display()))
     }
 }

@@ -15,7 +15,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a folder");
         let image = dir.path().join("image");
         File::create(&image).and_then(|file| file.set_len(SIZE)).expect("an image");
-        let disk = VolatileDisk::serve(&image, &dir.path().join("socket"), flush).expect("a disk");
+        let disk = VolatileDisk::serve(&image, &dir.path().join("socket"), Sector::Logical, flush).expect("a disk");
         Bench { disk, _dir: dir }
     }
 
