@@ -9,9 +9,10 @@ fn folder() -> Option<PathBuf> {
     env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
-/// The file of the credential of this name, where the unit was given it.
+/// The file of the credential of this name, where the unit was given it. One that cannot be looked at is there: whoever reads it says
+/// why it cannot be.
 pub fn credential(name: &str) -> Option<PathBuf> {
-    folder().map(|folder| folder.join(name)).filter(|path| path.exists())
+    folder().map(|folder| folder.join(name)).filter(|path| path.try_exists().unwrap_or(true))
 }
 
 /// Whether the file is a credential, which whoever gives it changes.

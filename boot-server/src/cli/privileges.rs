@@ -1,7 +1,7 @@
 //! What the server may do on its host: as little as it needs once its ports are bound. All of this is done while the process has one
 //! thread: capabilities are a thread's own, and those that come later have what this one has.
 
-use crate::{config::Config, netboot::dhcp::Mode};
+use crate::{base::credentials::is_credential, config::Config, netboot::dhcp::Mode, state::vault};
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 use nix::{
     errno::Errno,
@@ -13,6 +13,8 @@ use protocol::{
     failure::{OrFail, Result},
 };
 use std::{
+    fs::File,
+    io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -49,6 +51,7 @@ pub fn give_up(config: &Config, user: Option<&str>) -> Result<()> {
     owns(&account, &written(config))?;
     if is_root && account.uid != 0 {
         become_account(&account, &kept).or_fail(Code::System, || format!("becoming {user}"))?;
+        reads(&account, &read_only(config))?;
     }
     reduce(&kept).or_fail(Code::System, || "giving up capabilities")?;
     tracing::info!("running as {} (uid {}, gid {})", account.name, account.uid, account.gid);
@@ -99,6 +102,27 @@ fn refused(error: Errno) -> CapsError {
     error.to_string().into()
 }
 
+/// What others give the server, and it reads when it starts or is told to.
+fn read_only(config: &Config) -> Vec<PathBuf> {
+    let of_oidc = config.oidc.iter().filter_map(|oidc| oidc.secret_path());
+    let of_the_page = config.https.certificate.iter().chain(&config.https.key);
+    of_the_page.chain(&config.tpm.roots).cloned().chain(of_oidc).chain([vault::key_path(&config.dir)]).collect()
+}
+
+fn reads(account: &Account, paths: &[PathBuf]) -> Result<()> {
+    let is_withheld =
+        |path: &&PathBuf| File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    let Some(path) = paths.iter().find(is_withheld) else { return Ok(()) };
+    let (name, shown) = (&account.name, path.display());
+    let cause = format!("becoming {name}: {name} may not read {shown}");
+    Err(Failure::new(Code::Config, cause).with_remedy(match is_credential(path) {
+        true => format!(
+            "systemd gives credentials to the unit's account: say User={name} in the unit, in place of server.user"
+        ),
+        false => format!("let it read the file and enter the folders above: setfacl -m u:{name}:r {shown}"),
+    }))
+}
+
 /// What the server writes, or reads and nobody else may.
 fn written(config: &Config) -> Vec<PathBuf> {
     let is_its = |name: &str| name.starts_with("state.db") || name.ends_with(".key") || name == "dhcp-leases.json";
@@ -110,7 +134,9 @@ fn written(config: &Config) -> Vec<PathBuf> {
 fn owns(account: &Account, paths: &[PathBuf]) -> Result<()> {
     let others = |path: &&PathBuf| path.metadata().is_ok_and(|entry| entry.uid() != account.uid);
     let Some(path) = paths.iter().find(others) else { return Ok(()) };
-    let (name, dir) = (&account.name, paths.first().unwrap_or(path).display());
+    // The cache need not be in the folder of the server.
+    let folders = paths.iter().filter(|named| path.starts_with(named)).min_by_key(|named| named.as_os_str().len());
+    let (name, dir) = (&account.name, folders.unwrap_or(path).display());
     let cause = format!("becoming {name}: {} is not {name}'s, and the server could not go on with it", path.display());
     Err(Failure::new(Code::Config, cause).with_remedy(format!("hand it over: chown -R {name}: {dir}")))
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     server::{self, Services},
     trust::{ipxe, oidc::Oidc},
-    web::{https, page_certificate::Page},
+    web::{forwarded::is_proxy, https, page_certificate::Page},
 };
 use host::file;
 use nix::sys::socket::{Backlog, listen};
@@ -23,7 +23,7 @@ use protocol::{
 };
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener as StdListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::Arc,
@@ -80,6 +80,12 @@ pub fn run(args: &Args) -> Result<()> {
     for (path, mode) in readable_by_others(config.oidc.iter().filter_map(|oidc| oidc.client_secret_file.clone())) {
         let path = path.display();
         tracing::warn!("{path} is not for its owner alone (mode {mode:04o}): chmod 0600 {path}");
+    }
+    if is_proxy(Ipv4Addr::LOCALHOST.into(), &config.https.trusted_proxies) {
+        tracing::warn!(
+            "https.trusted_proxies has 127.0.0.1: admins on this host are served among those behind the proxy; have it connect from \
+             another address (nginx: proxy_bind 127.0.0.2), and name that one"
+        );
     }
     let sockets = Sockets::bind(&config)?;
     privileges::give_up(&config, args.user.as_deref())?;

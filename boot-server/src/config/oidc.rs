@@ -183,12 +183,17 @@ impl Oidc {
         }
     }
 
+    /// Where the client's secret is.
+    pub fn secret_path(&self) -> Option<PathBuf> {
+        credential(CREDENTIAL).or_else(|| self.client_secret_file.clone())
+    }
+
     /// The client's secret, of the systemd credential or the file.
     ///
     /// # Errors
     /// `E-CONFIG` where there is none.
     pub fn secret(&self) -> Result<ClientSecret> {
-        let path = credential(CREDENTIAL).or_else(|| self.client_secret_file.clone());
+        let path = self.secret_path();
         let wrong = |why: String| {
             Failure::new(Code::Config, format!("reading the secret of the OIDC client: {why}"))
                 .with_remedy(SECRET_REMEDY)

@@ -94,13 +94,17 @@ impl Unit {
     /// His name, unless somebody else has it: names are given anew, and two may be cut to the same.
     async fn name_for(&mut self, person: &Person, hash: &Sha256) -> Result<String> {
         let name = format!("{PREFIX}{}", person.name);
-        let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tokens WHERE name = ?1 AND sha256 <> ?2)")
-            .bind(&name)
-            .bind(hash.hex())
-            .fetch_one(&mut *self.connection)
-            .await
-            .doing(KEEPING)?;
-        Ok(if taken { format!("{name} ({})", person.subject.sub) } else { name })
+        let with_hash = format!("{name} ({})", &hash.hex()[..8]);
+        for candidate in [&name, &with_hash] {
+            let query = "SELECT EXISTS (SELECT 1 FROM tokens WHERE name = ?1 AND sha256 <> ?2)";
+            let query = sqlx::query_scalar(query).bind(candidate).bind(hash.hex());
+            let is_taken: bool = query.fetch_one(&mut *self.connection).await.doing(KEEPING)?;
+            if !is_taken {
+                return Ok(candidate.clone());
+            }
+        }
+        // Longer than any name that a provider gives.
+        Ok(format!("{name} ({})", hash.hex()))
     }
 
     /// Forgets persons that have no session any more.
@@ -189,11 +193,12 @@ mod tests {
         let state = State::create(&path_in(dir.path()), Health::default()).await.unwrap();
         let alice = begin(&state, &person("1", "alice", Scope::View), "a").await;
         let namesake = begin(&state, &person("2", "alice", Scope::View), "b").await;
-        assert_eq!(listed(&state).await, ["oidc:alice", "oidc:alice (2)"]);
+        let second = format!("oidc:alice ({})", &namesake.hash.hex()[..8]);
+        assert_eq!(listed(&state).await, ["oidc:alice", &second]);
         assert_ne!(alice.hash, namesake.hash);
         // Hers is the row, whatever she is called by now; her first session has the scope of the second.
         begin(&state, &person("1", "alice.b", Scope::Operate), "c").await;
-        assert_eq!(listed(&state).await, ["oidc:alice (2)", "oidc:alice.b"]);
+        assert_eq!(listed(&state).await, [second.as_str(), "oidc:alice.b"]);
         assert_eq!(of(&state, "a").await.unwrap().scope, Scope::Operate);
         let later = async |hours| {
             let found = state.token_of_session("a", Duration::hours(12), now() + Duration::hours(hours)).await;
@@ -212,6 +217,30 @@ mod tests {
             unit.commit().await.unwrap();
             assert_eq!(listed(&state).await.len(), left, "{cookie}");
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_called_as_somebody_else_is_whatever_name_the_provider_gives_him() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::create(&path_in(dir.path()), Health::default()).await.unwrap();
+        let namesake = person("2", "alice", Scope::View);
+        let his = &hash(&namesake.subject).hex()[..8];
+        begin(&state, &person("1", "alice", Scope::View), "a").await;
+        begin(&state, &person("3", &format!("alice ({his})"), Scope::View), "b").await;
+        let named = begin(&state, &namesake, "c").await;
+        assert_eq!(named.name, format!("oidc:alice ({})", named.hash.hex()));
+    }
+
+    #[tokio::test]
+    async fn whoever_begins_many_sessions_ends_his_own_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::create(&path_in(dir.path()), Health::default()).await.unwrap();
+        begin(&state, &person("1", "alice", Scope::View), "hers").await;
+        for number in 0..=100 {
+            begin(&state, &person("2", "mallory", Scope::View), &format!("{number}")).await;
+        }
+        assert_eq!(of(&state, "hers").await.map(|token| token.name).as_deref(), Some("oidc:alice"));
+        assert_eq!((of(&state, "0").await, of(&state, "100").await.is_some()), (None, true));
     }
 
     #[tokio::test]

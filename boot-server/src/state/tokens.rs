@@ -14,7 +14,9 @@ use time::Duration;
 
 const READING: &str = "looking up a token";
 /// Sessions of the page at once; the oldest gives way.
-const MOST_SESSIONS: i64 = 100;
+const MOST_SESSIONS: i64 = 1000;
+/// Those of one token or person: nobody ends what others have begun.
+const MOST_OF_ONE: i64 = 50;
 
 /// What an admin is known by; the hash of it is kept.
 #[derive(Clone, Copy)]
@@ -202,13 +204,19 @@ impl Unit {
     /// Begins a session of the page with a token.
     pub async fn begin_session(&mut self, cookie: &str, token: &Sha256, life: Duration) -> Result<()> {
         for (query, bound) in [
-            ("DELETE FROM sessions WHERE began < ?", millis(self.now - life)),
+            ("DELETE FROM sessions WHERE began < ?1", millis(self.now - life)),
             (
-                "DELETE FROM sessions WHERE sha256 NOT IN (SELECT sha256 FROM sessions ORDER BY began DESC LIMIT ?)",
+                "DELETE FROM sessions WHERE token = ?2 AND sha256 NOT IN \
+                 (SELECT sha256 FROM sessions WHERE token = ?2 ORDER BY began DESC LIMIT ?1)",
+                MOST_OF_ONE - 1,
+            ),
+            (
+                "DELETE FROM sessions WHERE sha256 NOT IN (SELECT sha256 FROM sessions ORDER BY began DESC LIMIT ?1)",
                 MOST_SESSIONS - 1,
             ),
         ] {
-            sqlx::query(query).bind(bound).execute(&mut *self.connection).await.doing("ending sessions")?;
+            let query = sqlx::query(query).bind(bound).bind(token.hex());
+            query.execute(&mut *self.connection).await.doing("ending sessions")?;
         }
         sqlx::query("INSERT INTO sessions (sha256, token, began) VALUES (?, ?, ?)")
             .bind(Sha256::of(cookie.as_bytes()).hex())

@@ -56,7 +56,8 @@ impl Vault {
     /// `E-CONFIG` for a file that holds no key.
     pub fn open(dir: &Path) -> Result<Option<Self>> {
         let path = key_path(dir);
-        if !path.exists() {
+        // One that cannot be looked at is not none: what is sealed would be taken for lost.
+        if path.try_exists().is_ok_and(|exists| !exists) {
             return Ok(None);
         }
         let wrong = || {

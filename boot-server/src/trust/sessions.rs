@@ -104,7 +104,7 @@ impl WrongCodes {
 pub struct Ends(Mutex<HashMap<Sha256, Instant>>);
 
 /// More than sessions there can be.
-const MOST_ENDS: usize = 1000;
+const MOST_ENDS: usize = 2000;
 
 impl Ends {
     /// Whether the session lasts, of which the wall clock leaves so much.

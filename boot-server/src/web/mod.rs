@@ -2,7 +2,7 @@
 
 pub mod api;
 mod clients;
-mod forwarded;
+pub mod forwarded;
 pub mod https;
 pub mod page_certificate;
 pub mod peer;

@@ -188,3 +188,31 @@ async fn several_machines_are_refused_in_one_verb_with_a_result_each() {
     assert_eq!(lab.says(&["get", "rejections", "-o", "name"]).lines().count(), 2);
     assert!(lab.says(&["get", "nodes"]).matches("rejected").count() == 2);
 }
+
+#[tokio::test]
+async fn a_refused_machine_that_comes_again_and_again_does_not_fill_the_audit() {
+    let lab = Lab::strict();
+    lab.apply("n1", MAC);
+    asks(&lab, &Machine::new(MAC, "run-0")).await;
+    lab.says(&["reject", "n1"]);
+    for number in 1..=12 {
+        let (_, reply) = asks(&lab, &Machine::new(MAC, &format!("run-{number}"))).await;
+        assert_eq!(reply.state, EnrolState::Rejected);
+    }
+    let history = lab.says(&["describe", "node", "n1"]);
+    assert_eq!(history.matches("a machine came that is refused").count(), 5, "{history}");
+}
+
+#[tokio::test]
+async fn the_node_that_a_machine_was_refused_as_waits_again_once_the_machine_is_another_node() {
+    let lab = Lab::strict();
+    for (name, mac) in [("n1", MAC), ("n2", "52:54:00:00:00:02")] {
+        lab.apply(name, mac);
+    }
+    let machine = Machine::new(MAC, "run-1");
+    let (greeted, _) = asks(&lab, &machine).await;
+    lab.says(&["reject", "n1"]);
+    assert_eq!(lab.state_of("n1"), "rejected");
+    lab.says(&["approve", &greeted.code, "--node", "n2"]);
+    assert_eq!((lab.state_of("n1").as_str(), lab.state_of("n2").as_str()), ("discovered", "approved"));
+}

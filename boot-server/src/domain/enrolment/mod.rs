@@ -11,7 +11,7 @@ pub use code::{constant_time_equal, normal_code};
 pub use decide::{Asking, By, Decision, Policy, Rival, decide, may_be_replaced, with_key};
 pub use entry::Entry;
 pub use find::{Found, find, find_for_boot, machine_name, same_machine};
-pub use rejection::{rejected_at_boot, unless_rejected};
+pub use rejection::{has_labels_of, rejected_at_boot, unless_rejected};
 pub use token::{OneTime, Shown};
 
 #[cfg(test)]

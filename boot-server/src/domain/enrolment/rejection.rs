@@ -25,6 +25,14 @@ enum Again {
     Labels,
 }
 
+/// Whether a machine with these claims is labelled as the refused one was. It says no label that the refused one did not: who
+/// names many cards, and neither serial nor UUID, has not had all of their machines refused.
+pub fn has_labels_of(rejection: &Rejection, claims: &Claims) -> bool {
+    let says_no_more = |of: &Option<String>, refused: &Option<String>| of.is_none() || of == refused;
+    let Claims { uuid, serial, .. } = &rejection.claims;
+    says_no_more(&claims.uuid, uuid) && says_no_more(&claims.serial, serial) && same_machine(&rejection.claims, claims)
+}
+
 /// What becomes of the machine beside what admins have refused.
 pub fn unless_rejected(
     decision: Decision,
@@ -46,7 +54,7 @@ pub fn unless_rejected(
 }
 
 fn again(rejection: &Rejection, asking: Asking<'_>, is_a_node_s_key: bool) -> Option<Again> {
-    let is_labelled = same_machine(&rejection.claims, asking.claims);
+    let is_labelled = has_labels_of(rejection, asking.claims);
     let is_key = rejection.key == *asking.key;
     if is_a_node_s_key {
         // A copy of a node's key was refused in one machine, and the key in that machine alone.
@@ -98,7 +106,7 @@ pub fn rejected_at_boot<'a>(
     tokens: &[Bound],
     now: Timestamp,
 ) -> Option<&'a Rejection> {
-    let rejection = rejections.iter().rev().find(|rejection| same_machine(&rejection.claims, claims))?;
+    let rejection = rejections.iter().rev().find(|rejection| has_labels_of(rejection, claims))?;
     let may_prove = match found {
         Some(node) => {
             let takes = |way| policy.of(node).allows(way);

@@ -86,6 +86,13 @@ fn a_refused_machine_stays_refused_with_another_key_and_with_other_labels_and_an
         let card_alone = Comes { claims: Claims { macs: vec![mac(1)], ..Claims::default() }, ..comes(2, 1) };
         assert!(is_refused(&decision, &rejection, &[], &card_alone), "it says less of itself");
     }
+    let all_cards = Claims { macs: (0..32).map(mac).collect(), ..Claims::default() };
+    let of_cards = Rejection { claims: all_cards.clone(), ..refused(1, 1) };
+    assert!(
+        !is_refused(&waits(), &of_cards, &[], &comes(2, 2)),
+        "whose card a stranger without serial and UUID has named"
+    );
+    assert!(is_refused(&waits(), &of_cards, &[], &Comes { claims: all_cards, ..comes(3, 1) }), "that stranger");
     let chipped = Rejection { ek: Some(hash(7)), ..refused(1, 1) };
     let moved = Comes { tpm: chip(7), ..comes(2, 2) };
     assert!(is_refused(&waits(), &chipped, &[], &moved), "its chip, with another key and other labels");

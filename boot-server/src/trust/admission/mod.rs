@@ -16,7 +16,7 @@ use super::{
     sessions::{Hellos, WrongCodes},
 };
 use crate::{
-    base::{bell::Stop, clock::now},
+    base::{allowance::Allowances, bell::Stop, clock::now},
     domain::{
         audit::{Action, Actor},
         enrolment::{self, Asking, By, Decision, Policy, constant_time_equal},
@@ -52,8 +52,23 @@ pub struct Admission {
     /// Enrolments that have said hello and no more.
     hellos: Hellos,
     wrong_codes: WrongCodes,
+    /// What the history has been told of machines that come again and again.
+    comings: Allowances<Coming>,
     stop: Stop,
 }
+
+/// A machine that is let in by nobody, and comes anew with each key that it makes. It costs nothing to come.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Coming {
+    /// Beside the node.
+    Rival(NodeName),
+    /// Though it was refused, as in [`Rejection::machine`].
+    Refused(String),
+}
+
+/// The history has an entry of so many at once, and then of one in ten minutes.
+const COMINGS_AT_ONCE: u64 = 5;
+const SECONDS_OF_COMING: u64 = 600;
 
 impl Admission {
     /// Of the parts it uses.
@@ -67,7 +82,12 @@ impl Admission {
         stop: Stop,
     ) -> Self {
         let (hellos, wrong_codes) = (Hellos::default(), WrongCodes::default());
-        Self { state, ca, signer, certificates, policy, prover, hellos, wrong_codes, stop }
+        let comings = Allowances::new(COMINGS_AT_ONCE * SECONDS_OF_COMING, 1);
+        Self { state, ca, signer, certificates, policy, prover, hellos, wrong_codes, comings, stop }
+    }
+
+    fn is_worth_a_note(&self, coming: Coming) -> bool {
+        self.comings.hears(coming, SECONDS_OF_COMING, Instant::now()).is_ok()
     }
 
     /// As [`Certificates::refuse_unissuable`].
@@ -230,16 +250,22 @@ impl Admission {
                     return Ok(());
                 }
                 unit.set_enrolment(enrolment.id, Standing::Conflict, Some(&node), None).await?;
-                let machine = describe(enrolment);
-                unit.note("server", Some(&node), format!("a machine with the node's claims and another key: {machine}"))
-                    .await
+                if self.is_worth_a_note(Coming::Rival(node.clone())) {
+                    let machine = describe(enrolment);
+                    let text = format!("a machine with the node's claims and another key: {machine}");
+                    unit.note("server", Some(&node), text).await?;
+                }
+                Ok(())
             }
             Decision::Rejected { node, rejection } => {
                 if enrolment.standing == Standing::Rejected {
                     return Ok(());
                 }
-                let text = format!("a machine came that is refused ({}): {}", rejection.machine, describe(enrolment));
-                unit.note("server", node.as_ref(), text).await?;
+                let Rejection { machine, .. } = *rejection;
+                if self.is_worth_a_note(Coming::Refused(machine.clone())) {
+                    let text = format!("a machine came that is refused ({machine}): {}", describe(enrolment));
+                    unit.note("server", node.as_ref(), text).await?;
+                }
                 self.set_rejected(unit, enrolment, node.as_ref(), &self.state.memory.rejections.all()).await
             }
             Decision::Wait { node, .. } => {

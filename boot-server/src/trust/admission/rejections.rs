@@ -106,7 +106,7 @@ impl Admission {
         let chip = enrolment.tpm.proven_ek();
         let is_its_own =
             |rejection: &Rejection| rejection.key == enrolment.key || (chip.is_some() && rejection.ek == chip);
-        let has_its_labels = |rejection: &Rejection| enrolment::same_machine(&rejection.claims, &enrolment.claims);
+        let has_its_labels = |rejection: &Rejection| enrolment::has_labels_of(rejection, &enrolment.claims);
         let (gone, mut kept): (Vec<_>, Vec<_>) = known.into_iter().partition(is_its_own);
         let of_others = kept.iter_mut().filter(|rejection| has_its_labels(rejection));
         let relabelled = of_others.map(|rejection| rejection.claims = Claims::default()).count();
@@ -114,6 +114,8 @@ impl Admission {
             return Ok(());
         }
         note_undone(unit, &gone, actor).await?;
+        // It may have been refused as another node than the one that it becomes.
+        reconsider(unit, &gone, &kept).await?;
         unit.keep_rejections(kept).await
     }
 

@@ -112,14 +112,14 @@ async fn sessions_of_a_person_are_listed_and_ended_by_name_and_another_of_the_sa
     let listed: Vec<Value> = serde_json::from_str(&served.lab.says(&["token", "list", "--json"])).unwrap();
     let names: Vec<&str> =
         listed.iter().filter(|token| token["kind"] == "oidc").map(|token| token["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["oidc:alice", "oidc:alice (2)"]);
+    assert!(names.len() == 2 && names[0] == "oidc:alice" && names[1].starts_with("oidc:alice ("), "{names:?}");
     served.lab.says(&["token", "revoke", "oidc:alice"]);
     for (browser, status) in
         [(&mut one, StatusCode::FORBIDDEN), (&mut again, StatusCode::FORBIDDEN), (&mut other, StatusCode::OK)]
     {
         assert_eq!(served.looks(browser).await, status);
     }
-    served.lab.says(&["token", "revoke", "oidc:alice (2)"]);
+    served.lab.says(&["token", "revoke", names[1]]);
     assert_eq!(served.looks(&mut other).await, StatusCode::FORBIDDEN);
     let ended = noted(&served.lab, "sessions-ended");
     assert_eq!((ended.len(), &ended[0]["actor"]), (2, &"admin".into()), "{ended:?}");
