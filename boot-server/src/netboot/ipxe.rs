@@ -105,14 +105,14 @@ impl Script {
             self.0,
             ":give_up\n\
              echo centra: {url} does not give this machine what it needs. Check:\n\
-             echo - that the boot-server runs: {url}/health\n\
-             echo - that the image was deployed: image-builder deploy\n\
-             echo - the cable, the VLAN and the firewall, TCP port {port}\n\
+             echo centra: that the boot-server runs: {url}/health\n\
+             echo centra: that the image was deployed: image-builder deploy\n\
+             echo centra: the cable, the VLAN and the firewall, TCP port {port}\n\
              echo centra: this machine restarts in 60 seconds (Ctrl-C opens a shell)\n\
              sleep 60 || shell\n\
              reboot || exit 1\n",
             url = site.boot_url(),
-            port = site.http_port,
+            port = site.boot_port(),
         );
     }
 
@@ -256,16 +256,28 @@ mod tests {
         assert!(known.contains("choose --default worker choice"));
     }
 
-    /// Every label that is jumped to is there, once.
-    #[test]
-    fn every_jump_has_a_target() {
+    fn all() -> Vec<String> {
         let all = [
             Boot::Install { profile: name("a"), hostname: None },
             Boot::LocalDisk,
             Boot::Wait { reason: "x".into() },
             Boot::Menu { default_profile: name("worker"), timeout_seconds: 1 },
         ];
-        for text in all.iter().map(|boot| script(boot, true)).chain([ask(&site())]) {
+        all.iter().map(|boot| script(boot, true)).chain([ask(&site())]).collect()
+    }
+
+    /// An option that `echo` does not know ends the script, and the machine stands still.
+    #[test]
+    fn nothing_that_is_said_begins_as_an_option_does() {
+        for line in all().iter().flat_map(|text| text.lines()) {
+            assert!(!line.contains("echo -"), "{line}");
+        }
+    }
+
+    /// Every label that is jumped to is there, once.
+    #[test]
+    fn every_jump_has_a_target() {
+        for text in all() {
             for target in text.split("goto ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
                 assert_eq!(text.lines().filter(|line| *line == format!(":{target}")).count(), 1, "{target} in\n{text}");
             }

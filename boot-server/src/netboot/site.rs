@@ -28,8 +28,16 @@ impl Site {
     /// `http://10.77.0.1:8080`, or as [`Site::server_url`]
     pub fn boot_url(&self) -> String {
         match self.boots {
-            Boots::Plainly => format!("http://{}:{}", self.address, self.http_port),
+            Boots::Plainly => format!("http://{}:{}", self.address, self.boot_port()),
             Boots::OverTls => self.server_url(),
+        }
+    }
+
+    /// The port of [`Site::boot_url`].
+    pub fn boot_port(&self) -> u16 {
+        match self.boots {
+            Boots::Plainly => self.http_port,
+            Boots::OverTls => self.https_port,
         }
     }
 

@@ -60,6 +60,21 @@ fn a_manifest_that_another_key_signed_is_refused_before_the_first_write() {
     });
 }
 
+/// With the firmware's own iPXE: a script that it does not understand would leave the machine standing there.
+#[test]
+fn a_machine_that_is_given_no_kernel_says_what_to_look_at_and_starts_over() {
+    lab::test("no-image", Admission::OpenLab, |lab| {
+        let mut machine = lab.machine(Firmware::Bios)?;
+        lab.server.apply(&lab.network, &node::spec("node-01", &machine, &lab.prepared.system))?;
+        fs::remove_dir_all(lab.server.dir.join("images")).context("taking the images away")?;
+        machine.power_on(&lab.network, BootFrom::Network)?;
+        machine.wait_console(&["try 10 of 10 failed"], PATIENCE)?;
+        machine.wait_console(&["image-builder deploy"], PATIENCE)?;
+        machine.wait_console(&["this machine restarts in 60 seconds"], PATIENCE)?;
+        machine.switch_off()
+    });
+}
+
 /// Restarts the boot-server with a manifest key that no image trusts.
 fn swap_manifest_key(lab: &mut Lab) -> Result<()> {
     let other = lab.dir().join("other-site");

@@ -141,9 +141,11 @@ async fn for_ipxe(args: &Ipxe) -> Result<()> {
         host::say!("Made it; the server shows a certificate under it within a minute, to who reads RSA alone.");
     }
     let (config, root) = (Config::load(&dir.join("config.toml"))?, ipxe::root(dir));
+    // iPXE is built elsewhere than here.
+    let root = std::path::absolute(&root).unwrap_or(root);
     let (port, root) = (config.https_address().port(), root.display());
     host::say!(
-        "\nIn iPXE's src (of 2024 or later), with DOWNLOAD_PROTO_HTTPS in config/local/general.h:\n\n    \
+        "\nIn iPXE's src (of 2024 or later), with #define DOWNLOAD_PROTO_HTTPS in config/local/general.h:\n\n    \
          printf '#!ipxe\\ndhcp\\nchain https://{}:{port}/boot/ipxe/boot.ipxe\\n' > boot.ipxe\n    \
          make bin-x86_64-efi/ipxe.efi EMBED=boot.ipxe CERT={root} TRUST={root}",
         config.address
