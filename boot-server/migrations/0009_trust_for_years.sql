@@ -1,6 +1,9 @@
 -- What the firmware's log told of the PCRs that were quoted (tpm::event_log::Thing), to be compared with the next: of an enrolment
 -- until it is a node's, and of the node by what it started from (domain::measured::Start).
 ALTER TABLE enrolments ADD COLUMN things TEXT;
+-- Where it spoke from: an address of IPv4, or the /64 of one of IPv6.
+ALTER TABLE enrolments ADD COLUMN source TEXT NOT NULL DEFAULT '';
+UPDATE enrolments SET source = address;
 CREATE TABLE measured (
     node   TEXT NOT NULL REFERENCES nodes (name) ON DELETE CASCADE,
     start  TEXT NOT NULL,

@@ -1,7 +1,7 @@
 //! The server's services, each made of what it uses. This is the one place that puts them together.
 
 use crate::{
-    base::{bell::Stop, health::Health},
+    base::{bell::Stop, health::Health, requests::Requests},
     cache::Cache,
     clusters::{
         arbiter::Arbiter,
@@ -43,6 +43,8 @@ pub struct Services {
     pub cache: Arc<Cache>,
     /// What the legs and the state are doing.
     pub health: Health,
+    /// How much strangers ask.
+    pub requests: Arc<Requests>,
     /// Tells everybody that the server stops.
     pub stop: Stop,
     /// Who an admin is.
@@ -146,6 +148,7 @@ pub async fn open(config: Config) -> Result<Arc<Services>> {
         ca,
         cache,
         health,
+        requests: Arc::default(),
         stop,
     }))
 }

@@ -11,5 +11,6 @@ pub mod network;
 pub mod pace;
 pub mod places;
 pub mod random;
+pub mod requests;
 pub mod shares;
 pub mod span;

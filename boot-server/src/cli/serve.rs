@@ -142,6 +142,7 @@ async fn legs(services: Arc<Services>, sockets: Sockets) -> Result<()> {
         site: Site { address: config.address, http_port, https_port, boots: Boots::Plainly },
         policy: services.boots.clone(),
         health: services.health.clone(),
+        requests: services.requests.clone(),
         state_dir: config.dir.clone(),
     };
     let folders = http::Folders {

@@ -1,7 +1,7 @@
 //! What every leg is given beside its own configuration.
 
 use super::{policy::Policy, site::Site};
-use crate::base::health::Health;
+use crate::base::{health::Health, requests::Requests};
 use std::{path::PathBuf, sync::Arc};
 
 /// Shared by the legs; cheap to clone.
@@ -13,6 +13,8 @@ pub struct Context {
     pub policy: Arc<dyn Policy>,
     /// What the legs are doing.
     pub health: Health,
+    /// How much strangers ask.
+    pub requests: Arc<Requests>,
     /// Where a leg may keep a small file of its own.
     pub state_dir: PathBuf,
 }

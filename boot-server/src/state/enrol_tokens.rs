@@ -67,6 +67,18 @@ impl Row {
 }
 
 impl State {
+    /// What is known of a token that a machine shows.
+    pub async fn enrol_token(&self, token: &Sha256) -> Result<Shown> {
+        let known: Option<String> = sqlx::query_scalar(
+            "SELECT json_object('bound', json(bound), 'expires', expires, 'used', used) FROM enrol_tokens WHERE sha256 = ?",
+        )
+        .bind(token.hex())
+        .fetch_optional(&self.readers)
+        .await
+        .doing("reading a one-time token")?;
+        shown(Some(token), known.as_deref())
+    }
+
     /// Every token, the newest first.
     pub async fn enrol_tokens(&self) -> Result<Vec<EnrolTokenSummary>> {
         let rows: Vec<Row> = sqlx::query_as(

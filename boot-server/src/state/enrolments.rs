@@ -3,7 +3,7 @@
 use super::{
     Doing, State, Unit, column,
     enrol_tokens::{self, shown_token},
-    millis, time_of, to_column,
+    millis, plain, time_of, to_column,
 };
 use crate::domain::{enrolment::Shown, tpm::Tpm};
 use protocol::{
@@ -15,6 +15,8 @@ use protocol::{
     inventory::Inventory,
     names::{NodeName, RunId},
 };
+
+use std::net::IpAddr;
 
 const READING: &str = "reading enrolments";
 
@@ -199,24 +201,35 @@ impl State {
         text.map(|text| column("an inventory", &text)).transpose()
     }
 
-    /// How many wait: in all, and of those that spoke from this address.
-    pub async fn waiting(&self, address: &str) -> Result<(i64, i64)> {
-        sqlx::query_as(concat!("SELECT count(*), count(*) FILTER (WHERE address = ?) FROM enrolments WHERE ", open!()))
-            .bind(address)
+    /// How many wait: in all, and of this source.
+    pub async fn waiting(&self, source: IpAddr) -> Result<(i64, i64)> {
+        sqlx::query_as(concat!("SELECT count(*), count(*) FILTER (WHERE source = ?) FROM enrolments WHERE ", open!()))
+            .bind(source.to_string())
             .fetch_one(&self.readers)
             .await
             .doing(READING)
+    }
+
+    /// Those that wait: where they spoke from, and when they asked before this server was started.
+    pub async fn sources_of_waiting(&self) -> Result<Vec<(i64, IpAddr, Timestamp)>> {
+        let rows: Vec<(i64, String, i64)> =
+            sqlx::query_as(concat!("SELECT id, source, heard FROM enrolments WHERE ", open!()))
+                .fetch_all(&self.readers)
+                .await
+                .doing(READING)?;
+        let read = |(id, source, heard): (i64, String, i64)| Ok((id, plain("a source", &source)?, time_of(heard)));
+        rows.into_iter().map(read).collect()
     }
 }
 
 impl Unit {
     /// Adds the enrolment with what the agent read; its row.
-    pub async fn add_enrolment(&mut self, enrolment: &Enrolment, inventory: &Inventory) -> Result<i64> {
+    pub async fn add_enrolment(&mut self, enrolment: &Enrolment, source: IpAddr, inventory: &Inventory) -> Result<i64> {
         self.after.changed = true;
         let done = sqlx::query(
             "INSERT INTO enrolments (session_sha256, key_sha256, spki, code, state, node, claims, inventory, run, \
-             agent_version, address, created, heard, token_sha256, tpm) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12, ?13, ?14)",
+             agent_version, address, created, heard, token_sha256, tpm, source) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?12, ?12, ?13, ?14, ?15)",
         )
         .bind(enrolment.session.hex())
         .bind(enrolment.key.hex())
@@ -232,6 +245,7 @@ impl Unit {
         .bind(millis(enrolment.heard))
         .bind(enrolment.token.map(|token| token.hex()))
         .bind(to_column("a TPM", &enrolment.tpm)?)
+        .bind(source.to_string())
         .execute(&mut *self.connection)
         .await
         .doing("adding an enrolment")?;

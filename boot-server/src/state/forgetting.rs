@@ -125,7 +125,7 @@ mod tests {
         let (node, key): (NodeName, _) = ("n1".parse().unwrap(), Sha256::of(b"key"));
         for number in 0..10 {
             let mut unit = state.begin().await.unwrap();
-            let id = unit.add_enrolment(&enrolment(number), &Inventory::default()).await.unwrap();
+            let id = unit.add_enrolment(&enrolment(number), [10, 0, 0, 1].into(), &Inventory::default()).await.unwrap();
             unit.set_enrolment(id, Standing::Superseded, None, None).await.unwrap();
             let session = Owner::Session(Sha256::of(&[number]));
             unit.claim_run(&format!("node-{number}").parse().unwrap(), &Owner::Node(node.clone()), None).await.unwrap();

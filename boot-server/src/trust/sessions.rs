@@ -44,7 +44,7 @@ impl Hellos {
     /// Remembers a hello.
     ///
     /// # Errors
-    /// `E-SERVER-UNREACHABLE` where there are too many: the machine tries again later.
+    /// `E-BUSY` where there are too many: the machine tries again later.
     pub fn add(&self, session: Sha256, hello: Hello) -> Result<()> {
         let now = hello.at;
         let mut hellos = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +53,7 @@ impl Hellos {
         }
         if hellos.len() >= MOST_HELLOS {
             let cause = format!("greeting a machine: {MOST_HELLOS} machines are being greeted");
-            return Err(Failure::new(Code::ServerUnreachable, cause));
+            return Err(Failure::new(Code::Busy, cause));
         }
         hellos.insert(session, hello);
         Ok(())

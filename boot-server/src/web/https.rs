@@ -5,15 +5,17 @@ use super::{
     api,
     clients::Clients,
     forwarded::{is_proxy, source},
+    listed::only_listed,
     page_certificate::{Page, Shown},
     peer::Peer,
     seat::{Rooms, Seat},
 };
 use crate::{
-    base::clock,
+    base::{clock, requests::Cost},
     server::Services,
     trust::{ca, ipxe},
 };
+use axum::middleware::from_fn;
 use host::certificate::Certificate;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -67,7 +69,7 @@ pub async fn serve(services: Arc<Services>, listener: TcpListener, boot: axum::R
     let mut made = Made { at: clock::now(), page: Page::load(&services.config)?.map(Arc::new), ipxe };
     made.page.iter().filter_map(|page| page.warning(made.at)).for_each(|text| tracing::warn!("{text}"));
     let tls = Arc::new(RwLock::new(Arc::new(tls_config(&services, &made)?)));
-    let routes = TowerToHyperService::new(api::router(services.clone()).merge(boot));
+    let routes = TowerToHyperService::new(api::router(services.clone()).merge(boot).layer(from_fn(only_listed)));
     let rooms = Rooms::default();
     let mut told = None;
     let graceful = Arc::new(GracefulShutdown::new());
@@ -174,12 +176,16 @@ async fn serve_connection(
         // A handshake asks once, and a connection may last longer than the certificate that it began with.
         let ended = peer.certificate_ends.is_some_and(|ends| clock::now() > ends);
         let exchange = peer.seat.begin();
-        let answer = (!refused && !ended).then(|| hyper::service::Service::call(&routes, request));
+        // Calls are counted where it is known who may make them.
+        let is_counted = !request.uri().path().starts_with("/v1/") && !peer.seat.is_of_known();
+        let heard = if is_counted { asked.requests.hears(from, Cost::File, Instant::now()) } else { Ok(()) };
+        let answer = (!refused && !ended && heard.is_ok()).then(|| hyper::service::Service::call(&routes, request));
         async move {
-            let answer = match answer {
-                Some(answer) => answer.await?,
-                None if refused => api::revoked(),
-                None => api::ended(),
+            let answer = match (answer, heard) {
+                (Some(answer), _) => answer.await?,
+                (None, _) if refused => api::revoked(),
+                (None, Err(after)) => api::busy(after),
+                (None, Ok(())) => api::ended(),
             };
             Ok::<_, std::convert::Infallible>(answer.map(|body| exchange.answered(body)))
         }

@@ -4,6 +4,7 @@ pub mod api;
 mod clients;
 pub mod forwarded;
 pub mod https;
+mod listed;
 pub mod page_certificate;
 pub mod peer;
 pub mod seat;

@@ -117,9 +117,14 @@ impl Seat {
         }
     }
 
+    /// Whether it is.
+    pub fn is_of_known(&self) -> bool {
+        self.lock().standing == Standing::Known
+    }
+
     /// Memory for so much of a body of this source, which may be an admin's, as soon as there is some.
     pub async fn share(&self, source: IpAddr, is_admin: bool, bytes: usize) -> Share {
-        let is_known = is_admin || self.lock().standing == Standing::Known;
+        let is_known = is_admin || self.is_of_known();
         let bodies = if is_known { &self.rooms.bodies_of_known } else { &self.rooms.bodies_of_strangers };
         bodies.take(source, bytes).await
     }

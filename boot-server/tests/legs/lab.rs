@@ -58,6 +58,7 @@ pub fn context(policy: &Arc<Table>, state_dir: &Path) -> Context {
         site: Site { address: SERVER, http_port: 8080, https_port: 8443, boots: Boots::Plainly },
         policy: policy.clone(),
         health: Health::default(),
+        requests: Arc::default(),
         state_dir: state_dir.to_owned(),
     }
 }

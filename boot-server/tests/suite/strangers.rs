@@ -5,7 +5,11 @@ use super::{
     machine::{Machine, event, line, telemetry},
 };
 use hyper::StatusCode;
-use protocol::{enrol::EnrolState, step::Step, telemetry::EventKind};
+use protocol::{
+    enrol::{EnrolReply, EnrolState},
+    step::Step,
+    telemetry::EventKind,
+};
 use serde_json::{Value, json};
 
 const MAC: &str = "52:54:00:00:00:01";
@@ -160,4 +164,34 @@ async fn a_node_that_tells_too_much_is_told_when_it_is_heard_again_and_others_ar
     assert_eq!(quiet.tell(vec![], vec![line(1, "x")]).await.lines_through, 1);
     let (status, _) = loud.caller.post("/v1/node/manifest", &loud.manifest_request()).await;
     assert!(status.is_success(), "what it does beside its log goes on: {status}");
+}
+
+#[tokio::test]
+async fn whoever_has_filled_the_room_of_his_source_keeps_out_neither_a_token_nor_a_node_by_its_key() {
+    let lab = Lab::strict();
+    for (name, mac) in [("n1", MAC), ("n2", "52:54:00:00:00:02")] {
+        lab.apply(name, mac);
+    }
+    let node = Machine::new(MAC, "run-of-n1");
+    let greeted = node.greet(&lab).await;
+    node.ask(&lab, &greeted).await;
+    lab.says(&["approve", &greeted.code]);
+    for number in 0..256 {
+        let stranger = Machine::new(&format!("02:00:00:00:00:{number:02x}"), &format!("run-{number}"));
+        let greeted = stranger.greet(&lab).await;
+        assert_eq!(stranger.ask(&lab, &greeted).await.state, EnrolState::Pending);
+    }
+    let machine = Machine::new("52:54:00:00:00:02", "run-of-n2");
+    let mut request = machine.request(&machine.greet(&lab).await.session);
+    let (status, refused) = lab.nobody().post("/v1/enrol", &request).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("E-BUSY")));
+    let remedy = refused["remedy"].as_str().unwrap();
+    assert!(remedy.contains("approves or rejects") && remedy.contains("one-time token"), "{refused}");
+    let token = lab.says(&["enrol-token", "create", "--any"]);
+    request.token = protocol::enrol_token::EnrolToken::parse(token.trim());
+    let reply: EnrolReply = lab.nobody().done("/v1/enrol", &request).await;
+    assert_eq!(reply.state, EnrolState::Approved);
+    let back = Machine { run: "run-again".parse().unwrap(), ..node };
+    let greeted = back.greet(&lab).await;
+    assert_eq!(back.ask(&lab, &greeted).await.state, EnrolState::Approved);
 }

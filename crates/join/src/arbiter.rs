@@ -170,7 +170,7 @@ pub async fn keeping<T>(arbiter: Option<&Arbiter>, lease: Lease, work: impl Futu
 
 /// A transfer that broke is worth another; a refusal and a full disk are not.
 fn may_get_better(code: Code) -> bool {
-    matches!(code, Code::ServerUnreachable | Code::Protocol)
+    matches!(code, Code::ServerUnreachable | Code::Busy | Code::Protocol)
 }
 
 fn warn(failure: &Failure) {

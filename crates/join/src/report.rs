@@ -212,7 +212,7 @@ impl Reporter {
         let told = retry(backoff, "reporting", async || {
             match drain(&telemetry, link).await {
                 // A server that has forgotten the run must still hear that the node is ready.
-                Err(failure) if failure.code == Code::ServerUnreachable => Attempt::Again(failure),
+                Err(failure) if matches!(failure.code, Code::ServerUnreachable | Code::Busy) => Attempt::Again(failure),
                 _ => link.ready(&pending.ready).await.map_or_else(Attempt::Again, Attempt::Done),
             }
         });

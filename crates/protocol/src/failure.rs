@@ -45,6 +45,8 @@ codes! {
     NoServer, "E-NO-SERVER", "pass centra.server=URL on the kernel command line or DHCP option 224";
     /// The boot-server did not answer, or answered 5xx.
     ServerUnreachable, "E-SERVER-UNREACHABLE", "check that boot-server runs and that its HTTPS port can be reached from this segment";
+    /// The boot-server has no room or no time for more of this source now.
+    Busy, "E-BUSY", "nothing to do: it is tried again; where it lasts, something at this address asks far too much";
     /// The other side's certificate does not lead to the pinned CA.
     Tls, "E-TLS", "the server's CA is not the one this image was built for: rebuild the image with the server's trust.json";
     /// The boot-server answered with something this agent does not understand.

@@ -91,6 +91,7 @@ pub fn may_pass(code: Code) -> bool {
         Code::Network
             | Code::NoServer
             | Code::ServerUnreachable
+            | Code::Busy
             | Code::Tls
             | Code::CacheUnreachable
             | Code::NoSpec

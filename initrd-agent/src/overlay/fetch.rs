@@ -35,7 +35,7 @@ pub async fn fetch(server: &BootServer, artefact: &Artefact, target: &Path, mut 
 }
 
 fn may_get_better(code: Code) -> bool {
-    matches!(code, Code::ServerUnreachable | Code::Protocol | Code::Tools)
+    matches!(code, Code::ServerUnreachable | Code::Busy | Code::Protocol | Code::Tools)
 }
 
 async fn transfer(server: &BootServer, artefact: &Artefact, target: &Path) -> Result<()> {

@@ -5,6 +5,7 @@ mod decide;
 mod entry;
 mod find;
 mod rejection;
+pub mod room;
 mod token;
 
 pub use code::{constant_time_equal, normal_code};

@@ -124,6 +124,7 @@ async fn serve_accepted(accepted: &mut UnboundedReceiver<Accepted>, routes: Rout
 
 async fn connection(stream: std::net::TcpStream, routes: Routes) {
     let peer = stream.peer_addr();
+    let routes = peer.as_ref().map_or_else(|_| routes.clone(), |peer| routes.of(peer.ip()));
     let _ = stream.set_nodelay(true);
     let _ = setsockopt(&stream, TcpUserTimeout, &SILENCE_MILLISECONDS);
     let served = async { requests(TcpStream::from_std(stream)?, routes).await };

@@ -14,7 +14,7 @@ mod reply;
 mod script;
 
 use crate::{
-    base::files,
+    base::{files, requests::Cost},
     cache::Cache,
     netboot::{
         context::Context,
@@ -37,7 +37,13 @@ pub use images::indexes;
 use protocol::{Code, Failure, encoding::Sha256, failure::Result, names::NodeName};
 use reply::Refusal;
 use serde::{Deserialize, Serialize};
-use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
 use tokio::{net::TcpListener, runtime::Handle, task::JoinError};
 
 /// `[http]` of config.toml.
@@ -92,6 +98,8 @@ struct Routes {
     router: TowerToHyperService<Router>,
     /// The event loop of the state and the policy.
     home: Handle,
+    /// Who asks.
+    source: IpAddr,
 }
 
 impl Routes {
@@ -103,7 +111,19 @@ impl Routes {
             .route("/health", get(health))
             .fallback(nothing_here)
             .with_state(shared.clone());
-        Self { shared, router: TowerToHyperService::new(router), home: Handle::current() }
+        let (router, home) = (TowerToHyperService::new(router), Handle::current());
+        Self { shared, router, home, source: IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+    }
+
+    /// The same for one connection.
+    fn of(&self, source: IpAddr) -> Self {
+        Self { source, ..self.clone() }
+    }
+
+    /// The refusal where the source asks too much.
+    fn too_much(&self) -> Option<Response> {
+        let heard = self.shared.context.requests.hears(self.source, Cost::File, Instant::now());
+        heard.err().map(|after| Refusal::busy(after).into_response())
     }
 
     /// The answer; a file is in it as a [`reply::FilePart`].
@@ -111,6 +131,9 @@ impl Routes {
     where
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        if let Some(refused) = self.too_much() {
+            return refused;
+        }
         let mut response = match self.home.spawn(self.router.call(request)).await {
             Ok(Ok(response)) => response,
             Err(error) => panicked(&error),
@@ -126,6 +149,7 @@ impl Routes {
     async fn answer_plain(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
         match path.strip_prefix("/cache/").filter(|member| !member.is_empty() && !member.contains('%')) {
+            Some(_) if let Some(refused) = self.too_much() => refused,
             Some(member) => cache::serve(&self.shared.cache, request.headers(), member).await.into_response(),
             None => self.answer(request).await,
         }

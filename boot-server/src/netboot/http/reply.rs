@@ -17,21 +17,28 @@ use std::{
     ops::Range,
     os::unix::fs::MetadataExt,
     sync::Arc,
+    time::Duration,
 };
 
-/// A failure and the status it goes out with.
-pub struct Refusal(StatusCode, Failure);
+/// A failure, the status it goes out with, and when to ask again.
+pub struct Refusal(StatusCode, Failure, Option<Duration>);
 
 impl Refusal {
     /// 404.
     pub fn not_found(failure: Failure) -> Self {
-        Self(StatusCode::NOT_FOUND, failure)
+        Self(StatusCode::NOT_FOUND, failure, None)
+    }
+
+    /// 503 for a source that asks too much.
+    pub fn busy(after: Duration) -> Self {
+        let failure = Failure::new(Code::Busy, "answering a request: too many come from this address");
+        Self(StatusCode::SERVICE_UNAVAILABLE, failure, Some(after))
     }
 
     /// 500, and a line in the log: the operator has to do something.
     pub fn internal(failure: Failure) -> Self {
         tracing::error!("{failure}");
-        Self(StatusCode::INTERNAL_SERVER_ERROR, failure)
+        Self(StatusCode::INTERNAL_SERVER_ERROR, failure, None)
     }
 
     /// 404 where the file is not there, else 500. `what` is what the client named.
@@ -45,7 +52,11 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
+        let mut response = (self.0, Json(self.1)).into_response();
+        if let Some(after) = self.2 {
+            response.headers_mut().insert(header::RETRY_AFTER, after.as_secs().max(1).into());
+        }
+        response
     }
 }
 

@@ -2,9 +2,12 @@
 
 use super::{Admission, rejections::refused};
 use crate::{
-    base::{clock::now, random},
+    base::{clock::now, places::source_of, random},
     domain::{
-        enrolment::{self, Decision, Rival, Shown},
+        enrolment::{
+            self, By, Decision, Rival, Shown,
+            room::{self, Full, Waiting},
+        },
         tpm::Tpm,
     },
     state::{
@@ -17,7 +20,7 @@ use crate::{
     },
 };
 use protocol::{
-    Code, Failure,
+    Code, Failure, Timestamp,
     encoding::Sha256,
     enrol::{self, EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES},
     enrol_token::EnrolToken,
@@ -25,19 +28,13 @@ use protocol::{
     names::NodeName,
     text::cut,
 };
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 use time::Duration;
 
-/// Machines that wait at once.
-const MOST_PENDING: i64 = 5_000;
-/// Machines that wait at once behind one address.
-const MOST_OF_ADDRESS: i64 = 256;
 /// Whether a machine that another one is in the way of may go on is looked at so often.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(10);
 /// Bytes of an agent's release.
 const MOST_VERSION: usize = 64;
-/// A machine that waits asks at least every minute; one that was silent for longer has been restarted.
-const STILL_THERE: Duration = Duration::seconds(90);
 
 /// Whose a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +51,7 @@ impl Admission {
     /// The first message: the machine commits to its CSR, the server draws its nonce.
     ///
     /// # Errors
-    /// `E-INPUT` where the nonce has another length; `E-SERVER-UNREACHABLE` where there are too many machines.
+    /// `E-INPUT` where the nonce has another length; `E-BUSY` where there are too many machines.
     pub fn hello(&self, request: HelloRequest) -> Result<HelloReply> {
         if request.nonce.len() != NONCE_BYTES {
             let cause = format!("reading hello at nonce: {} bytes, not {NONCE_BYTES}", request.nonce.len());
@@ -73,7 +70,7 @@ impl Admission {
     ///
     /// # Errors
     /// `E-ENROL-UNKNOWN` for a session that is not known; `E-INPUT` for a CSR that is not the one of hello.
-    pub async fn enrol(&self, request: EnrolRequest, address: &str) -> Result<EnrolReply> {
+    pub async fn enrol(&self, request: EnrolRequest, address: IpAddr) -> Result<EnrolReply> {
         let session = Sha256::of(request.session.as_bytes());
         let enrolment = match self.state.enrolment_by_session(&session).await? {
             Some(known) => {
@@ -168,21 +165,13 @@ impl Admission {
         session: Sha256,
         key: CsrKey,
         request: EnrolRequest,
-        address: &str,
+        address: IpAddr,
     ) -> Result<Enrolment> {
         // Whoever took the hello in the meantime has recorded the enrolment before.
         let Some(hello) = self.hellos.get(&session, now()) else {
             return self.state.enrolment_by_session(&session).await?.ok_or_else(unknown_session);
         };
-        let (waiting, of_address) = self.state.waiting(address).await?;
-        if waiting >= MOST_PENDING && self.set_aside_silent().await? == 0 {
-            let cause = format!("enrolling a machine: {MOST_PENDING} machines wait already");
-            return Err(Failure::new(Code::ServerUnreachable, cause));
-        }
-        if of_address >= MOST_OF_ADDRESS {
-            let cause = format!("enrolling a machine: {MOST_OF_ADDRESS} machines at {address} wait already");
-            return Err(Failure::new(Code::ServerUnreachable, cause));
-        }
+        let source = source_of(address);
         let inventory = request.inventory.bounded();
         let code = enrol::code(&key.hash(), &hello.ca, &hello.client_nonce, &hello.server_nonce);
         let mut enrolment = Enrolment {
@@ -198,11 +187,15 @@ impl Admission {
             shown: Shown::Nothing,
             run: request.run,
             agent_version: cut(request.agent_version, MOST_VERSION),
-            address: address.to_owned(),
+            address: address.to_string(),
             certificate: None,
             tpm: Tpm::of(request.tpm, |certificate, key| self.prover.vouch(certificate, key)),
             heard: now(),
         };
+        if let Some(token) = &enrolment.token {
+            enrolment.shown = self.state.enrol_token(token).await?;
+        }
+        self.make_room(&enrolment, source).await?;
         let mut unit = self.state.begin().await?;
         // It may have been revoked since the request came.
         self.refuse_revoked(&enrolment.key)?;
@@ -212,7 +205,7 @@ impl Admission {
             return Ok(known);
         }
         let similar = unit.similar_enrolments(&enrolment).await?;
-        enrolment.id = unit.add_enrolment(&enrolment, &inventory).await?;
+        enrolment.id = unit.add_enrolment(&enrolment, source, &inventory).await?;
         if let Some(replaced) = request.replaces.map(|session| Sha256::of(session.as_bytes()))
             && let Some(older) = unit.enrolment_of(&replaced).await?
             && older.is_open()
@@ -223,7 +216,7 @@ impl Admission {
         // Before an older enrolment makes room: nobody takes over another machine's run.
         let owner = Owner::Session(session);
         unit.may_speak(&enrolment.run, &owner).await?;
-        unit.claim_run(&enrolment.run, &owner, Some(address)).await?;
+        unit.claim_run(&enrolment.run, &owner, Some(&enrolment.address)).await?;
         for older in &similar {
             if self.replaces(&enrolment, older) {
                 unit.set_enrolment(older.id, Standing::Superseded, None, None).await?;
@@ -245,7 +238,7 @@ impl Admission {
 
     /// Whether the machine was heard lately.
     pub fn still_asks(&self, enrolment: &Enrolment) -> bool {
-        self.silent_for(enrolment) <= STILL_THERE
+        self.silent_for(enrolment) <= room::STILL_THERE
     }
 
     /// The same machine has come back: by its key, or by its claims where the older one has fallen silent. An older
@@ -254,16 +247,32 @@ impl Admission {
         older.key == newer.key || (enrolment::same_machine(&older.claims, &newer.claims) && !self.still_asks(older))
     }
 
-    /// Machines that ask no more make room for those that do; one that comes back greets again. How many made room.
-    async fn set_aside_silent(&self) -> Result<usize> {
-        let mut unit = self.state.begin().await?;
-        let mut silent = self.state.open_enrolments().await?;
-        silent.retain(|enrolment| !self.still_asks(enrolment));
-        for enrolment in &silent {
-            unit.set_enrolment(enrolment.id, Standing::Superseded, None, None).await?;
+    /// Room for one more that waits. What is admitted at once needs none: the key of a node, a one-time token.
+    async fn make_room(&self, newcomer: &Enrolment, source: IpAddr) -> Result<()> {
+        let (waiting, of_source) = self.state.waiting(source).await?;
+        let is_bound = |count: i64, most: usize| usize::try_from(count).is_ok_and(|count| count >= most);
+        if !is_bound(waiting, room::MOST) && !is_bound(of_source, room::MOST_OF_SOURCE) {
+            return Ok(());
         }
-        unit.commit().await?;
-        Ok(silent.len())
+        if matches!(self.decision(newcomer), Decision::Approve { by: By::Key | By::Token { .. }, .. }) {
+            return Ok(());
+        }
+        let silent = |id, heard: Timestamp| {
+            let asked = self.state.memory.presence.of_waiting(id, Instant::now(), now());
+            (now() - asked.unwrap_or(heard)).max(Duration::ZERO)
+        };
+        let all = self.state.sources_of_waiting().await?.into_iter();
+        let all: Vec<Waiting> =
+            all.map(|(id, source, heard)| Waiting { id, source, silent: silent(id, heard) }).collect();
+        let gone = room::give_way(&all, source).map_err(|full| no_room(full, source))?;
+        let mut unit = self.state.begin().await?;
+        for id in gone {
+            // It may have been settled since it was read.
+            if unit.enrolment_is_open(id).await? {
+                unit.set_enrolment(id, Standing::Superseded, None, None).await?;
+            }
+        }
+        unit.commit().await
     }
 
     pub(super) fn enrolment_reply(&self, enrolment: &Enrolment) -> Result<EnrolReply> {
@@ -311,6 +320,17 @@ pub fn to_decide(node: &NodeName, with: Rival) -> String {
 
 pub(super) fn unknown_session() -> Failure {
     Failure::new(Code::EnrolUnknown, "looking for the enrolment: this session is not known or has been replaced")
+}
+
+fn no_room(full: Full, source: IpAddr) -> Failure {
+    let cause = match full {
+        Full::Source => format!("{} machines at {source} wait already", room::MOST_OF_SOURCE),
+        Full::All => format!("{} machines wait already", room::MOST),
+    };
+    Failure::new(Code::Busy, format!("enrolling a machine: {cause}")).with_remedy(
+        "an admin approves or rejects those that wait (boot-server get nodes --state pending), or gives this machine a one-time \
+         token; those that ask no more make room after 90 s",
+    )
 }
 
 fn other_csr() -> Failure {

@@ -11,19 +11,29 @@ use std::{borrow::Cow, time::Duration};
 /// What a call ends with.
 pub type Answer<C> = Result<Json<<C as Call>::Answer>, Refused>;
 
-/// A failure on its way out.
+/// A failure on its way out, and when to ask again where it passes by itself.
 #[derive(Debug)]
-pub struct Refused(pub Failure);
+pub struct Refused(pub Failure, Option<Duration>);
+
+impl Refused {
+    /// The source asks too much.
+    pub fn later(after: Duration) -> Self {
+        Self(Failure::new(Code::Busy, "reading the request: too many come from this address"), Some(after))
+    }
+}
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self(failure)
+        Self(failure, None)
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        failed(&self.0)
+        match self.1 {
+            Some(after) => later(&self.0, after),
+            None => failed(&self.0),
+        }
     }
 }
 
@@ -69,7 +79,7 @@ fn status(code: Code) -> StatusCode {
         | Code::Quorum
         | Code::ClosureMissing => StatusCode::CONFLICT,
         Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-        Code::ServerUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ServerUnreachable | Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Code::ClusterUnreachable | Code::Tool | Code::Tls | Code::Oidc => StatusCode::BAD_GATEWAY,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }

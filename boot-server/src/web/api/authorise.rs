@@ -5,6 +5,7 @@ use super::{
     request::{Admin, Identity, Machine, bearer, cookie},
 };
 use crate::{
+    base::requests::Cost,
     server::Services,
     state::{nodes::Node, tokens::Token},
     web::peer::Peer,
@@ -27,6 +28,7 @@ use protocol::{
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
+    time::Instant,
 };
 
 /// Lets through who may, and puts beside the request who it is.
@@ -35,24 +37,27 @@ pub async fn authorise(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
+    let from = address(request.extensions());
     match who {
-        Who::Anyone => {}
+        Who::Anyone => hears(&services, &request, from)?,
         Who::FormerNode => drop(shown(key(&request))?),
         Who::Node => {
-            let node = node(&services, shown(key(&request))?, address(request.extensions())).await?;
+            let node = node(&services, shown(key(&request))?, from).await?;
             request.extensions_mut().insert(node);
         }
         Who::Machine => {
             let node = match key(&request) {
-                Some(key) => Some(node(&services, key, address(request.extensions())).await?),
-                None => None,
+                Some(key) => Some(node(&services, key, from).await?),
+                None => {
+                    hears(&services, &request, from)?;
+                    None
+                }
             };
             request.extensions_mut().insert(Machine(node));
         }
         Who::Viewer | Who::Approver | Who::Operator | Who::Admin => {}
     }
     if let Some(needed) = who.scope() {
-        let from = address(request.extensions());
         let token = admin(&services, request.method(), request.headers(), request.extensions()).await?;
         allows(&services, &token, needed, from).await?;
         // An admin's connection is not among those of strangers from here on.
@@ -63,6 +68,14 @@ pub async fn authorise(
         request.extensions_mut().insert(token);
     }
     Ok(next.run(request).await)
+}
+
+/// What strangers may call they may call so often. Whoever shows a certificate has places of his own.
+fn hears(services: &Services, request: &Request, from: IpAddr) -> Result<(), Refused> {
+    if key(request).is_some() {
+        return Ok(());
+    }
+    services.requests.hears(from, Cost::Call, Instant::now()).map_err(Refused::later)
 }
 
 fn key(request: &Request) -> Option<Sha256> {

@@ -38,7 +38,7 @@ async fn enrol(
     peer: Peer,
     In(request): In<calls::Enrol>,
 ) -> Answer<calls::Enrol> {
-    Ok(Json(services.admission.enrol(request, &peer.address.to_string()).await?))
+    Ok(Json(services.admission.enrol(request, peer.address).await?))
 }
 
 /// Answers at once where there is news, else after the wait.

@@ -12,7 +12,7 @@ mod request;
 mod routes;
 
 use crate::server::Services;
-use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, response::IntoResponse, routing::get};
 use protocol::{Code, Failure};
 use routes::Routes;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .merge(calls.router())
         .merge(cache::router())
         .merge(crate::web::ui::router())
-        .fallback(|| async { answer::failed(&Failure::new(Code::NotFound, "looking for this address: there is none")) })
+        .fallback(|| async { nothing() })
         .method_not_allowed_fallback(|| async {
             answer::failed(&Failure::new(Code::Input, "reading the request: this address has other methods"))
         })
@@ -36,11 +36,21 @@ pub fn router(services: Arc<Services>) -> Router {
         .with_state(services)
 }
 
+/// There is nothing at this address.
+pub fn nothing() -> axum::response::Response {
+    answer::failed(&Failure::new(Code::NotFound, "looking for this address: there is none"))
+}
+
 /// What a key hears that was revoked, whatever it asks.
 pub fn revoked() -> axum::response::Response {
     let failure = Failure::new(Code::Forbidden, "reading the request: the key of this certificate was revoked")
         .with_remedy("the node was replaced or retired: this machine is it no more");
     answer::failed(&failure)
+}
+
+/// What a source hears that asks too much.
+pub fn busy(after: std::time::Duration) -> axum::response::Response {
+    answer::Refused::later(after).into_response()
 }
 
 /// What a certificate hears that has ended, whatever it asks.

@@ -34,7 +34,7 @@ impl<C: Call> FromRequest<Arc<Services>> for In<C> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Refused> {
-        let wrong = |text: &str| Refused(Failure::new(Code::Input, format!("reading the request: {text}")));
+        let wrong = |text: &str| Refused::from(Failure::new(Code::Input, format!("reading the request: {text}")));
         if C::METHOD == calls::Method::Get {
             let query = Query::try_from_uri(request.uri()).map_err(|rejection| wrong(&rejection.body_text()))?;
             return Ok(Self(query.0));
@@ -60,7 +60,7 @@ impl FromRequestParts<Arc<Services>> for Peer {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Services>) -> Result<Self, Refused> {
-        let missing = || Refused(Failure::new(Code::Internal, "reading the request: it has no peer"));
+        let missing = || Refused::from(Failure::new(Code::Internal, "reading the request: it has no peer"));
         parts.extensions.get::<Peer>().cloned().ok_or_else(missing)
     }
 }
@@ -72,7 +72,7 @@ macro_rules! from_authorisation {
             type Rejection = Refused;
 
             async fn from_request_parts(parts: &mut Parts, _: &Arc<Services>) -> Result<Self, Refused> {
-                let unguarded = || Refused(Failure::new(Code::Internal, "reading the request: nobody asked who may"));
+                let unguarded = || Refused::from(Failure::new(Code::Internal, "reading the request: nobody asked who may"));
                 parts.extensions.get::<Self>().cloned().ok_or_else(unguarded)
             }
         }

@@ -2,6 +2,7 @@
 //! comes of one after the other. A verb that waits between its stages (for hooks, for members) may find that the other has
 //! come between: it is refused then, and what the other did stands as if it had been alone.
 
+mod strangers;
 mod verbs;
 mod world;
 

@@ -88,7 +88,7 @@ struct Machine {
 /// The server with its node and the two machines.
 pub struct World {
     folder: tempfile::TempDir,
-    services: Arc<Services>,
+    pub services: Arc<Services>,
     machines: Arc<[Machine; 2]>,
     /// Sessions of enrolments, and which machine's.
     sessions: Mutex<Vec<(usize, String)>>,
@@ -252,7 +252,7 @@ impl World {
             agent_version: String::new(),
             tpm: TpmFound::Nothing,
         };
-        let reply = self.services.admission.enrol(request, "10.0.0.9").await?;
+        let reply = self.services.admission.enrol(request, [10, 0, 0, 9].into()).await?;
         Ok(format!("{:?} {:?}", reply.state, reply.node))
     }
 
