@@ -54,49 +54,6 @@ let
       # The path of the system is a name for the server, nothing it has to hold itself.
       builtins.unsafeDiscardStringContext (builtins.toJSON (nodeSpec mac node))
     );
-
-  hardening = {
-    AmbientCapabilities = [
-      "CAP_NET_BIND_SERVICE" # 67, 69
-      "CAP_NET_RAW" # router advertisements, sockets bound to one interface
-    ];
-    CapabilityBoundingSet = [
-      "CAP_NET_BIND_SERVICE"
-      "CAP_NET_RAW"
-    ];
-    DynamicUser = true;
-    NoNewPrivileges = true;
-    LockPersonality = true;
-    MemoryDenyWriteExecute = true;
-    PrivateDevices = true;
-    PrivateTmp = true;
-    ProtectClock = true;
-    ProtectControlGroups = true;
-    ProtectHome = true;
-    ProtectHostname = true;
-    ProtectKernelLogs = true;
-    ProtectKernelModules = true;
-    ProtectKernelTunables = true;
-    ProtectProc = "invisible";
-    ProtectSystem = "strict";
-    RemoveIPC = true;
-    RestrictAddressFamilies = [
-      "AF_INET"
-      "AF_INET6"
-      "AF_NETLINK"
-      "AF_UNIX"
-    ];
-    RestrictNamespaces = true;
-    RestrictRealtime = true;
-    RestrictSUIDSGID = true;
-    SystemCallArchitectures = "native";
-    SystemCallFilter = [
-      "@system-service"
-      "~@privileged"
-      "capset" # it gives up what it no longer needs
-    ];
-    UMask = "0027";
-  };
 in
 {
   options.services.centra-pxe-server = {
@@ -338,7 +295,7 @@ in
         fi
         ln -sfn ${configFile} config.toml
       '';
-      serviceConfig = hardening // {
+      serviceConfig = import ./pxe-server/sandbox.nix // {
         ExecStart = "${lib.getExe cfg.package} serve --config ${stateDir}/config.toml";
         StateDirectory = cfg.stateDirectory;
         StateDirectoryMode = "0750";

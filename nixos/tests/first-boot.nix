@@ -114,7 +114,10 @@ in
 
   "the units are ordered as the contract has it" =
     lib.mapAttrs (_: unit: { inherit (unit) after requires before; }) (
-      lib.removeAttrs units [ "initrd-agent-renew" ]
+      lib.removeAttrs units [
+        "initrd-agent-renew"
+        "initrd-agent-unseal"
+      ]
     ) == {
       chainfire-cluster-join = {
         after = [
@@ -265,15 +268,18 @@ in
     && lib.attrNames (lib.filterAttrs (_: unit: unit.serviceConfig ? ReadWritePaths) units) == [
       "iam-initial-setup"
       "initrd-agent-renew"
-      "initrd-agent-unseal"
     ];
 
   "a worker joins Chainfire where its module is there, and nothing elsewhere" =
-    unitsOf (node "worker" { }) == [ "initrd-agent-renew" ]
+    unitsOf (node "worker" { }) == [
+      "initrd-agent-renew"
+      "initrd-agent-unseal"
+    ]
     && unitsOf (centra "worker" { }) == [
       "chainfire-cluster-join"
       "cluster-health-check"
       "initrd-agent-renew"
+      "initrd-agent-unseal"
     ];
 
   "an all-in-one node has what a control plane has" =

@@ -73,6 +73,7 @@ let
           path = list;
           environment = anything;
           preStart = text;
+          restartIfChanged = flag true;
           serviceConfig = anything;
         };
         systemd.timers = unit { timerConfig = anything; };
