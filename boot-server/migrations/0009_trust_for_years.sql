@@ -19,6 +19,13 @@ CREATE INDEX enrolments_by_node ON enrolments (node, state);
 CREATE INDEX nodes_by_enrolment ON nodes (enrolment);
 CREATE INDEX certificates_by_key ON certificates (key_sha256, not_after);
 
+-- Certificates of members that are no nodes, which an admin has had revoked; kept as long as such a one lasts at most.
+CREATE TABLE revoked_serials (
+    serial TEXT PRIMARY KEY,
+    time   INTEGER NOT NULL,
+    ends   INTEGER NOT NULL
+) STRICT;
+
 -- Machines that an admin has refused, by what they are known when they come again.
 CREATE TABLE rejections (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,

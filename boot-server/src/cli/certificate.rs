@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Days that it is valid
-    #[arg(long, default_value_t = ca::MEMBER_LIFE.whole_days(), value_parser = clap::value_parser!(i64).range(1..=3650))]
+    #[arg(long, default_value_t = ca::MEMBER_LIFE.whole_days(), value_parser = clap::value_parser!(i64).range(1..=ca::LONGEST_OF_MEMBER.whole_days()))]
     days: i64,
 }
 
@@ -58,5 +58,6 @@ pub async fn run(args: &Args) -> Result<()> {
     state.note(Actor::folder(), None, Action::CertificateIssued.says(text).changing(None, is)).await?;
     state.close().await;
     host::say!("Wrote {0}/{1}.crt, {0}/{1}.key and {0}/ca.crt.", out.display(), args.name);
+    host::say!("Where somebody else may have the key: boot-server revoke --certificate {} --yes", issued.serial);
     Ok(())
 }

@@ -14,6 +14,7 @@ mod output;
 mod power;
 mod privileges;
 mod reject;
+mod revoke;
 mod secret;
 mod serve;
 mod specs;
@@ -57,6 +58,7 @@ enum Verb {
     /// Admit a machine by the code on its console, or agree to a plan that is held
     Approve(admin::Approve),
     Reject(reject::Args),
+    Revoke(revoke::Args),
     /// Open a node's next generation: it is wiped and installed anew at its next network boot
     Reinstall(admin::Reinstall),
     /// Fill, list, check and clean the binary cache
@@ -102,6 +104,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Logs(args) => wait(logs::run(args)),
         Verb::Approve(args) => wait(admin::approve(args)),
         Verb::Reject(args) => wait(reject::run(args)),
+        Verb::Revoke(args) => wait(revoke::run(args)),
         Verb::Reinstall(args) => wait(admin::reinstall(args)),
         Verb::Closure(args) => wait(closure::run(args)),
         Verb::Cluster(args) => wait(cluster::run(args)),

@@ -46,6 +46,28 @@ impl Unit {
         Ok(())
     }
 
+    /// Whose certificate this is, where it is a node's.
+    pub async fn node_of_certificate(&mut self, serial: &str) -> Result<Option<NodeName>> {
+        let node: Option<String> = sqlx::query_scalar("SELECT node FROM certificates WHERE serial = ?")
+            .bind(serial)
+            .fetch_optional(&mut *self.connection)
+            .await
+            .doing("looking for a certificate")?;
+        node.map(|name| plain("a name", &name)).transpose()
+    }
+
+    /// A certificate that is no node's is revoked: `false` where it was before.
+    pub async fn revoke_serial(&mut self, serial: &str, ends: Timestamp) -> Result<bool> {
+        let kept = sqlx::query("INSERT OR IGNORE INTO revoked_serials (serial, time, ends) VALUES (?, ?, ?)")
+            .bind(serial)
+            .bind(millis(self.now))
+            .bind(millis(ends))
+            .execute(&mut *self.connection)
+            .await
+            .doing("revoking a certificate")?;
+        Ok(kept.rows_affected() > 0)
+    }
+
     /// Certificates of the key that have not ended.
     pub async fn certificates_of(&mut self, key: &Sha256) -> Result<i64> {
         sqlx::query_scalar("SELECT count(*) FROM certificates WHERE key_sha256 = ? AND not_after > ?")
@@ -88,10 +110,11 @@ impl State {
         rows.into_iter().map(belief).collect()
     }
 
-    /// Certificates of revoked keys that have not ended by themselves.
+    /// Certificates that were revoked, or of revoked keys, and have not ended by themselves.
     pub async fn revoked_certificates(&self, now: Timestamp) -> Result<Vec<Revoked>> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT serial, time FROM certificates JOIN revoked_keys USING (key_sha256) WHERE not_after > ? ORDER BY serial",
+            "SELECT serial, time FROM certificates JOIN revoked_keys USING (key_sha256) WHERE not_after > ?1 \
+             UNION SELECT serial, time FROM revoked_serials WHERE ends > ?1 ORDER BY serial",
         )
         .bind(millis(now))
         .fetch_all(&self.readers)

@@ -26,6 +26,8 @@ use time::Duration;
 
 /// Certificates of a key: all that have not ended are kept, as they may have to be revoked.
 pub const MOST_OF_KEY: i64 = 1000;
+/// RFC 5280, section 4.1.2.2.
+const SERIAL_BYTES: usize = 20;
 
 /// Issues and renews them.
 #[derive(Debug, Clone)]
@@ -153,6 +155,33 @@ impl Certificates {
     pub async fn revoked(&self) -> Result<String> {
         let now = now();
         self.ca.authority().revocation_list(&self.state.revoked_certificates(now).await?, now)
+    }
+
+    /// A certificate that this server has made for a member that is no node is believed no more.
+    ///
+    /// # Errors
+    /// `E-INPUT` for what is no serial number; `E-WRONG-STATE` for a node's, and for one that was revoked before.
+    pub async fn revoke_of_member(&self, serial: &str, actor: &Actor) -> Result<()> {
+        let revoking = |code, cause: String| Failure::new(code, format!("revoking a certificate: {cause}"));
+        let plain = serial.replace(':', "").to_ascii_lowercase();
+        let bytes = data_encoding::HEXLOWER.decode(plain.as_bytes()).unwrap_or_default();
+        if !(1..=SERIAL_BYTES).contains(&bytes.len()) {
+            return Err(revoking(Code::Input, format!("{serial:?} is no serial number"))
+                .with_remedy("take it from the audit, or from openssl x509 -noout -serial -in FILE"));
+        }
+        let mut unit = self.state.begin().await?;
+        if let Some(node) = unit.node_of_certificate(&plain).await? {
+            return Err(revoking(Code::WrongState, format!("{plain} is node {node}'s"))
+                .with_remedy(format!("revoke its key: boot-server revoke {node} --yes")));
+        }
+        let ends = unit.now() + ca::LONGEST_OF_MEMBER;
+        if !unit.revoke_serial(&plain, ends).await? {
+            return Err(revoking(Code::WrongState, format!("{plain} was revoked before"))
+                .with_remedy("there is nothing left to do: nodes fetch the list every hour"));
+        }
+        let deed = Action::Revoke.says(format!("revoked the certificate {plain} of a member that is no node"));
+        unit.note(actor, None, deed.changing(json!({ "serial": plain }), None)).await?;
+        unit.commit().await
     }
 
     /// The node that changes to this key and uses it now for the first time: it has stored its certificate, and the old key

@@ -30,6 +30,7 @@ mod privileges;
 mod proxies;
 mod rejection;
 mod renewal;
+mod revocation;
 mod secrets;
 mod starts;
 mod strangers;

@@ -361,6 +361,15 @@ pub struct ApproveRequest {
     pub node: Option<NodeName>,
 }
 
+/// A node whose key was revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRevoked {
+    /// The node.
+    pub node: NodeName,
+    /// SPKI hash of the key that it had.
+    pub key: Sha256,
+}
+
 /// A node whose next generation is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reinstalling {

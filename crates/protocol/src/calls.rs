@@ -3,8 +3,8 @@
 
 use crate::{
     admin::{
-        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, JournalEntry, NodeDetail, NodeSummary,
-        Reinstalling,
+        Applied, ApplyRequest, ApprovePlan, ApproveRequest, Approved, JournalEntry, KeyRevoked, NodeDetail,
+        NodeSummary, Reinstalling,
     },
     arbiter::{RestartTurn, Turn, TurnRequest},
     audit::{AuditEntry, AuditQuery, AuditVerdict, FromAnchor},
@@ -232,6 +232,10 @@ calls! {
     SealAnew: Post "/v1/secrets/rekey", Admin, Json, Nothing => SealedAnew;
     /// Opens the node's next generation.
     Reinstall: Post "/v1/nodes/{name}/reinstall", Operator, Json, ReinstallRequest => Reinstalling;
+    /// Revokes the key of a node.
+    RevokeKey: Post "/v1/nodes/{name}/revoke", Operator, Json, Nothing => KeyRevoked;
+    /// Revokes a certificate of a member that is no node, by its serial number.
+    RevokeCertificate: Post "/v1/certificates/{serial}/revoke", Admin, Json, Nothing => Nothing;
     /// Powers a machine by the operator's hook.
     Power: Post "/v1/nodes/{name}/power", Operator, Lines, PowerRequest => ();
     /// Takes a node out of the services of its cluster.
@@ -417,7 +421,10 @@ mod tests {
     #[test]
     fn only_who_may_do_everything_makes_tokens() {
         let of = |who| ALL.iter().filter(move |call| call.who == who).map(|call| call.name).collect::<Vec<_>>();
-        assert_eq!(of(Who::Admin), ["SealAnew", "Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]);
+        assert_eq!(
+            of(Who::Admin),
+            ["SealAnew", "RevokeCertificate", "Audit", "Tokens", "MakeToken", "TakeCertificate", "RevokeToken"]
+        );
         assert_eq!(
             of(Who::Approver),
             ["ApproveHeldPlan", "Approve", "Reject", "Unreject", "MakeEnrolToken", "RevokeEnrolToken"]

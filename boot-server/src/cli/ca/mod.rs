@@ -10,6 +10,7 @@ use crate::{
     state::{self, State},
     trust::{
         ca::{
+            Ca,
             issuers::{self, Imported, Limits},
             make::{self, Permit},
         },
@@ -82,6 +83,9 @@ struct Export {
     /// Who issues and the root, in place of the roots
     #[arg(long)]
     chain: bool,
+    /// The list of revoked certificates (CRL), in place of the roots
+    #[arg(long, conflicts_with = "chain")]
+    revoked: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,7 +118,7 @@ struct Renew {
 pub async fn run(args: Args) -> Result<()> {
     match args.verb {
         Verb::Show(Show { dir: Dir { dir }, json }) => show::run(&dir, json).await,
-        Verb::Export(args) => export(&args),
+        Verb::Export(args) => export(&args).await,
         Verb::Csr(Dir { dir }) => csr(&dir),
         Verb::Import(args) => import(&args).await,
         Verb::Renew(args) => renew(&args).await,
@@ -153,9 +157,15 @@ async fn for_ipxe(args: &Ipxe) -> Result<()> {
     Ok(())
 }
 
-fn export(args: &Export) -> Result<()> {
+async fn export(args: &Export) -> Result<()> {
     let dir = &args.dir.dir;
-    if args.chain {
+    if args.revoked {
+        must_be_a_server(dir)?;
+        let state = State::open(&state::path_in(dir), Health::default()).await?;
+        let revoked = state.revoked_certificates(now()).await;
+        state.close().await;
+        host::show!("{}", Ca::load(dir)?.authority().revocation_list(&revoked?, now())?);
+    } else if args.chain {
         let current = folder::current(dir);
         let authority = crate::trust::ca::Authority::read(&current)?;
         host::show!("{}", pem::encode(authority.chain()));

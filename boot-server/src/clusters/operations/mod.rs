@@ -9,6 +9,7 @@ mod hooks;
 mod members;
 mod removal;
 mod replace;
+mod revoke;
 
 use crate::{
     config,

@@ -191,6 +191,8 @@ actions! {
     CertificateIssued = "certificate-issued",
     /// A node changed to another key.
     KeyChanged = "key-changed",
+    /// An admin had a node's key or another certificate revoked.
+    Revoke = "revoke",
     /// A key was revoked.
     KeyRevoked = "key-revoked",
     /// The CA or the key of manifests was renewed, imported or rotated.

@@ -64,6 +64,8 @@ pub enum Input {
     Wipe,
     /// An operator has the node leave with its disks as they are.
     Retire,
+    /// An operator has had its key revoked.
+    Revoked,
     /// The agent reports that the disks are wiped.
     Wiped {
         /// The run that wiped.
@@ -146,6 +148,12 @@ impl Refusal {
                 Failure::new(Code::WrongState, format!("node {node} is retired: no machine becomes it"))
                     .with_remedy("boot-server apply --reopen -f FILE expects a machine for it anew")
             }
+            Refusal::NotAdmitted(NodeState::Revoked) => {
+                Failure::new(Code::WrongState, format!("the key of node {node} was revoked: no machine is it"))
+                    .with_remedy(format!(
+                        "another machine, or this one with a new key, becomes it by boot-server cluster replace {node}"
+                    ))
+            }
             Refusal::NotAdmitted(state) => {
                 Failure::new(Code::WrongState, format!("node {node} is {state}: no machine has been admitted as it"))
             }
@@ -211,6 +219,13 @@ impl Record {
             Input::Replace => return self.replaced(),
             Input::Retire => {
                 next.state = Retired;
+                next.used = true;
+            }
+            Input::Revoked if matches!(self.state, NodeState::Revoked | Retired) => {
+                return Err(Refusal::NotAdmitted(self.state));
+            }
+            Input::Revoked => {
+                next.state = NodeState::Revoked;
                 next.used = true;
             }
             Input::Wiped { run, generation } => return self.wiped(run, *generation),

@@ -24,7 +24,13 @@ fn input_of_machine() -> impl Strategy<Value = Input> {
     input().prop_filter("an operator's act", |input| {
         !matches!(
             input,
-            Input::Applied | Input::Reopened | Input::Reinstall | Input::Replace | Input::Wipe | Input::Retire
+            Input::Applied
+                | Input::Reopened
+                | Input::Reinstall
+                | Input::Replace
+                | Input::Wipe
+                | Input::Retire
+                | Input::Revoked
         )
     })
 }
@@ -37,6 +43,7 @@ fn input() -> impl Strategy<Value = Input> {
         Just(Input::Replace),
         Just(Input::Wipe),
         Just(Input::Retire),
+        Just(Input::Revoked),
         ((0u8..9), 0u64..3).prop_map(|(n, generation)| Input::Wiped { run: run(n), generation }),
         Just(Input::Seen),
         Just(Input::Asked),
@@ -284,5 +291,19 @@ proptest! {
                 prop_assert_eq!(boot(&name(), &name(), &done), Boot::LocalDisk);
             }
         }
+    }
+}
+
+#[test]
+fn a_node_whose_key_was_revoked_boots_nothing_and_is_nobody_s_until_another_machine_takes_its_place() {
+    for length in 0..=to_installed().len() {
+        let revoked = walk(&to_installed()[..length]).after(&Input::Revoked).unwrap();
+        assert!(matches!(boot(&name(), &"vm".parse().unwrap(), &revoked), Boot::Wait { .. }));
+        for input in [Input::Approved, Input::Reinstall, Input::Wipe, Input::Revoked, Input::Began(run(1))] {
+            assert!(revoked.after(&input).is_err(), "{input:?}");
+        }
+        assert!(matches!(revoked.after(&Input::Retire), Ok(Record { state: NodeState::Retired, .. })));
+        let Ok(replaced) = revoked.after(&Input::Replace) else { continue };
+        assert!(boots_installer(&replaced) && replaced.after(&Input::Approved).is_ok());
     }
 }

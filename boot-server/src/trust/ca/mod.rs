@@ -26,6 +26,8 @@ use time::Duration;
 const SERVER_LIFE: Duration = Duration::days(30);
 /// Life of a leaf for a member outside.
 pub const MEMBER_LIFE: Duration = Duration::days(365);
+/// The longest that one of those may last.
+pub const LONGEST_OF_MEMBER: Duration = Duration::days(3650);
 /// The server has a new certificate so long before the end of the old one.
 const SERVER_RENEWAL: Duration = Duration::days(10);
 /// Nodes fetch the list of revoked certificates every hour.

@@ -14,6 +14,7 @@ mod nodes;
 mod oidc;
 mod operate;
 mod rejections;
+mod revoke;
 mod secrets;
 mod tokens;
 
@@ -34,6 +35,8 @@ pub fn add(routes: Routes) -> Routes {
         .call::<calls::DeleteSecret, _>(secrets::delete)
         .call::<calls::SealAnew, _>(secrets::rekey)
         .call::<calls::Reinstall, _>(apply::reinstall)
+        .call::<calls::RevokeKey, _>(revoke::key)
+        .call::<calls::RevokeCertificate, _>(revoke::certificate)
         .call::<calls::Power, _>(operate::power)
         .call::<calls::RemoveMember, _>(operate::remove)
         .call::<calls::Replace, _>(operate::replace)

@@ -15,6 +15,7 @@ pub enum Verb {
     Reinstall,
     Remove,
     Replace,
+    Revoke,
     Decommission {
         keep_disks: bool,
     },
@@ -45,6 +46,7 @@ pub fn verb() -> impl Strategy<Value = Verb> {
         Just(Verb::Reinstall),
         Just(Verb::Remove),
         Just(Verb::Replace),
+        Just(Verb::Revoke),
         any::<bool>().prop_map(|keep_disks| Verb::Decommission { keep_disks }),
         Just(Verb::Forget),
         Just(Verb::AsksForScript),

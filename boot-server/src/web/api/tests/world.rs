@@ -178,9 +178,12 @@ impl World {
     /// Runs a verb; what it answers.
     pub async fn run(&self, verb: &Verb, looked: &Looked) -> Result<String, Code> {
         let done = match *verb {
-            Verb::Apply { .. } | Verb::Approve(_) | Verb::ApprovePlan | Verb::Reinstall | Verb::Forget => {
-                self.asked_by_admin(verb, looked).await
-            }
+            Verb::Apply { .. }
+            | Verb::Approve(_)
+            | Verb::ApprovePlan
+            | Verb::Reinstall
+            | Verb::Revoke
+            | Verb::Forget => self.asked_by_admin(verb, looked).await,
             Verb::Remove | Verb::Replace | Verb::Decommission { .. } => self.operated(verb).await,
             Verb::AsksForScript => {
                 let boot = self.services.boots.boot(&claims()).await;
@@ -215,6 +218,7 @@ impl World {
             Verb::Approve(machine) => admission.approve(&looked.codes[machine], None, &admin()).await.map(said),
             Verb::ApprovePlan => installs.approve_plan(&name(), &looked.plan, &admin()).await.map(said),
             Verb::Reinstall => operations.reinstall(&name(), true, &admin()).await.map(said),
+            Verb::Revoke => operations.revoke(&name(), &admin()).await.map(said),
             _ => arbiter.forget("c", true, &admin()).await.map(said),
         }
     }
