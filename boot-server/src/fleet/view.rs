@@ -114,10 +114,10 @@ impl View {
             Some(enrolment) => self.state.inventory(enrolment.id).await?,
             None => None,
         };
-        let says = inventory.as_ref().map(|inventory| inventory.secure_boot.clone()).unwrap_or_default();
+        let says = inventory.clone().unwrap_or_default();
         let measured = enrolment.as_ref().is_some_and(|enrolment| enrolment.tpm.proven_ek().is_some());
         Ok(NodeDetail {
-            boot_trust: BootTrust::of(&says, measured),
+            boot_trust: BootTrust::of(&says.secure_boot, says.fetched, measured),
             agent_peak_rss: self.peak_rss(installed, run.as_ref()),
             boot_order: installed.map(|report| report.boot_order.clone()).unwrap_or_default(),
             summary: self.summary(&subject, run),

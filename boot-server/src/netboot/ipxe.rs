@@ -1,9 +1,12 @@
 //! The script that iPXE runs. Pure text, made of names with a grammar; nothing that a stranger wrote
 //! goes into it unchecked.
 
-use super::site::Site;
+use super::site::{Boots, Site};
 use crate::domain::boot::Boot;
-use protocol::names::{Mac, NodeName};
+use protocol::{
+    boot_trust::Fetched,
+    names::{Mac, NodeName},
+};
 use std::fmt::Write;
 
 /// Tries of one download before the machine starts over.
@@ -121,12 +124,16 @@ impl Script {
         let base = format!("{}/boot/nixos/${{image}}", site.boot_url());
         let server = site.server_url();
         let hostname = hostname.map(|name| format!(" centra.hostname={name}")).unwrap_or_default();
+        let fetched = match site.boots {
+            Boots::Plainly => String::new(),
+            Boots::OverTls => format!(" {}", Fetched::OVER_TLS),
+        };
         let card = machine.mac.as_ref().map_or("${netX/mac}", Mac::as_str);
         self.line("imgfree");
         self.retry("kernel", &format!("kernel --name bzImage {base}/bzImage"));
         self.retry("initrd", &format!("initrd --name initrd {base}/initrd"));
         self.line(&format!(
-            "imgargs bzImage initrd=initrd centra.server={server} centra.profile=${{profile}}{hostname} centra.bootif={card} console=tty0 console=ttyS0,115200n8"
+            "imgargs bzImage initrd=initrd centra.server={server} centra.profile=${{profile}}{hostname} centra.bootif={card}{fetched} console=tty0 console=ttyS0,115200n8"
         ));
         self.line("boot || echo centra: the kernel did not start: it is damaged, or not for this machine");
         self.line("goto give_up");
@@ -199,12 +206,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn site() -> Site {
-        Site {
-            address: [10, 77, 0, 1].into(),
-            http_port: 8080,
-            https_port: 8443,
-            boots: super::super::site::Boots::Plainly,
-        }
+        Site { address: [10, 77, 0, 1].into(), http_port: 8080, https_port: 8443, boots: Boots::Plainly }
     }
 
     fn name(text: &str) -> NodeName {
@@ -228,6 +230,16 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_came_over_tls_is_told_so() {
+        let boot = Boot::Install { profile: name("worker"), hostname: None };
+        let told = |boots| {
+            let machine = Machine { bios: false, mac: None };
+            render(&boot, &machine, &Site { boots, ..site() }, &|_| name("vm")).contains(" centra.fetched=tls ")
+        };
+        assert_eq!((told(Boots::OverTls), told(Boots::Plainly)), (true, false));
     }
 
     #[test]

@@ -331,7 +331,8 @@ impl Unit {
         let Some((inventory, tpm)) = row else { return Ok(BootTrust::Nothing) };
         let inventory: Inventory = column("an inventory", &inventory)?;
         let tpm: Option<Tpm> = tpm.map(|tpm| column("a TPM", &tpm)).transpose()?;
-        Ok(BootTrust::of(&inventory.secure_boot, tpm.is_some_and(|tpm| tpm.proven_ek().is_some())))
+        let is_measured = tpm.is_some_and(|tpm| tpm.proven_ek().is_some());
+        Ok(BootTrust::of(&inventory.secure_boot, inventory.fetched, is_measured))
     }
 
     /// Sets aside what waits of a key.

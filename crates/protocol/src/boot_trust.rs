@@ -10,6 +10,8 @@ pub enum BootTrust {
     /// Nothing: what the machine runs came as the network gave it.
     #[default]
     Nothing,
+    /// The machine says that its iPXE fetched over TLS, from this server by a root that is built in. Its own word.
+    OverTls,
     /// The machine says that Secure Boot is on: its firmware started nothing that is not signed. Its own word.
     SecureBoot,
     /// The machine's TPM is proven, and has quoted what was measured from the firmware on.
@@ -17,12 +19,13 @@ pub enum BootTrust {
 }
 
 impl BootTrust {
-    /// Of a machine that says this of Secure Boot, and whose TPM has proven itself or not in the enrolment that counts.
-    pub fn of(secure_boot: &SecureBoot, measured: bool) -> Self {
-        match (measured, secure_boot.state) {
-            (true, _) => Self::Measured,
-            (false, SecureBootState::On) => Self::SecureBoot,
-            (false, _) => Self::Nothing,
+    /// Of a machine that says this of Secure Boot and its iPXE, and whose TPM has proven itself or not in the enrolment that counts.
+    pub fn of(secure_boot: &SecureBoot, fetched: Fetched, measured: bool) -> Self {
+        match (measured, secure_boot.state, fetched) {
+            (true, _, _) => Self::Measured,
+            (false, SecureBootState::On, _) => Self::SecureBoot,
+            (false, _, Fetched::OverTls) => Self::OverTls,
+            (false, _, Fetched::Plainly) => Self::Nothing,
         }
     }
 
@@ -30,6 +33,7 @@ impl BootTrust {
     pub fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
+            Self::OverTls => "over-tls",
             Self::SecureBoot => "secure-boot",
             Self::Measured => "measured",
         }
@@ -39,6 +43,7 @@ impl BootTrust {
     pub fn title(self) -> &'static str {
         match self {
             Self::Nothing => "nothing of its boot was verified",
+            Self::OverTls => "its iPXE fetched over TLS from this server, as it says itself",
             Self::SecureBoot => "its firmware started nothing that is not signed, as it says itself",
             Self::Measured => "its TPM has quoted what was measured from the firmware on",
         }
@@ -48,6 +53,27 @@ impl BootTrust {
 impl std::fmt::Display for BootTrust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// How what the machine runs came to it, by the kernel line of the script that its iPXE was given: a machine's own word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fetched {
+    /// As the network gave it, or from a medium.
+    #[default]
+    Plainly,
+    /// Over TLS, from a server whose certificate leads to a root that is built into iPXE.
+    OverTls,
+}
+
+impl Fetched {
+    /// The kernel parameter that says so.
+    pub const OVER_TLS: &str = "centra.fetched=tls";
+
+    /// Whether there is nothing to say.
+    pub fn is_plainly(&self) -> bool {
+        *self == Self::Plainly
     }
 }
 
@@ -104,13 +130,17 @@ mod tests {
     #[test]
     fn a_quote_is_worth_more_than_a_machine_s_word_and_setup_mode_is_worth_nothing() {
         let says = |state| SecureBoot { state, ..SecureBoot::default() };
-        assert_eq!(BootTrust::of(&says(SecureBootState::On), false), BootTrust::SecureBoot);
-        assert_eq!(BootTrust::of(&says(SecureBootState::Absent), true), BootTrust::Measured);
-        for state in [SecureBootState::Absent, SecureBootState::Off, SecureBootState::Setup] {
-            assert_eq!(BootTrust::of(&says(state), false), BootTrust::Nothing);
+        for fetched in [Fetched::Plainly, Fetched::OverTls] {
+            assert_eq!(BootTrust::of(&says(SecureBootState::On), fetched, false), BootTrust::SecureBoot);
+            assert_eq!(BootTrust::of(&says(SecureBootState::Absent), fetched, true), BootTrust::Measured);
         }
-        assert!(BootTrust::Nothing < BootTrust::SecureBoot && BootTrust::SecureBoot < BootTrust::Measured);
-        for level in [BootTrust::Nothing, BootTrust::SecureBoot, BootTrust::Measured] {
+        for state in [SecureBootState::Absent, SecureBootState::Off, SecureBootState::Setup] {
+            assert_eq!(BootTrust::of(&says(state), Fetched::Plainly, false), BootTrust::Nothing);
+            assert_eq!(BootTrust::of(&says(state), Fetched::OverTls, false), BootTrust::OverTls);
+        }
+        let levels = [BootTrust::Nothing, BootTrust::OverTls, BootTrust::SecureBoot, BootTrust::Measured];
+        assert!(levels.is_sorted());
+        for level in levels {
             assert_eq!(serde_json::to_value(level).unwrap(), level.name());
         }
     }

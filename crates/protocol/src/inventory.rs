@@ -1,6 +1,9 @@
 //! The hardware facts that the agent read.
 
-use crate::{boot_trust::SecureBoot, names::Mac};
+use crate::{
+    boot_trust::{Fetched, SecureBoot},
+    names::Mac,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything the agent read of a machine.
@@ -23,6 +26,9 @@ pub struct Inventory {
     pub tpm: bool,
     /// Secure Boot, as the firmware says.
     pub secure_boot: SecureBoot,
+    /// How what the machine runs came to it.
+    #[serde(skip_serializing_if = "Fetched::is_plainly")]
+    pub fetched: Fetched,
     /// PCI devices.
     pub pci: Vec<PciDevice>,
     /// Release of the kernel that runs the agent.
@@ -45,8 +51,8 @@ impl Inventory {
                 self.nics.truncate(self.nics.len().div_ceil(2));
                 self.disks.truncate(self.disks.len().div_ceil(2));
             } else {
-                let Self { memory_bytes, firmware, tpm, secure_boot, .. } = self;
-                return Self { memory_bytes, firmware, tpm, secure_boot, ..Self::default() };
+                let Self { memory_bytes, firmware, tpm, secure_boot, fetched, .. } = self;
+                return Self { memory_bytes, firmware, tpm, secure_boot, fetched, ..Self::default() };
             }
         }
         self

@@ -1,6 +1,6 @@
 //! The kernel command line.
 
-use protocol::{enrol_token::EnrolToken, names::Mac};
+use protocol::{boot_trust::Fetched, enrol_token::EnrolToken, names::Mac};
 
 /// What the boot script and the operator told this boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct KernelParameters {
     pub boot_interface: Option<Mac>,
     /// `centra.token=TOKEN`: in an image of the operator's own; what a boot-server serves never has it.
     pub token: Option<EnrolToken>,
+    /// `centra.fetched=tls`: iPXE had the script over TLS.
+    pub fetched: Fetched,
 }
 
 impl KernelParameters {
@@ -18,6 +20,9 @@ impl KernelParameters {
     pub fn parse(line: &str) -> Self {
         let mut parameters = Self::default();
         for word in line.split_whitespace() {
+            if word == Fetched::OVER_TLS {
+                parameters.fetched = Fetched::OverTls;
+            }
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             match key {
                 "centra.server" => parameters.server = server_url(value),
@@ -49,6 +54,14 @@ mod tests {
         let parameters = KernelParameters::parse(line);
         assert_eq!(parameters.server.as_deref(), Some("https://10.77.0.1:8443"));
         assert_eq!(parameters.boot_interface.unwrap().as_str(), "52:54:00:00:00:01");
+    }
+
+    #[test]
+    fn an_ipxe_that_fetched_over_tls_says_so() {
+        assert_eq!(KernelParameters::parse("quiet centra.fetched=tls").fetched, Fetched::OverTls);
+        for line in ["quiet", "centra.fetched=http", "centra.fetched", "centra.fetched=tls2"] {
+            assert_eq!(KernelParameters::parse(line).fetched, Fetched::Plainly);
+        }
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub async fn prepare(
     let anonymous = BootServer::new(&url, &anchors, None)?;
 
     let inventory = run.step(Step::Inventory, UntilItWorks, async || Ok(read_hardware())).await?;
+    let inventory = Inventory { fetched: parameters.fetched, ..inventory };
     let claims = inventory::claims(&inventory, Some(&network.nic.mac));
     let (found, chip) = looking.found().await;
     if let TpmFound::Broken { why } = &found {

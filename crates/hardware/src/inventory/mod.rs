@@ -16,6 +16,7 @@ mod tests;
 
 use protocol::{
     Code, Failure,
+    boot_trust::Fetched,
     claims::Claims,
     failure::{OrFail, Result},
     inventory::{Disk, Inventory, Nic},
@@ -108,6 +109,8 @@ pub fn read_from(roots: &Roots) -> Inventory {
         firmware: firmware::kind(&sys),
         tpm: firmware::has_tpm(&sys),
         secure_boot: secure_boot::read(&sys),
+        // The kernel line has it, which is no hardware.
+        fetched: Fetched::default(),
         pci: firmware::pci(&sys),
         kernel: proc.and_then(|proc| proc.text("sys/kernel/osrelease")).unwrap_or_default(),
     }
