@@ -181,6 +181,13 @@ impl Arbiter {
             unit.note(by, Some(name), Action::Joined.says(format!("member of {service} with {members} members")))
                 .await?;
         }
+        if !node.record.used {
+            // It speaks from its own disk, and what it says is about itself alone.
+            let text = format!(
+                "is a member of {service}, and nobody has reported the installation of generation {generation}"
+            );
+            unit.note("server", Some(name), text).await?;
+        }
         entered(&mut unit, &node, service, &report).await?;
         unit.add_membership(name, service, &report).await?;
         self.vitals.begin_to_watch(&mut unit, name).await?;

@@ -183,3 +183,16 @@ async fn a_report_of_a_membership_that_nobody_could_read_is_refused() {
     assert!(status == StatusCode::BAD_REQUEST && answer["cause"].as_str().unwrap().contains("too many"), "{answer}");
     assert_eq!(lab.state_of("n4"), "installed");
 }
+
+#[tokio::test]
+async fn a_node_that_is_ready_though_nobody_reported_its_installation_is_noted_so_and_installs_nothing_more() {
+    let lab = Lab::open();
+    lab.apply("n1", &mac(1));
+    let node = Machine::new(&mac(1), "run-1").admitted(&lab).await;
+    assert!(node.ready(1).await.0.is_success(), "the report of its installation may have been lost");
+    assert!(node.ready(1).await.0.is_success());
+    let history = lab.describe("n1")["history"].to_string();
+    assert_eq!(history.matches("nobody has reported the installation of generation 1").count(), 1, "{history}");
+    let (status, refused) = node.caller.post("/v1/node/manifest", &node.manifest_request()).await;
+    assert!(!status.is_success() && refused["code"] == "E-GENERATION-USED", "{refused}");
+}
