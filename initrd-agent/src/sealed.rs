@@ -1,7 +1,7 @@
 //! The node's key closed by the TPM: on the disk lies what this chip alone opens, and what uses the key finds it in memory, by a
 //! link.
 
-use ::tpm::{DEVICE, Tpm, envelope, quote::Selection};
+use ::tpm::{DEVICE, Tpm, envelope, in_time, quote::Selection};
 use host::file;
 use protocol::{
     Code, Failure,
@@ -9,9 +9,8 @@ use protocol::{
     spec::NodeKey,
 };
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -20,8 +19,6 @@ use std::{
 pub const HALF: &str = "key.tpm";
 /// Where opened keys are.
 pub const OPENED: &str = "/run/initrd-agent";
-/// A chip makes a key of P-256 in a few seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// So long the kernel may take to find the chip.
 const LATE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(200);
@@ -60,7 +57,7 @@ impl Kept {
 /// `E-TPM`.
 pub fn close(pcrs: Selection, pem: &str) -> Result<Vec<u8>> {
     let pem = pem.to_owned();
-    asked(move |tpm| tpm.close(pcrs, pem.as_bytes()))
+    in_time(move || Tpm::open(Path::new(DEVICE))?.close(pcrs, pem.as_bytes()))
 }
 
 /// Closes a new key as this file is closed.
@@ -76,20 +73,12 @@ pub fn close_as(before: &Path, pem: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// `E-TPM`; also where another TPM has closed it.
 pub fn reveal(closed: Vec<u8>) -> Result<String> {
-    let pem = asked(move |tpm| tpm.reveal(&closed))?;
+    let pem = in_time(move || Tpm::open(Path::new(DEVICE))?.reveal(&closed))?;
     String::from_utf8(pem).map_err(|_| Failure::new(Code::Tpm, "opening the node's key by the TPM: it is no text"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).or_fail(Code::System, || format!("reading {}", path.display()))
-}
-
-/// A chip that hangs in the kernel has a thread of its own, for which nobody waits.
-fn asked(ask: impl FnOnce(&mut Tpm<File>) -> Result<Vec<u8>> + Send + 'static) -> Result<Vec<u8>> {
-    let (sender, answer) = mpsc::channel();
-    thread::spawn(move || drop(sender.send(Tpm::open(Path::new(DEVICE)).and_then(|mut tpm| ask(&mut tpm)))));
-    let silent = |_| Failure::new(Code::Tpm, format!("asking the TPM: no answer within {} s", PATIENCE.as_secs()));
-    answer.recv_timeout(PATIENCE).map_err(silent)?
 }
 
 /// The closed keys of a folder.

@@ -251,8 +251,8 @@ impl<'a> Run<'a> {
         let cryptsetup = |arguments: &[String], input: Option<&[u8]>| {
             Ok(command::run_command(tool("cryptsetup", arguments, self.dev())?, input)?.stdout)
         };
-        let mut tpm = sealing::open_tpm()?;
-        sealing::seal(&sealing::Volume { at: &at, key: &key, cryptsetup: &cryptsetup }, pcrs, &mut tpm)
+        let volume = sealing::Volume { at: &at, key: &key, cryptsetup: &cryptsetup };
+        sealing::seal(&volume, pcrs, sealing::by_this_machine)
             .map_err(|failure| failure.context(format!("sealing a key of {device}")))
     }
 

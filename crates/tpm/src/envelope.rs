@@ -1,16 +1,13 @@
 //! A file that only this TPM opens. What a TPM seals itself is short, so it seals a key, which closes the file.
 
 use crate::{
-    Tpm, Transport, failed,
+    Tpm, Transport, draw, failed,
     quote::Selection,
     seal::Sealed,
     wire::{Malformed, Reader, Writer},
 };
-use protocol::{Code, Failure, failure::Result};
-use ring::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
-    rand::{SecureRandom, SystemRandom},
-};
+use protocol::failure::Result;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 const CLOSING: &str = "closing a file by the TPM";
 const OPENING: &str = "opening a file by the TPM";
@@ -59,11 +56,9 @@ impl<T: Transport> Tpm<T> {
     /// Closes this content: it opens in this TPM, while these PCRs are what they are now.
     ///
     /// # Errors
-    /// As [`Tpm::seal`]; `E-INTERNAL` where there is no randomness.
+    /// As [`Tpm::seal`].
     pub fn close(&mut self, pcrs: Selection, content: &[u8]) -> Result<Vec<u8>> {
-        let mut drawn = [0; 32];
-        let none = |_| Failure::new(Code::Internal, "drawing a key: the kernel has no random bytes");
-        SystemRandom::new().fill(&mut drawn).map_err(none)?;
+        let drawn = draw(CLOSING)?;
         let sealed = self.seal(pcrs, &drawn)?;
         let indexes: Vec<u8> = pcrs.indexes().collect();
         let head = Writer::new().bytes(BEGINNING).sized(&indexes).sized(&sealed.blob()).done();
@@ -90,6 +85,7 @@ impl<T: Transport> Tpm<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::Code;
 
     #[test]
     fn what_is_no_closed_file_is_damaged_and_no_more() {

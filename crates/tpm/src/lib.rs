@@ -13,6 +13,7 @@ mod client;
 pub mod credential;
 pub mod envelope;
 pub mod event_log;
+mod patience;
 pub mod properties;
 pub mod public;
 pub mod quote;
@@ -23,6 +24,7 @@ mod transport;
 mod wire;
 
 pub use client::{Identity, Tpm};
+pub use patience::{PATIENCE, in_time};
 pub use randomness::Ring;
 pub use transport::Transport;
 

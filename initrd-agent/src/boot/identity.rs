@@ -60,10 +60,11 @@ impl Identity {
     /// was loaded. Never ends where none comes.
     pub async fn comes_late(anchors: &TrustAnchors) -> Self {
         // None: what has come since the key was looked for first is looked at as well.
-        let mut known = Vec::new();
+        let mut known = (Vec::new(), false);
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = trace_of_install::partitions();
+            // A key that is closed needs the chip, which may come late as well.
+            let now = (trace_of_install::partitions(), Path::new(tpm::DEVICE).exists());
             if now != known
                 && let Ok(Some(found)) = Self::find(anchors)
             {

@@ -1,7 +1,7 @@
 //! The machine's TPM: what it shows of itself, and its answer to the server's challenge. It never holds an enrolment up
 //! for long, and never fails one: without it, the server says what else it waits for.
 
-use ::tpm::{DEVICE, Identity, Tpm, event_log};
+use ::tpm::{DEVICE, Identity, PATIENCE, Tpm, event_log};
 use protocol::{
     Code, Failure,
     encoding::Sha256,
@@ -19,9 +19,6 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::oneshot, time::timeout};
-
-/// A chip may make an RSA key for half a minute.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A TPM that makes its keys while the machine looks for its network.
 pub struct Looking {

@@ -3,21 +3,18 @@
 
 use super::in_time;
 use crate::boot_server::BootServer;
-use ::tpm::{DEVICE, Tpm, event_log};
+use ::tpm::{self, DEVICE, Tpm, event_log};
 use host::{certificate, http};
 use join::system;
 use protocol::{
-    Code, Failure,
+    Code,
     encoding::Sha256,
-    failure::Result,
+    failure::{OrFail, Result},
     marker::InstallMarker,
     tpm::{QuoteRequest, QuoteWanted, StartQuote, quoted},
 };
-use std::{path::Path, thread, time::Duration};
-use tokio::{sync::oneshot, time::timeout};
-
-/// A chip makes a key of P-256 in a few seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+use std::path::Path;
+use tokio::task::spawn_blocking;
 
 /// Tells it, where this machine has a TPM and the server wants to hear of it. What fails is tried again the next time.
 pub async fn tell(marker: &InstallMarker, shown: http::Identity) {
@@ -42,21 +39,11 @@ async fn told(marker: &InstallMarker, shown: http::Identity) -> Result<bool> {
     match in_time(server.ask_quote(&QuoteRequest { boot })).await? {
         QuoteWanted::No => Ok(false),
         QuoteWanted::Yes { nonce } => {
-            let quote = quoted_in_time(boot, quoted(&nonce, &key)).await?;
+            let over = quoted(&nonce, &key);
+            let quote = spawn_blocking(move || tpm::in_time(move || quote_of(boot, &over))).await;
+            let quote = quote.or_fail(Code::Internal, || "asking the TPM")??;
             in_time(server.quote_start(&quote)).await.map(|_| true)
         }
-    }
-}
-
-/// A chip that hangs in the kernel has a thread of its own, for which nobody waits.
-async fn quoted_in_time(boot: Sha256, over: [u8; 32]) -> Result<StartQuote> {
-    let failed = |why: &str| Failure::new(Code::Tpm, format!("asking the TPM: {why}"));
-    let (quote, answer) = oneshot::channel();
-    thread::spawn(move || drop(quote.send(quote_of(boot, &over))));
-    match timeout(PATIENCE, answer).await {
-        Ok(Ok(quote)) => quote,
-        Ok(Err(_)) => Err(failed("it ended without an answer")),
-        Err(_) => Err(failed(&format!("no answer within {} s", PATIENCE.as_secs()))),
     }
 }
 

@@ -11,7 +11,11 @@ use data_encoding::BASE64;
 use protocol::{Code, Failure, failure::Result};
 use std::{collections::BTreeSet, fs::File, path::Path};
 use token::Header;
-use tpm::{DEVICE, Tpm, Transport, quote::Selection, seal::new_secret};
+use tpm::{
+    DEVICE, Tpm, Transport,
+    quote::Selection,
+    seal::{Sealed, new_secret},
+};
 
 /// The passphrase has 256 random bits: to stretch it would make nothing safer, and every boot slower.
 const ITERATIONS: &str = "1000";
@@ -31,11 +35,16 @@ pub struct Volume<'a> {
     pub cryptsetup: &'a Cryptsetup<'a>,
 }
 
-/// The machine's TPM.
+/// Seals a secret to the machine's TPM.
 ///
 /// # Errors
-/// `E-TPM` where there is none.
-pub fn open_tpm() -> Result<Tpm<File>> {
+/// `E-TPM`; also where there is none, and where it does not answer.
+pub fn by_this_machine(pcrs: Selection, secret: &[u8]) -> Result<Sealed> {
+    let secret = secret.to_vec();
+    tpm::in_time(move || open_tpm()?.seal(pcrs, &secret))
+}
+
+fn open_tpm() -> Result<Tpm<File>> {
     Tpm::open(Path::new(DEVICE)).map_err(|failure| failure.with_remedy(REMEDY))
 }
 
@@ -44,14 +53,16 @@ pub fn open_tpm() -> Result<Tpm<File>> {
 /// # Errors
 /// `E-TPM`.
 pub fn check(plan: &Plan) -> Result<()> {
-    let wanted: BTreeSet<&BTreeSet<u8>> = plan.sealings().collect();
+    let wanted: BTreeSet<BTreeSet<u8>> = plan.sealings().cloned().collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let mut tpm = open_tpm().map_err(|failure| {
-        failure.context("looking for the TPM that the layout has keys sealed to; nothing was written")
-    })?;
-    wanted.into_iter().try_for_each(|pcrs| try_out(&mut tpm, pcrs))
+    tpm::in_time(move || {
+        let mut tpm = open_tpm().map_err(|failure| {
+            failure.context("looking for the TPM that the layout has keys sealed to; nothing was written")
+        })?;
+        wanted.iter().try_for_each(|pcrs| try_out(&mut tpm, pcrs))
+    })
 }
 
 /// Seals a secret of no worth, and opens it.
@@ -84,14 +95,18 @@ pub fn try_out<T: Transport>(tpm: &mut Tpm<T>, pcrs: &BTreeSet<u8>) -> Result<()
 ///
 /// # Errors
 /// `E-TPM`; `E-TOOL`; `E-DISK-UNFIT` where no key slot is free.
-pub fn seal<T: Transport>(volume: &Volume<'_>, pcrs: &BTreeSet<u8>, tpm: &mut Tpm<T>) -> Result<()> {
+pub fn seal(
+    volume: &Volume<'_>,
+    pcrs: &BTreeSet<u8>,
+    by: impl FnOnce(Selection, &[u8]) -> Result<Sealed>,
+) -> Result<()> {
     let header = Header::read(&volume.run(["luksDump", "--dump-json-metadata"], &[], None)?)?;
     let slot = header.free_slot().ok_or_else(|| {
         let cause = format!("looking for a free key slot of {}: all are in use", volume.at);
         Failure::new(Code::DiskUnfit, cause).with_remedy("take a key away: cryptsetup luksKillSlot DEVICE SLOT")
     })?;
     let secret = new_secret()?;
-    let sealed = tpm.seal(selection(pcrs)?, &secret).map_err(|failure| failure.with_remedy(REMEDY))?;
+    let sealed = by(selection(pcrs)?, &secret).map_err(|failure| failure.with_remedy(REMEDY))?;
     let passphrase = shown(BASE64.encode(&secret).as_bytes(), "what is sealed")?;
     let (slot, new) = (slot.to_string(), path_of(&passphrase));
     let add = ["luksAddKey", "--key-slot", &slot, "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", ITERATIONS];

@@ -65,7 +65,7 @@ impl World {
         let (at, key) = (self.path("luks").display().to_string(), self.path("key").display().to_string());
         let key = ["--key-file".to_owned(), key];
         let volume = Volume { at: &at, key: &key, cryptsetup: &cryptsetup };
-        seal(&volume, &pcrs.iter().copied().collect(), &mut self.tpm())
+        seal(&volume, &pcrs.iter().copied().collect(), |pcrs, secret| self.tpm().seal(pcrs, secret))
     }
 
     fn header(&self) -> Value {
@@ -192,7 +192,7 @@ fn a_run_that_was_cut_off_after_the_slot_or_after_the_token_is_made_good_by_the_
             cryptsetup(arguments, input)
         };
         let volume = Volume { at: &at, key: &["--key-file".to_owned(), key], cryptsetup: &cut_off };
-        assert!(seal(&volume, &BTreeSet::from([7]), &mut world.tpm()).is_err());
+        assert!(seal(&volume, &BTreeSet::from([7]), |pcrs, secret| world.tpm().seal(pcrs, secret)).is_err());
         assert!(world.opens_by_the_key());
         world.opens_by_the_tpm().unwrap();
         world.seal(&[7]).unwrap();
