@@ -42,6 +42,8 @@ fn a_node_outlives_its_certificates_and_the_root_above_them_in_a_cluster_that_st
         // etcd shows the new one by now: the one that it began with is not good for ever.
         member_is_healthy(lab, &etcd)?;
         rotates(lab, &mut etcd).context("rotating the root and the manifest key")?;
+        let renewals = renewals(lab)?;
+        ensure!(renewals >= 2, "there were {} certificates in a row, not three", renewals + 1);
         if lives() > 2 { comes_back_by_its_key(lab, &etcd, &mut machine) } else { Ok(()) }
     });
 }
