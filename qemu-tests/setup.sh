@@ -14,7 +14,7 @@ packages=(
   nix-bin etcd-server etcd-client dpkg
   # clients and servers that the tests let ours meet
   swtpm swtpm-tools systemd libtss2-esys-3.0.2-0 libtss2-rc0 libtss2-tcti-swtpm0
-  age curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
+  age testssl.sh curl jq openssl bzip2 brotli busybox udhcpc dnsmasq-base atftp tftp-hpa
   # an OIDC provider; of the databases that its package may be set up with the one that asks for no server
   glewlwyd sqlite3 dbconfig-sqlite3
 )

@@ -34,6 +34,7 @@ mod revocation;
 mod secrets;
 mod starts;
 mod strangers;
+mod tls;
 mod tokens;
 mod tpm;
 mod turns;
