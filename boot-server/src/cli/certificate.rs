@@ -39,6 +39,7 @@ pub struct Args {
 
 /// Writes the three files.
 pub async fn run(args: &Args) -> Result<()> {
+    super::must_take_notes(&args.dir).await?;
     let ca = Ca::load(&args.dir)?;
     let mut names = vec![args.name.to_string(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     names.extend(args.address.iter().map(ToString::to_string));

@@ -20,12 +20,17 @@ mod serve;
 mod specs;
 mod token;
 
-use crate::base::span::Span;
+use crate::{
+    base::span::Span,
+    state::{self, State},
+    trust::folder::ROOT,
+};
 use clap::{Parser, Subcommand};
 use protocol::{
-    Code,
+    Code, Failure,
     failure::{OrFail, Result},
 };
+use std::path::Path;
 
 /// Boots, installs and watches bare machines.
 ///
@@ -76,6 +81,21 @@ enum Verb {
 /// A span of time on the command line.
 fn span(text: &str) -> std::result::Result<Span, &'static str> {
     Span::parse(text).ok_or("it is a number with s, m, h or d, such as 90d")
+}
+
+/// A server's folder.
+fn must_be_a_server(dir: &Path) -> Result<()> {
+    if dir.join(ROOT).exists() || state::path_in(dir).exists() {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Config, format!("opening {}: it is no server's folder", dir.display()))
+        .with_remedy("name the folder that boot-server init has made"))
+}
+
+/// The same, and what is done to it can be noted in it: else nothing is done.
+async fn must_take_notes(dir: &Path) -> Result<()> {
+    must_be_a_server(dir)?;
+    State::check(&state::path_in(dir)).await
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

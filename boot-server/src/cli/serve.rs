@@ -2,7 +2,7 @@
 
 use super::privileges;
 use crate::{
-    base::health::Health,
+    base::{clock::now, health::Health},
     config::Config,
     fleet::{expiry, upkeep},
     netboot::{
@@ -12,7 +12,8 @@ use crate::{
         tftp,
     },
     server::{self, Services},
-    trust::{ipxe, oidc::Oidc},
+    state::{self, State},
+    trust::{ca::Ca, generations, ipxe, manifest::Signer, oidc::Oidc},
     web::{forwarded::is_proxy, https, page_certificate::Page},
 };
 use host::file;
@@ -25,7 +26,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, UdpSocket},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio::{
@@ -43,7 +44,7 @@ pub struct Args {
     /// Go on as this account once the ports are bound, in place of server.user [default: whoever starts it]
     #[arg(long, value_name = "NAME|UID:GID")]
     user: Option<String>,
-    /// Check the configuration and the files that it names, and run nothing
+    /// Check the configuration, the files that it names and those of the folder, and run nothing
     #[arg(long)]
     check: bool,
 }
@@ -106,6 +107,11 @@ async fn check(config: &Config) -> Result<()> {
     config.tpm.issuers()?;
     Page::load(config)?;
     let oidc = Oidc::new(config, Health::default())?;
+    State::check(&state::path_in(&config.dir)).await?;
+    let ca = Ca::load(&config.dir)?;
+    Signer::load(&config.dir)?;
+    refuse_unknown_to_images(&config.dir, &ca)?;
+    ipxe::identity(&config.dir, &config.server_names(), now())?;
     host::say!("the configuration is good");
     let Some(oidc) = oidc else { return Ok(()) };
     host::say!("the redirect URL of the OIDC client, to be registered at the provider: {}", oidc.redirect());
@@ -115,6 +121,24 @@ async fn check(config: &Config) -> Result<()> {
         Err(failure) => host::tell!("the OIDC provider cannot be used now: {failure}"),
     }
     Ok(())
+}
+
+/// Images believe what trust.json said when they were built: what goes by another root or key they refuse.
+fn refuse_unknown_to_images(dir: &Path, ca: &Ca) -> Result<()> {
+    let (Some(anchors), Some(current)) = (generations::anchors(dir)?, ca.generations().into_iter().next()) else {
+        return Ok(());
+    };
+    let unknown = [
+        ("ca.crt", !anchors.ca_spki_sha256.contains(&current.spki)),
+        ("manifest.key", !anchors.manifest_keys.contains(&current.manifest_key)),
+    ];
+    match unknown.into_iter().find(|(_, is_unknown)| *is_unknown) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let cause = format!("checking {}: it is not the one of trust.json", dir.join(name).display());
+            Err(Failure::new(Code::Config, cause).with_remedy("bring both back from one backup of this server"))
+        }
+    }
 }
 
 /// Those of these files that others than their owner may read or write, with their modes.

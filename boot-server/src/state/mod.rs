@@ -7,12 +7,14 @@
 mod audit;
 pub mod beliefs;
 mod clusters;
+mod damage;
 pub mod enrol_tokens;
 pub mod enrolments;
 pub mod forgetting;
 mod handed_out;
 mod health;
 pub mod journal;
+mod look;
 mod measured;
 pub mod memory;
 pub mod nodes;
@@ -104,7 +106,7 @@ impl State {
     /// As [`State::open`].
     pub async fn create(path: &Path, health: Health) -> Result<Self> {
         private_file(path).or_fail(Code::System, || format!("making the state {}", path.display()))?;
-        Self::open(path, health).await
+        Self::open_file(path, health).await
     }
 
     /// The key of the secrets in it; a state that has none sealed yet gets one.
@@ -120,10 +122,7 @@ impl State {
         .await
         .doing("looking for sealed secrets")?;
         if sealed {
-            let cause =
-                format!("opening the state {}: {} is not there", path.display(), vault::key_path(dir).display());
-            return Err(Failure::new(Code::Config, cause)
-                .with_remedy("bring secrets.key back from the backup of this server: without it no secret opens"));
+            return Err(no_key(path, dir));
         }
         Vault::make(dir)
     }
@@ -178,16 +177,15 @@ impl State {
     ///
     /// # Errors
     /// `E-CONFIG` where there is none: an empty one would know no node and no revoked key. `E-SYSTEM` where the file cannot be
-    /// opened or is of a newer release.
+    /// opened, is damaged or is of a newer release.
     pub async fn open(path: &Path, health: Health) -> Result<Self> {
-        if !path.exists() {
-            let cause = format!("opening the state {}: it is not there", path.display());
-            return Err(Failure::new(Code::Config, cause).with_remedy(
-                "bring it back: boot-server cluster restore --from BACKUP --dir DIR; a new server is made by boot-server init",
-            ));
-        }
-        let activity = || format!("opening the state {}", path.display());
-        private_file(path).or_fail(Code::System, activity)?;
+        refuse_missing(path)?;
+        private_file(path).or_fail(Code::System, || format!("opening the state {}", path.display()))?;
+        Self::open_file(path, health).await
+    }
+
+    async fn open_file(path: &Path, health: Health) -> Result<Self> {
+        let activity = format!("opening the state {}", path.display());
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
@@ -200,9 +198,9 @@ impl State {
         let pool = |connections| {
             SqlitePoolOptions::new().max_connections(connections).min_connections(1).test_before_acquire(false)
         };
-        let writer = pool(1).connect_with(options.clone()).await.or_fail(Code::System, activity)?;
-        MIGRATIONS.run(&writer).await.or_fail(Code::System, activity)?;
-        let readers = pool(3).connect_with(options).await.or_fail(Code::System, activity)?;
+        let writer = pool(1).connect_with(options.clone()).await.doing(&activity)?;
+        MIGRATIONS.run(&writer).await.doing(&activity)?;
+        let readers = pool(3).connect_with(options).await.doing(&activity)?;
         let vault = Arc::new(Self::vault_of(path, &writer).await?);
         let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
         let state = Self { readers, writer, memory, changed, written, vault, health, verifying: Arc::default() };
@@ -261,6 +259,27 @@ impl State {
     }
 }
 
+/// An empty file is no database either: SQLite would take it for a new one.
+fn refuse_missing(path: &Path) -> Result<()> {
+    let activity = || format!("opening the state {}", path.display());
+    if !path.exists() {
+        return Err(Failure::new(Code::Config, activity() + ": it is not there").with_remedy(
+            "bring it back: boot-server cluster restore --from BACKUP --dir DIR; a new server is made by boot-server init",
+        ));
+    }
+    if path.metadata().or_fail(Code::System, activity)?.len() == 0 {
+        return Err(Failure::new(Code::System, activity() + ": it is empty").with_remedy(damage::REMEDY));
+    }
+    Ok(())
+}
+
+/// Secrets are sealed, and their key is gone.
+fn no_key(path: &Path, dir: &Path) -> Failure {
+    let cause = format!("opening the state {}: {} is not there", path.display(), vault::key_path(dir).display());
+    Failure::new(Code::Config, cause)
+        .with_remedy("bring secrets.key back from the backup of this server: without it no secret opens")
+}
+
 /// The state holds secrets: its file is made before SQLite can make it with looser rights.
 fn private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -272,9 +291,9 @@ trait Doing<T> {
     fn doing(self, activity: &str) -> Result<T>;
 }
 
-impl<T> Doing<T> for sqlx::Result<T> {
+impl<T, E: std::error::Error + 'static> Doing<T> for Result<T, E> {
     fn doing(self, activity: &str) -> Result<T> {
-        self.map_err(|error| Failure::from_error(Code::System, activity, &error))
+        self.map_err(|error| damage::failure(activity, &error))
     }
 }
 

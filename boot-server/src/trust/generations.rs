@@ -49,7 +49,7 @@ pub fn generations(dir: &Path) -> Result<Vec<Generation>> {
 /// `E-CONFIG` with the path.
 pub fn generation(dir: &Path) -> Result<Generation> {
     let root =
-        pem::certificates(&dir.join(ROOT)).map_err(|failure| Failure::new(Code::Config, failure.cause))?.remove(0);
+        pem::certificates(&dir.join(ROOT)).map_err(|failure| Failure { code: Code::Config, ..failure })?.remove(0);
     let none = || Failure::new(Code::Config, format!("reading {}: it is no certificate", dir.join(ROOT).display()));
     let spki = certificate::spki(&root).ok_or_else(none)?;
     Ok(Generation { root, spki, manifest_key: ManifestKey::load(dir)?.public() })

@@ -1,11 +1,12 @@
 //! What is acknowledged survives kill -9, and is stored once.
 
 use super::{
-    lab::Lab,
+    lab::{BINARY, Lab, path},
     machine::{Machine, Node, event, line, telemetry},
 };
 use hyper::StatusCode;
 use protocol::{enrol::EnrolState, step::Step, telemetry::EventKind};
+use std::process::Command;
 
 const MAC: &str = "52:54:00:00:00:01";
 
@@ -118,4 +119,43 @@ async fn one_node_cannot_write_into_another_s_run() {
     assert_eq!(lab.nobody().post("/v1/telemetry", &body).await.0, StatusCode::FORBIDDEN);
     let request = protocol::manifest::ManifestRequest { nonce: vec![1; 32], run: one.run.clone() };
     assert_eq!(two.caller.post("/v1/node/manifest", &request).await.0, StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn a_damaged_database_is_told_by_every_command_with_the_way_back_and_that_is_one() {
+    let mut lab = Lab::open();
+    lab.apply("n1", MAC);
+    assert!(lab.stop());
+    let (state, out) = (lab.dir().join("state.db"), lab.dir().parent().unwrap().join("backups"));
+    lab.says(&["cluster", "backup", "--server-only", "--out", path(&out)]);
+    std::fs::write(&state, "garbage").unwrap();
+    let config = lab.dir().join("config.toml");
+    let commands = [
+        vec!["serve", "--config", path(&config)],
+        vec!["serve", "--check", "--config", path(&config)],
+        vec!["audit", "verify", "--offline"],
+        vec!["token", "create", "alice", "--offline"],
+        vec!["cluster", "backup", "--server-only", "--out", path(&out)],
+        vec!["ca", "rotate"],
+        vec!["certificate", "--name", "outside", "--address", "10.0.0.1", "--out", path(&out)],
+    ];
+    for words in commands {
+        let mut command = Command::new(BINARY);
+        command.args(&words);
+        if words[0] != "serve" {
+            command.arg("--dir").arg(lab.dir());
+        }
+        let refused = command.output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let remedy = "boot-server cluster restore --from BACKUP --dir DIR --force";
+        assert!(!refused.status.success() && said.contains("state.db") && said.contains(remedy), "{words:?}: {said}");
+    }
+    assert!(!lab.dir().join("next").exists() && !out.join("outside.key").exists(), "nothing is done that is not noted");
+    let backup = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let said = lab.says(&["cluster", "restore", "--from", path(&backup), "--force"]);
+    let aside = said.lines().find_map(|line| line.strip_prefix("What was there before is in ")).unwrap();
+    let kept = std::path::Path::new(aside.trim_end_matches('.')).join("state.db");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "garbage");
+    lab.serve();
+    assert_eq!(lab.state_of("n1"), "expected");
 }

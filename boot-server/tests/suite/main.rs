@@ -13,6 +13,7 @@ mod boot_trust;
 mod ca;
 mod cache;
 mod calls;
+mod checks;
 mod cluster;
 mod command_line;
 mod durability;

@@ -3,6 +3,7 @@
 mod rotate;
 mod show;
 
+use super::{must_be_a_server, must_take_notes};
 use crate::{
     base::{clock::now, health::Health},
     config::Config,
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 use host::{certificate::Certificate, file, http::pem};
-use protocol::{Code, Failure, failure::Result};
+use protocol::{Failure, failure::Result};
 use std::path::{Path, PathBuf};
 
 /// The CA: show, export, renew, rotate, or have a company's CA issue for it
@@ -129,7 +130,7 @@ pub async fn run(args: Args) -> Result<()> {
 
 async fn for_ipxe(args: &Ipxe) -> Result<()> {
     let dir = &args.dir.dir;
-    must_be_a_server(dir)?;
+    must_take_notes(dir).await?;
     if args.remove {
         match ipxe::remove(dir)? {
             true => {
@@ -188,6 +189,7 @@ fn csr(dir: &Path) -> Result<()> {
 
 async fn import(args: &Import) -> Result<()> {
     let dir = &args.dir.dir;
+    must_take_notes(dir).await?;
     let lock = folder::lock(dir)?;
     match issuers::import(dir, &file::read_text(&args.file)?, now())? {
         Imported::Renewed(issuing) => {
@@ -207,6 +209,7 @@ async fn import(args: &Import) -> Result<()> {
 
 async fn renew(args: &Renew) -> Result<()> {
     let dir = &args.dir.dir;
+    must_take_notes(dir).await?;
     let _lock = folder::lock(dir)?;
     let limits = match (args.permit.is_empty(), args.permit_all) {
         (true, false) => Limits::Same,
@@ -236,12 +239,4 @@ async fn note(dir: &Path, text: &str) -> Result<()> {
     let noted = state.note(Actor::folder(), None, Action::CaChanged.says(text)).await;
     state.close().await;
     noted.map_err(|failure: Failure| failure.context("what was to be done is done; noting it"))
-}
-
-/// A server's folder, or nothing is done.
-fn must_be_a_server(dir: &Path) -> Result<()> {
-    if state::path_in(dir).exists() {
-        return Ok(());
-    }
-    Err(Failure::new(Code::Config, format!("opening {}: it is no server's folder", dir.display())))
 }

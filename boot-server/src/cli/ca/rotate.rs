@@ -1,6 +1,6 @@
 //! `boot-server ca rotate`: begin, finish, cancel.
 
-use super::{Dir, address, must_be_a_server, note};
+use super::{Dir, address, must_take_notes, note};
 use crate::{
     base::{clock::now, health::Health},
     config::Config,
@@ -52,7 +52,7 @@ pub struct Rotate {
 /// `E-WRONG-STATE` with the nodes that are waited for; `E-CONFIG`, `E-SYSTEM`.
 pub async fn run(args: Rotate) -> Result<()> {
     let dir = &args.dir.dir;
-    must_be_a_server(dir)?;
+    must_take_notes(dir).await?;
     let _lock = folder::lock(dir)?;
     match (args.finish, args.cancel) {
         (true, _) => finish(dir, &args).await,

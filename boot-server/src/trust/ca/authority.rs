@@ -49,9 +49,13 @@ impl Authority {
     /// `E-CONFIG` where they cannot be read or do not fit.
     pub fn read(dir: &Path) -> Result<Self> {
         let certificates = |name: &str| {
-            pem::certificates(&dir.join(name)).map_err(|failure| Failure::new(Code::Config, failure.cause))
+            pem::certificates(&dir.join(name)).map_err(|failure| Failure { code: Code::Config, ..failure })
         };
         let root = certificates(ROOT)?;
+        if dir.join(ISSUING_KEY).exists() && !dir.join(ISSUING).exists() {
+            let cause = format!("reading the CA in {}: {ISSUING_KEY} is there, and {ISSUING} is not", dir.display());
+            return Err(Failure::new(Code::Config, cause).with_remedy("bring it back from the backup of this server"));
+        }
         let (mut chain, key) = match dir.join(ISSUING).exists() {
             true => (certificates(ISSUING)?, ISSUING_KEY),
             false => (Vec::new(), ROOT_KEY),

@@ -1,7 +1,10 @@
 //! Certificates and keys from PEM files.
 
 use super::Identity;
-use protocol::{Code, Failure, failure::Result};
+use protocol::{
+    Code, Failure,
+    failure::{OrFail, Result},
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::path::Path;
 
@@ -58,15 +61,19 @@ pub fn decode(text: &str) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let size = std::fs::metadata(path).map_err(|error| refused(path, &error.to_string()))?.len();
+    // What to do about a file that cannot be read is the same whatever it was to hold.
+    let unreadable = |failure: Failure| Failure { code: Code::Tls, ..failure };
+    let activity = || format!("reading {}", path.display());
+    let size = std::fs::metadata(path).or_fail(Code::Config, activity).map_err(unreadable)?.len();
     if size > MAX_PEM {
         return Err(refused(path, "it is larger than 1 MiB"));
     }
-    std::fs::read(path).map_err(|error| refused(path, &error.to_string()))
+    std::fs::read(path).or_fail(Code::Config, activity).map_err(unreadable)
 }
 
 fn refused(path: &Path, why: &str) -> Failure {
     Failure::new(Code::Tls, format!("reading {}: {why}", path.display()))
+        .with_remedy("name a PEM file that has what is looked for, or bring this one back")
 }
 
 #[cfg(test)]
@@ -77,7 +84,9 @@ mod tests {
     fn what_is_not_pem_is_refused_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.crt");
-        assert!(certificates(&path).unwrap_err().cause.contains("node.crt"));
+        let missing = certificates(&path).unwrap_err();
+        assert!(missing.code == Code::Tls && missing.cause.contains("node.crt"), "{missing}");
+        assert_eq!(missing.remedy, "check the path: there is nothing there");
         std::fs::write(&path, "no certificate").unwrap();
         assert!(certificates(&path).unwrap_err().cause.contains("no certificate in it"));
         assert_eq!(identity(&path, &path).unwrap_err().code, Code::Tls);
