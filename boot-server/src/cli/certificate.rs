@@ -40,15 +40,17 @@ pub struct Args {
 /// Writes the three files.
 pub async fn run(args: &Args) -> Result<()> {
     super::must_take_notes(&args.dir).await?;
+    let (out, named) = (&args.out, |end: &str| args.out.join(format!("{}.{end}", args.name)));
+    super::must_be_new(&named("key"))?;
+    super::must_be_new(&named("crt"))?;
     let ca = Ca::load(&args.dir)?;
     let mut names = vec![args.name.to_string(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     names.extend(args.address.iter().map(ToString::to_string));
     let (issued, key) =
         ca.authority().issue_with_key(args.name.as_str(), &names, now(), time::Duration::days(args.days))?;
-    let out = &args.out;
     std::fs::create_dir_all(out).or_fail(Code::System, || format!("making the folder {}", out.display()))?;
-    file::write_new(&out.join(format!("{}.key", args.name)), 0o600, key.serialize_pem().as_bytes())?;
-    file::write_new(&out.join(format!("{}.crt", args.name)), 0o644, issued.chain_pem.as_bytes())?;
+    file::write_new(&named("key"), 0o600, key.serialize_pem().as_bytes())?;
+    file::write_new(&named("crt"), 0o644, issued.chain_pem.as_bytes())?;
     let ca_file = out.join("ca.crt");
     if !ca_file.exists() {
         file::write_new(&ca_file, 0o644, pem::encode(&ca.roots()).as_bytes())?;

@@ -67,7 +67,7 @@ impl Target {
             None => self.server_of_dir()?.ok_or_else(|| missing("its URL", "--server URL"))?,
         };
         let identity = match (&self.client_cert, &self.client_key) {
-            (Some(certificate), Some(key)) => Some(http::pem::identity(certificate, key)?),
+            (Some(certificate), Some(key)) => Some(http::pem::identity(certificate, key).map_err(of_config)?),
             _ => None,
         };
         let token = match &self.token_file {
@@ -81,7 +81,7 @@ impl Target {
         let token = token.map(|file| file::read_text(&file)).transpose()?.map(|token| token.trim().to_owned());
         let ca = self.ca.clone().or_else(|| in_dir("ca.crt"));
         let ca = ca.ok_or_else(|| missing("its CA", "--ca FILE"))?;
-        let roots = http::pem::certificates(&ca).map_err(|failure| Failure::new(Code::Config, failure.cause))?;
+        let roots = http::pem::certificates(&ca).map_err(of_config)?;
         let http = http::Client::new(&http::Trust::BootServer(roots), identity, SystemTime::UNIX_EPOCH)?;
         let api = Api::new(http, &base);
         let api = match &token {
@@ -99,6 +99,11 @@ impl Target {
         let port = if address.port() == 0 { taken_port(dir)? } else { address.port() };
         Ok(Some(format!("https://{host}:{port}")))
     }
+}
+
+/// The files of the command line are wrong, and not the server's CA.
+fn of_config(failure: Failure) -> Failure {
+    Failure { code: Code::Config, ..failure }
 }
 
 fn taken_port(dir: &std::path::Path) -> Result<u16> {

@@ -7,7 +7,7 @@ use super::{
 use crate::base::span::Span;
 use host::file;
 use protocol::{
-    Code, Failure, Timestamp,
+    Timestamp,
     calls::{self, Nothing},
     enrol_token::{Bound, EnrolTokenMade, EnrolTokenRequest, EnrolTokenSummary, medium},
     failure::Result,
@@ -115,12 +115,7 @@ pub async fn run(args: Args) -> Result<()> {
 async fn create(args: Create) -> Result<()> {
     let request =
         EnrolTokenRequest { bound: args.bound.bound(), life_seconds: args.life.0.whole_seconds().unsigned_abs() };
-    if let Some(path) = args.medium.as_ref().filter(|path| path.exists()) {
-        let cause = format!("writing the medium {}: it is there already", path.display());
-        return Err(
-            Failure::new(Code::Config, cause).with_remedy("name another file: this one may hold a token that is good")
-        );
-    }
+    args.medium.as_deref().map_or(Ok(()), super::must_be_new)?;
     let EnrolTokenMade { id, token, expires } =
         args.target.client()?.call::<calls::MakeEnrolToken>(&[], &request).await?;
     let ends = protocol::to_the_second(expires);

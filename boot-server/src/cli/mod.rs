@@ -98,6 +98,15 @@ async fn must_take_notes(dir: &Path) -> Result<()> {
     State::check(&state::path_in(dir)).await
 }
 
+/// Keys and tokens that are there are not replaced: they may be in use.
+fn must_be_new(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Config, format!("writing {}: it is there already", path.display()))
+        .with_remedy("name another file or folder: what is there may be in use, and is not replaced"))
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().or_fail(Code::System, || "starting the runtime")
 }

@@ -158,12 +158,12 @@ fn content(args: &Set) -> Result<Vec<u8>> {
     let path = args.file.display().to_string();
     if let Some(identity) = &args.age_identity {
         let identity = identity.display().to_string();
-        return command::bytes("age", &["--decrypt", "--identity", &identity, "--", &path]);
+        return decrypted("age", &["--decrypt", "--identity", &identity, "--", &path]);
     }
     if args.sops {
         let extract = args.extract.iter().flat_map(|value| ["--extract", value.as_str()]);
         let arguments: Vec<&str> = ["--decrypt"].into_iter().chain(extract).chain([path.as_str()]).collect();
-        return command::bytes("sops", &arguments);
+        return decrypted("sops", &arguments);
     }
     let mut bytes = Vec::new();
     let most = MOST_BYTES as u64 + 1;
@@ -173,6 +173,17 @@ fn content(args: &Set) -> Result<Vec<u8>> {
     }
     .or_fail(Code::Config, || format!("reading the secret {path}"))?;
     Ok(bytes)
+}
+
+fn decrypted(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
+    let is_there = std::env::var_os("PATH").is_some_and(|path| command::is_on_path(program, &path));
+    command::bytes(program, arguments).map_err(|failure| match is_there {
+        true => failure,
+        false => failure.with_remedy(format!(
+            "install {program} on this machine, or decrypt elsewhere and give what comes out: --file FILE, or --file - on \
+             standard input; a file of age takes --age-identity FILE, one of sops --sops"
+        )),
+    })
 }
 
 fn table(secrets: &[SecretSummary]) -> String {

@@ -128,8 +128,10 @@ async fn create(args: Create) -> Result<()> {
 /// The key is made here and stays here.
 async fn make_certificate(args: &Create, life_seconds: Option<u64>, file: &Path) -> Result<()> {
     let life = args.expires.map_or(admins::LIFE, |Span(life)| life);
-    let (certificate, key) = admins::make(args.name.as_str(), now(), life)?;
     let with = |end: &str| PathBuf::from(format!("{}.{end}", file.display()));
+    super::must_be_new(&with("key"))?;
+    super::must_be_new(&with("crt"))?;
+    let (certificate, key) = admins::make(args.name.as_str(), now(), life)?;
     file::write_new(&with("key"), 0o600, key.as_bytes())?;
     file::write_new(&with("crt"), 0o644, certificate.as_bytes())?;
     let taken = take(args, life_seconds, certificate).await;

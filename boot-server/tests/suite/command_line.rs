@@ -132,6 +132,42 @@ fn a_certificate_for_a_member_outside_is_signed_by_the_ca_and_names_it() {
     let mode = std::fs::metadata(out.join("outside.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(std::fs::read_to_string(out.join("ca.crt")).unwrap().trim(), lab.ca_pem().trim().replace('\r', ""));
-    let again = lab.verb(&["certificate", "--name", "outside", "--address", "10.77.0.1", "--out", path(&out)]);
-    assert!(!again.status.success(), "a key that is there is not replaced");
+    let again = || lab.verb(&["certificate", "--name", "outside", "--address", "10.77.0.1", "--out", path(&out)]);
+    let said = String::from_utf8_lossy(&again().stderr).into_owned();
+    assert!(said.contains("it is there already") && said.contains("name another file or folder"), "{said}");
+    std::fs::remove_file(out.join("outside.key")).unwrap();
+    assert!(!again().status.success() && !out.join("outside.key").exists(), "no key is left without its certificate");
+}
+
+#[test]
+fn files_of_the_command_line_that_are_missing_or_in_the_way_are_told_with_what_helps() {
+    let lab = Lab::open();
+    let (ca, crt, key) = (lab.dir().join("ca.crt"), lab.file("alice.crt", ""), lab.file("psk", "x"));
+    std::fs::copy(&ca, &crt).unwrap();
+    let missing = lab.dir().join("missing");
+    let (base, other) = (path(&crt).trim_end_matches(".crt"), path(&missing));
+    let (nothing, psk) = ("check the path: there is nothing there", path(&key));
+    for (words, remedy) in [
+        (vec!["get", "nodes", "--client-cert", path(&ca), "--client-key", other], nothing),
+        (vec!["get", "nodes", "--client-cert", other, "--client-key", psk], "name a PEM file"),
+        (vec!["get", "nodes", "--ca", other], nothing),
+        (vec!["token", "create", "alice", "--client-certificate", base], "name another file"),
+        (
+            vec!["secret", "set", "n1", "psk", "--sops", "--file", psk],
+            "install sops on this machine, or decrypt elsewhere",
+        ),
+        (vec!["secret", "set", "n1", "psk", "--age-identity", psk, "--file", psk], "install age on this machine"),
+    ] {
+        // Neither is there.
+        let mut command = Command::new(BINARY);
+        let output = command.args(&words).arg("--dir").arg(lab.dir()).env("PATH", "/nonexistent").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(remedy), "{words:?}: {said}");
+        assert!(!said.contains("trust.json") && !said.contains("read the cause"), "{words:?}: {said}");
+    }
+    assert!(!std::path::Path::new(&format!("{base}.key")).exists(), "no key is left without its certificate");
+    let no_server = ["certificate", "--name", "x", "--address", "10.0.0.1", "--out", other, "--dir", other];
+    let output = Command::new(BINARY).args(no_server).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("name the folder that boot-server init has made") && !missing.exists(), "{said}");
 }

@@ -159,7 +159,18 @@ async fn another_key_with_the_claims_of_an_installed_node_is_a_conflict_and_the_
     let list = lab.says(&["get", "nodes", "-o", "wide"]);
     assert!(list.contains("conflict") && list.contains("ready"), "{list}");
     // Not even the right code takes an installed node away.
-    assert!(!lab.verb(&["approve", &greeted.code]).status.success());
+    let refused = lab.verb(&["approve", &greeted.code]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let ways = ["E-ENROL-CONFLICT", "boot-server cluster replace n1 --yes", "boot-server reject MACHINE"];
+    assert!(!refused.status.success() && ways.iter().all(|way| said.contains(way)), "{said}");
+    // Each is a way, one after the other here.
+    let machine = format!("machine-{}", &rogue.spki().hex()[..8]);
+    assert!(lab.says(&["get", "nodes", "-o", "name"]).contains(&machine));
+    lab.says(&["reject", &machine]);
+    assert_eq!(rogue.ask(&lab, &greeted).await.state, EnrolState::Rejected);
+    lab.says(&["reject", "--undo", &machine]);
+    lab.says(&["cluster", "replace", "n1", "--yes", "--force"]);
+    assert_eq!(rogue.ask(&lab, &greeted).await.state, EnrolState::Approved);
 }
 
 #[tokio::test]

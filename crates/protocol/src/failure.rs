@@ -58,7 +58,7 @@ codes! {
     /// An admin rejected this machine.
     EnrolRejected, "E-ENROL-REJECTED", "an admin rejected this machine; power it off or approve it on the server";
     /// The claims belong to a node that has another key.
-    EnrolConflict, "E-ENROL-CONFLICT", "an admin must decide which machine is the node: boot-server describe node NAME";
+    EnrolConflict, "E-ENROL-CONFLICT", "an admin decides which machine is the node: boot-server cluster replace NAME where this one is to be it from now on, else boot-server reject MACHINE";
     /// The session or certificate is not known or no longer valid.
     EnrolUnknown, "E-ENROL-UNKNOWN", "the machine enrols again by itself; if it does not, power-cycle it";
     /// A TPM did not do as it should, or what it says does not hold.
@@ -209,6 +209,7 @@ impl Failure {
 fn remedy_of(kind: io::ErrorKind) -> Option<&'static str> {
     Some(match kind {
         io::ErrorKind::NotFound => "check the path: there is nothing there",
+        io::ErrorKind::AlreadyExists => "something is there already: name another path, or move that one away",
         io::ErrorKind::PermissionDenied => "check who may do this (owner and mode; ports below 1024 need root)",
         io::ErrorKind::IsADirectory => "name a file: this is a folder",
         io::ErrorKind::NotADirectory => "name a folder: this is a file",

@@ -210,7 +210,8 @@ async fn by_key(marker: &InstallMarker, anchors: &TrustAnchors, own: &Pair) -> R
     let approved = enrol::enrol(&server, &identity, &greeted, asking, waits, std::future::pending, || ()).await?;
     if approved.node != marker.node {
         let cause = format!("asking by the key of {}: the server takes it for {}", marker.node, approved.node);
-        return Err(Failure::new(Code::EnrolConflict, cause));
+        return Err(Failure::new(Code::EnrolConflict, cause)
+            .with_remedy("an admin looks at both of them: boot-server describe node NAME"));
     }
     Ok(Given { identity, chain: approved.certificate, key: None, closed: None })
 }

@@ -11,7 +11,7 @@ use crate::{
             Authority,
             make::{self, Permit},
         },
-        folder::{self, NEXT},
+        folder::{self, NEXT, ROOT_KEY},
         generations,
         rotation::{self, Stage},
     },
@@ -82,6 +82,9 @@ fn current_permits(dir: &Path) -> Result<Vec<Permit>> {
 
 /// What is to be done while images and nodes learn.
 pub fn tell_begun(dir: &Path) {
+    // A company's CA keeps its own key.
+    let has_key = dir.join(NEXT).join(ROOT_KEY).exists();
+    let keep = if has_key { " Keep next/ca.key off this host, as the one before." } else { "" };
     let dir = dir.display();
     host::say!(
         "The next root and manifest key are made, and believed beside the current ones.\n\n\
@@ -89,7 +92,7 @@ pub fn tell_begun(dir: &Path) {
          2. boot-server ca show --dir {dir}            (nodes learn them within an hour or two)\n\
          3. boot-server ca rotate --finish --dir {dir} (the next ones are the current ones)\n\
          4. the same again, later                      (what went before is dropped)\n\n\
-         The way back until step 3: boot-server ca rotate --cancel. Keep next/ca.key off this host, as the one before."
+         The way back until step 3: boot-server ca rotate --cancel.{keep}"
     );
 }
 

@@ -166,6 +166,10 @@ impl Refusal {
             Refusal::OtherRun => Failure::new(Code::WrongState, format!("another run than that follows node {node}")),
             Refusal::Taken => {
                 Failure::new(Code::EnrolConflict, format!("node {node} is installed and has another machine's key"))
+                    .with_remedy(format!(
+                        "where this is its new machine: boot-server cluster replace {node} --yes; where it is not: \
+                         boot-server reject MACHINE, as boot-server get nodes prints it"
+                    ))
             }
         }
     }

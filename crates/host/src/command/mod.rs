@@ -76,7 +76,7 @@ fn run_to_its_end(mut command: Command, input: Option<&[u8]>) -> Result<(Vec<u8>
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     #[allow(clippy::disallowed_methods, reason = "this is that one place")]
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child = command.spawn().map_err(|error| not_started(&command, &error))?;
     let stdin = child.stdin.take();
     let output = std::thread::scope(|scope| {
         if let (Some(mut pipe), Some(bytes)) = (stdin, input) {
@@ -107,7 +107,7 @@ pub fn run_within(mut command: Command, limit: Duration) -> Result<Output> {
     tracing::debug!("running {line}");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     #[allow(clippy::disallowed_methods, reason = "this is that one place")]
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child = command.spawn().map_err(|error| not_started(&command, &error))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (ended, stdout, stderr) = std::thread::scope(|scope| {
         let (out, err) = (scope.spawn(|| end_of(out)), scope.spawn(|| end_of(err)));
@@ -119,6 +119,17 @@ pub fn run_within(mut command: Command, limit: Duration) -> Result<Output> {
         None => Err(failed(format!("it was still running after {:.0} s: {}", limit.as_secs_f64(), tail(said)))),
         Some(status) if !status.success() => Err(failed(format!("{status}: {}", tail(said)))),
         Some(_) => Ok(Output { stdout, stderr }),
+    }
+}
+
+fn not_started(command: &Command, error: &io::Error) -> Failure {
+    let failure = Failure::new(Code::Tool, format!("running {}: {error}", command_line(command)));
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            let program = command.get_program().to_string_lossy();
+            failure.with_remedy(format!("install {program}, or have it on the PATH"))
+        }
+        _ => failure.with_remedy("read the cause: the program could not be started"),
     }
 }
 
@@ -192,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_missing_tool_is_a_failure_and_not_a_panic() {
-        assert_eq!(run::<&str>("/does/not/exist", &[]).unwrap_err().code, Code::Tool);
+        let missing = run::<&str>("/does/not/exist", &[]).unwrap_err();
+        assert_eq!((missing.code, &*missing.remedy), (Code::Tool, "install /does/not/exist, or have it on the PATH"));
     }
 
     #[test]
