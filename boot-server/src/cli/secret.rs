@@ -68,6 +68,9 @@ struct Generate {
     /// Random bytes; the node gets them in base64, without a newline
     #[arg(long, default_value_t = 64)]
     bytes: u16,
+    /// Yes, in the place of the one that is there: a disk that was made with that opens no more
+    #[arg(long)]
+    replace: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -119,9 +122,9 @@ pub async fn run(args: Args) -> Result<()> {
     match args.verb {
         Verb::Set(args) => {
             let value = SecretValue::Given(content(&args)?.into());
-            set(&args.target, args.place, value).await
+            set(&args.target, args.place, value, false).await
         }
-        Verb::Generate(args) => set(&args.target, args.place, SecretValue::Made(args.bytes)).await,
+        Verb::Generate(args) => set(&args.target, args.place, SecretValue::Made(args.bytes), args.replace).await,
         Verb::List(List { node, json, target }) => {
             let secrets = target.client()?.call::<calls::ListSecrets>(&[node.as_str()], &Nothing {}).await?;
             host::show!("{}", if json { output::json(&secrets)? } else { table(&secrets) });
@@ -141,12 +144,13 @@ pub async fn run(args: Args) -> Result<()> {
     }
 }
 
-async fn set(target: &Target, place: Place, value: SecretValue) -> Result<()> {
+async fn set(target: &Target, place: Place, value: SecretValue, replace: bool) -> Result<()> {
     let Place { node, name, mode } = place;
-    let request = SecretRequest { path: path_of(&name), mode, value };
+    let request = SecretRequest { path: path_of(&name), mode, value, replace };
     let path = request.path.clone();
-    target.client()?.call::<calls::SetSecret>(&[node.as_str()], &request).await?;
-    host::say!("node {node} gets {path} at its next installation");
+    let kept = target.client()?.call::<calls::SetSecret>(&[node.as_str()], &request).await?;
+    let replaced = if kept.replaced { "; it has replaced the one before" } else { "" };
+    host::say!("node {node} gets {path} at its next installation{replaced}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use protocol::{
     Code, Failure,
     failure::Result,
     names::NodeName,
-    secrets::{MOST_BYTES, Origin, SecretRequest, SecretSummary, SecretValue},
+    secrets::{MOST_BYTES, Origin, SecretKept, SecretRequest, SecretSummary, SecretValue},
     spec::FileSpec,
 };
 use serde_json::json;
@@ -53,9 +53,9 @@ impl Secrets {
     ///
     /// # Errors
     /// `E-INPUT` for a path or mode that a secret cannot have, or too much of it; `E-WRONG-STATE` where the node's spec has one
-    /// at this path, or there are too many.
-    pub async fn set(&self, node: &NodeName, request: SecretRequest, actor: &Actor) -> Result<()> {
-        let SecretRequest { path, mode, value } = request;
+    /// at this path, where one would be drawn over another that nobody has said to replace, or there are too many.
+    pub async fn set(&self, node: &NodeName, request: SecretRequest, actor: &Actor) -> Result<SecretKept> {
+        let SecretRequest { path, mode, value, replace } = request;
         let (content, origin) = match value {
             SecretValue::Given(content) => (content, Origin::Given),
             SecretValue::Made(bytes) => (made(bytes)?.into(), Origin::Made),
@@ -69,15 +69,24 @@ impl Secrets {
         let mut unit = self.state.begin().await?;
         let spec = unit.find_node(node).await?.and_then(|node| node.spec);
         spec_check::secret(node, spec.as_ref(), &secret)?;
+        let was = unit.secret(node, &secret.path).await?;
+        if was.is_some() && origin == Origin::Made && !replace {
+            let cause = format!("drawing the secret {:?} of node {node}: there is one at this path", secret.path);
+            return Err(Failure::new(Code::WrongState, cause).with_remedy(
+                "keep it: a disk that was made with it opens with it alone, and nobody could type it; where no disk needs it: --replace",
+            ));
+        }
         if !unit.set_secret(node, &secret, origin, &actor.name).await? {
             let cause = format!("keeping the secret {:?} of node {node}: there are too many", secret.path);
             return Err(Failure::new(Code::WrongState, cause)
                 .with_remedy("delete those that nobody needs: boot-server secret list NODE, delete NODE NAME"));
         }
-        let deed = Action::SecretSet.says(format!("set the secret {}", secret.path));
+        let verb = if was.is_some() { "replaced" } else { "set" };
+        let deed = Action::SecretSet.says(format!("{verb} the secret {}", secret.path));
         let is = json!({ "path": secret.path, "mode": secret.mode, "origin": origin });
-        unit.note(actor, Some(node), deed.changing(None, is)).await?;
-        unit.commit().await
+        unit.note(actor, Some(node), deed.changing(was.as_ref().map(|was| json!(was)), is)).await?;
+        unit.commit().await?;
+        Ok(SecretKept { replaced: was.is_some() })
     }
 
     /// Forgets a secret that is none of the spec's.
@@ -93,14 +102,14 @@ impl Secrets {
             return Err(Failure::new(Code::WrongState, cause)
                 .with_remedy("apply a spec whose layout has another key first; without the key the device is lost"));
         }
-        if !unit.delete_secret(node, path).await? {
+        let Some(was) = unit.delete_secret(node, path).await? else {
             let cause = format!("deleting the secret {path:?} of node {node}: there is none");
             return Err(Failure::new(Code::NotFound, cause).with_remedy(
                 "list them: boot-server secret list NODE; those of a spec go by applying it without them",
             ));
-        }
+        };
         let deed = Action::SecretDeleted.says(format!("deleted the secret {path}"));
-        unit.note(actor, Some(node), deed.changing(json!({ "path": path }), None)).await?;
+        unit.note(actor, Some(node), deed.changing(json!(was), None)).await?;
         unit.commit().await
     }
 

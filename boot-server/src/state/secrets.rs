@@ -24,6 +24,14 @@ struct Row {
     time: i64,
 }
 
+impl Row {
+    fn summary(self) -> Result<SecretSummary> {
+        let origin: Origin = column("the origin of a secret", &self.origin)?;
+        let (by, set) = (Some(self.actor), Some(time_of(self.time)));
+        Ok(SecretSummary { path: self.path, mode: self.mode, origin, by, set })
+    }
+}
+
 impl State {
     /// What is known of the secrets of a node, by path.
     pub async fn secrets(&self, node: &NodeName) -> Result<Vec<SecretSummary>> {
@@ -33,12 +41,7 @@ impl State {
                 .fetch_all(&self.readers)
                 .await
                 .doing(READING)?;
-        let summary = |row: Row| {
-            let origin: Origin = column("the origin of a secret", &row.origin)?;
-            let (by, set) = (Some(row.actor), Some(time_of(row.time)));
-            Ok(SecretSummary { path: row.path, mode: row.mode, origin, by, set })
-        };
-        rows.into_iter().map(summary).collect()
+        rows.into_iter().map(Row::summary).collect()
     }
 
     /// The paths of the secrets of a node.
@@ -48,6 +51,18 @@ impl State {
 }
 
 impl Unit {
+    /// What is known of the secret at this path.
+    pub async fn secret(&mut self, node: &NodeName, path: &str) -> Result<Option<SecretSummary>> {
+        let row: Option<Row> =
+            sqlx::query_as("SELECT path, mode, origin, actor, time FROM secrets WHERE node = ? AND path = ?")
+                .bind(node.as_str())
+                .bind(path)
+                .fetch_optional(&mut *self.connection)
+                .await
+                .doing(READING)?;
+        row.map(Row::summary).transpose()
+    }
+
     /// Seals and keeps a secret, in the place of what was at its path; `false` where there are too many.
     pub async fn set_secret(
         &mut self,
@@ -78,11 +93,13 @@ impl Unit {
         Ok(kept.rows_affected() > 0)
     }
 
-    /// Forgets the secret at this path; whether there was one.
-    pub async fn delete_secret(&mut self, node: &NodeName, path: &str) -> Result<bool> {
+    /// Forgets the secret at this path; what is known of it, where there was one.
+    pub async fn delete_secret(&mut self, node: &NodeName, path: &str) -> Result<Option<SecretSummary>> {
+        let was = self.secret(node, path).await?;
         let gone = sqlx::query("DELETE FROM secrets WHERE node = ? AND path = ?");
         let gone = gone.bind(node.as_str()).bind(path).execute(&mut *self.connection).await;
-        Ok(gone.doing("deleting a secret")?.rows_affected() > 0)
+        gone.doing("deleting a secret")?;
+        Ok(was)
     }
 
     /// Whether the node has secrets apart from its spec.

@@ -72,7 +72,11 @@ fn a_server_whose_key_is_gone_does_not_start_and_says_what_brings_it_back() {
 
 /// The files that a node is handed out, by path.
 async fn handed_out(lab: &Lab, run: &str) -> std::collections::BTreeMap<String, String> {
-    let node = Machine::new(MAC, run).admitted(lab).await;
+    handed_out_to(lab, &Machine::new(MAC, run)).await
+}
+
+async fn handed_out_to(lab: &Lab, machine: &Machine) -> std::collections::BTreeMap<String, String> {
+    let node = machine.admitted(lab).await;
     node.manifest(lab).await;
     let (_, bundle) = node.caller.get("/v1/node/secrets?generation=1").await;
     let files = bundle["files"].as_array().unwrap().iter();
@@ -146,6 +150,92 @@ async fn a_secret_of_any_bytes_reaches_its_node_as_it_was_and_lies_nowhere_in_th
         assert_eq!(with(&lab, trace), Vec::<PathBuf>::new());
         assert!(!lab.log().contains(trace) && !lab.describe("n1").to_string().contains(trace));
     }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_replaced_is_said_and_noted_so_and_none_is_drawn_over_another_by_mistake() {
+    let lab = Lab::open();
+    lab.apply("n1", MAC);
+    let set = |content: &str| lab.says(&["secret", "set", "n1", "psk", "--file", &file(&lab, "psk", content)]);
+    assert_eq!(set("first-hunter2"), "node n1 gets /etc/nixos/secrets/psk at its next installation\n");
+    assert!(set("other-hunter2").ends_with("; it has replaced the one before\n"));
+    lab.says(&["secret", "generate", "n1", "/etc/nixos/secrets/disk.key"]);
+    for name in ["disk.key", "psk"] {
+        let refused = lab.verb(&["secret", "generate", "n1", name]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let told = ["E-WRONG-STATE", "opens with it alone", "--replace"];
+        assert!(!refused.status.success() && told.iter().all(|text| said.contains(text)), "{said}");
+    }
+    assert!(lab.says(&["secret", "generate", "n1", "disk.key", "--replace"]).contains("replaced"));
+    lab.says(&["secret", "delete", "n1", "psk"]);
+
+    let audit = lab.says(&["audit", "export"]);
+    let entries: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |action: &str| entries.iter().filter(move |entry| entry["action"] == action).collect::<Vec<_>>();
+    let [first, second, drawn, again] = of("secret-set")[..] else { panic!("{audit}") };
+    assert!(first["before"].is_null() && drawn["before"].is_null(), "{audit}");
+    for (entry, path) in [(second, "/etc/nixos/secrets/psk"), (again, "/etc/nixos/secrets/disk.key")] {
+        let before = &entry["before"];
+        assert!(before["path"] == path && before["by"] == "admin" && before["set"].is_string(), "{entry}");
+        assert!(text(&entry["text"]).starts_with("replaced the secret"), "{entry}");
+    }
+    assert_eq!(of("secret-deleted")[0]["before"]["by"], "admin");
+    // Neither what they were, nor what could be compared with a guess.
+    for content in ["first-hunter2", "other-hunter2"] {
+        assert!(!audit.contains(content) && !audit.contains(&protocol::encoding::Sha256::of(content.as_bytes()).hex()));
+    }
+    let key = &handed_out(&lab, "run-1").await["/etc/nixos/secrets/disk.key"];
+    assert!(!audit.contains(key));
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_backup_without_its_key_and_with_it_all_come_back() {
+    let mut lab = Lab::open();
+    lab.apply("n1", MAC);
+    lab.says(&["secret", "set", "n1", "psk", "--file", &file(&lab, "psk", "hunter2-of-psk")]);
+    lab.says(&["secret", "set", "n1", "gone", "--file", &file(&lab, "gone", "hunter2-of-gone")]);
+    lab.says(&["secret", "delete", "n1", "gone"]);
+    lab.says(&["secret", "generate", "n1", "luks.key"]);
+    let machine = Machine::new(MAC, "run-1");
+    let files = handed_out_to(&lab, &machine).await;
+    let out = lab.dir().parent().unwrap().join("backups").display().to_string();
+    lab.says(&["cluster", "backup", "--server-only", "--out", &out]);
+    assert!(lab.stop());
+    lab.says(&["cluster", "backup", "--server-only", "--out", &format!("{out}/stopped")]);
+
+    let all = files_below(std::path::Path::new(&out));
+    let keys: Vec<&PathBuf> = all.iter().filter(|path| path.ends_with("server/secrets.key")).collect();
+    let databases = all.iter().filter(|path| path.ends_with("server/state.db")).count();
+    assert_eq!((keys.len(), databases), (2, 2), "{all:?}");
+    let luks = &files["/etc/nixos/secrets/luks.key"];
+    let raw = data_encoding::BASE64.decode(luks.as_bytes()).unwrap();
+    let plain = ["secret of n1", "hunter2-of-psk", "hunter2-of-gone", luks];
+    let encoded = plain.map(|text| data_encoding::BASE64.encode(text.as_bytes()));
+    let wanted = plain.iter().map(|text| text.as_bytes()).chain(encoded.iter().map(|text| text.as_bytes()));
+    for secret in wanted.chain([&raw[..]]) {
+        for path in all.iter().filter(|path| !keys.contains(path)) {
+            let bytes = std::fs::read(path).unwrap();
+            let has = bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!has, "{} has {:?}", path.display(), String::from_utf8_lossy(secret));
+        }
+    }
+
+    let from = keys[0].parent().unwrap().parent().unwrap().display().to_string();
+    lab.says(&["cluster", "restore", "--from", &from, "--force"]);
+    let key = lab.dir().join("secrets.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let check = Command::new(BINARY).args(["serve", "--check", "--config"]).arg(lab.dir().join("config.toml")).output();
+    assert!(String::from_utf8_lossy(&check.unwrap().stderr).contains("bring secrets.key back"));
+    std::fs::write(&key, kept).unwrap();
+    lab.serve();
+    assert_eq!(handed_out_to(&lab, &machine).await, files);
+}
+
+/// Every file below a folder.
+fn files_below(folder: &std::path::Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// What all processes were called with.

@@ -19,7 +19,7 @@ use crate::{
     rejection::{RejectRequest, Rejection, Unrejected},
     renewal::{RenewRequest, Renewed},
     report::{HealthReport, InstalledReply, InstalledReport, PlanReply, PlanReport, ReadyReport, WipedReport},
-    secrets::{SealedAnew, SecretRequest, SecretSummary},
+    secrets::{SealedAnew, SecretKept, SecretRequest, SecretSummary},
     telemetry::{Telemetry, TelemetryAck},
     tokens::{CertificateRequest, Scope, TokenMade, TokenRequest, TokenSummary},
     tpm::{QuoteRequest, QuoteWanted, StartQuote, TpmProof},
@@ -225,7 +225,7 @@ calls! {
     /// Lists the secrets of a node: their paths, and where they come from.
     ListSecrets: Get "/v1/nodes/{name}/secrets", Viewer, Json, Nothing => Vec<SecretSummary>;
     /// Sets a secret of a node, apart from its spec.
-    SetSecret: Post "/v1/nodes/{name}/secrets", Operator, Json, SecretRequest => Nothing;
+    SetSecret: Post "/v1/nodes/{name}/secrets", Operator, Json, SecretRequest => SecretKept;
     /// Deletes a secret of a node that is none of its spec.
     DeleteSecret: Delete "/v1/nodes/{name}/secrets/{path}", Operator, Json, Nothing => Nothing;
     /// Seals every secret with a new key.

@@ -18,6 +18,17 @@ pub struct SecretRequest {
     pub mode: String,
     /// What it is to be.
     pub value: SecretValue,
+    /// One that is drawn may take the place of another; one that is given always does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
+}
+
+/// What became of a secret that was set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretKept {
+    /// Whether there was another one at its path.
+    #[serde(default)]
+    pub replaced: bool,
 }
 
 /// What a secret is to be.

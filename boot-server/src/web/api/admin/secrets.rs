@@ -33,8 +33,7 @@ pub async fn set(
     Path(name): Path<String>,
     In(request): In<calls::SetSecret>,
 ) -> Answer<calls::SetSecret> {
-    services.secrets.set(&node_name(&name)?, request, &actor).await?;
-    Ok(Json(Nothing {}))
+    Ok(Json(services.secrets.set(&node_name(&name)?, request, &actor).await?))
 }
 
 /// Deletes one.
