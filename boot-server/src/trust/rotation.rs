@@ -112,7 +112,7 @@ fn own(permits: &[Permit], now: Timestamp) -> Result<Set> {
 /// Drops what was to come; nothing has used it.
 ///
 /// # Errors
-/// `E-WRONG-STATE` where it is the current one already; `E-SYSTEM`.
+/// `E-WRONG-STATE` where there is nothing to come, or it is the current one already; `E-SYSTEM`.
 pub fn cancel(dir: &Path, now: Timestamp) -> Result<()> {
     match stage(dir) {
         Stage::Switched => {
@@ -126,7 +126,15 @@ pub fn cancel(dir: &Path, now: Timestamp) -> Result<()> {
             folder::remove(dir, OLD)?;
             folder::remove(dir, NEXT)?;
         }
-        Stage::Settled => {}
+        Stage::Settled => {
+            // Images believe what is to come no more as the last step: one that was interrupted before it is done now.
+            let before = anchors(dir)?;
+            write_anchors(dir, None, now)?;
+            if anchors(dir)? == before {
+                return Err(wrong("there is none to cancel", "boot-server ca show says how far one is"));
+            }
+            return Ok(());
+        }
     }
     write_anchors(dir, None, now)
 }
@@ -244,8 +252,14 @@ mod tests {
         let first = (pins(folder.path()), Set::read(folder.path()).unwrap().0);
         begin(folder.path(), None, &[], now()).unwrap();
         cancel(folder.path(), now()).unwrap();
-        cancel(folder.path(), now()).unwrap();
+        assert_eq!(cancel(folder.path(), now()).unwrap_err().code, Code::WrongState, "there is none any more");
         assert_eq!((pins(folder.path()), Set::read(folder.path()).unwrap().0), first);
+        // Interrupted before its last step, it is said again.
+        begin(folder.path(), None, &[], now()).unwrap();
+        folder::remove(folder.path(), NEXT).unwrap();
+        assert_eq!(pins(folder.path()).len(), 2);
+        cancel(folder.path(), now()).unwrap();
+        assert_eq!(pins(folder.path()), first.0);
     }
 
     #[test]

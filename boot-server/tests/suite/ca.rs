@@ -236,6 +236,8 @@ async fn a_root_is_rotated_when_every_node_has_learnt_the_next_one_and_the_old_o
     let old = believed(&lab, Some(anchors(&lab).ca_spki_sha256[0]));
     told(&node, &old).await;
 
+    assert!(said(&lab, &["ca", "rotate", "--cancel"]).contains("E-WRONG-STATE"), "there is none");
+    assert!(!lab.says(&["audit", "export"]).contains("has cancelled the rotation"), "nothing was done");
     assert!(lab.says(&["ca", "rotate"]).contains("Keep next/ca.key off this host"));
     let refused = said(&lab, &["ca", "rotate", "--finish"]);
     assert!(refused.contains("E-WRONG-STATE") && refused.contains("it waits for 1: n1"), "{refused}");
