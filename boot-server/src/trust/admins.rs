@@ -27,7 +27,7 @@ const BACKDATE: Duration = Duration::hours(1);
 /// Reads the certificate that an admin is to be known by, whoever issued it.
 ///
 /// # Errors
-/// `E-INPUT` for what is none, what TLS could not use, and what has ended.
+/// `E-INPUT` for what is none, what TLS could not use, what is a CA's, and what has ended.
 pub fn read(pem: &str, now: Timestamp) -> Result<Certificate> {
     let refused = |why: &str| Failure::new(Code::Input, format!("reading the admin's certificate: {why}"));
     if pem.len() > MOST {
@@ -36,6 +36,11 @@ pub fn read(pem: &str, now: Timestamp) -> Result<Certificate> {
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| refused(&error.to_string()))?;
     let read = Certificate::read(&der).map_err(|failure| refused(&failure.cause))?;
     ParsedCertificate::try_from(&der).map_err(|error| refused(&error.to_string()))?;
+    if read.is_ca {
+        return Err(refused("it is a CA's (CA:TRUE), whose key issues for others").with_remedy(
+            "take one of the admin's own; of openssl req -x509 with -addext basicConstraints=critical,CA:FALSE",
+        ));
+    }
     if read.until <= now {
         return Err(refused(&format!("it ended {}", protocol::to_the_second(read.until))));
     }

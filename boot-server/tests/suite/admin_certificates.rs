@@ -81,9 +81,9 @@ async fn a_certificate_may_what_its_scope_allows_and_stands_in_the_audit_by_its_
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_ca_and_one_of_openssl_s_kind_are_taken_by_their_keys_and_outlive_a_restart() {
+async fn a_certificate_that_its_owner_has_signed_is_taken_by_its_key_and_outlives_a_restart() {
     let mut lab = Lab::open();
-    let (pem, own) = own(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let (pem, own) = own(|params| params.is_ca = IsCa::ExplicitNoCa);
     let file = lab.file("company.crt", &pem);
     assert_eq!(looks(&lab.caller(Some((own.0.clone(), own.1.clone_key())), None)).await, None, "nobody has taken it");
     lab.says(&["token", "create", "company", "--certificate", path(&file)]);
@@ -139,6 +139,47 @@ async fn the_key_of_a_node_or_a_former_one_is_not_taken_as_an_admin_s() {
     assert!(refused.0 == StatusCode::CONFLICT && refused.1.to_string().contains("was a node's"), "{refused:?}");
     lab.verb(&["cluster", "replace", "n1", "--yes", "--force"]);
     assert_eq!(lab.admin().post("/v1/certificates", &request).await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn neither_a_ca_s_certificate_nor_a_key_of_the_server_s_own_is_taken_as_an_admin_s() {
+    let mut lab = Lab::made("open-lab", &[]);
+    let (page, page_key) = (lab.dir().join("page.crt"), lab.dir().join("page.key"));
+    let key = KeyPair::generate().unwrap();
+    let of_page = CertificateParams::new(vec!["page.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(&page, of_page.pem()).unwrap();
+    std::fs::write(&page_key, key.serialize_pem()).unwrap();
+    let config = lab.dir().join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[https]\n", "[https]\ncertificate = 'page.crt'\nkey = 'page.key'\n"))
+        .unwrap();
+    lab.serve();
+    let issuing = KeyPair::from_pem(&std::fs::read_to_string(lab.dir().join("issuing.key")).unwrap()).unwrap();
+    let mut plain = CertificateParams::default();
+    plain.is_ca = IsCa::ExplicitNoCa;
+    let by_issuing = lab.file("by-issuing.crt", &plain.self_signed(&issuing).unwrap().pem());
+    let company = lab.file("company.crt", &own(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)).0);
+    let as_server = lab.file(
+        "as-server.crt",
+        &own(|params| {
+            params.subject_alt_names.push(rcgen::SanType::URI(protocol::trust::SERVER_ROLE.try_into().unwrap()));
+        })
+        .0,
+    );
+    let (ca, own_key) = ("it is a CA's (CA:TRUE)", "its key is this server's own");
+    for (file, code, why) in [
+        (lab.dir().join("issuing.crt"), "E-INPUT", ca),
+        (lab.dir().join("ca.crt"), "E-INPUT", ca),
+        (company, "E-INPUT", ca),
+        (by_issuing, "E-WRONG-STATE", own_key),
+        (as_server, "E-WRONG-STATE", own_key),
+        (page, "E-WRONG-STATE", own_key),
+    ] {
+        let refused = lab.verb(&["token", "create", "evil", "--scope", "admin", "--certificate", path(&file)]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains(code) && said.contains(why), "{}: {said}", file.display());
+    }
+    assert!(!lab.says(&["token", "list"]).contains("evil"));
 }
 
 #[tokio::test]

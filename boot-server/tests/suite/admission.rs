@@ -114,7 +114,7 @@ async fn a_one_time_token_admits_its_machine_once() {
 async fn a_token_that_ended_was_revoked_or_was_never_made_admits_nobody_and_the_machine_is_told() {
     let lab = Lab::strict();
     lab.apply("n1", MAC);
-    let ended = make_token(&lab, &["--any", "--life", "0s"]);
+    let ended = make_token(&lab, &["--any", "--life", "1s"]);
     let revoked = make_token(&lab, &["--mac", MAC]);
     let list: Vec<Value> = serde_json::from_str(&lab.says(&["enrol-token", "list", "--json"])).unwrap();
     let id = list.iter().find(|token| token["bound"]["mac"] == MAC).unwrap()["id"].as_str().unwrap();
@@ -123,6 +123,7 @@ async fn a_token_that_ended_was_revoked_or_was_never_made_admits_nobody_and_the_
     let never = EnrolToken::new(&[3; 16]).shown();
     let machine = Machine::new(MAC, "run-1");
     let greeted = machine.greet(&lab).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     for (token, why) in [(ended, "ended"), (revoked, "was revoked"), (never, "none of this server's")] {
         let reply = ask_with(&lab, &machine, &greeted, &token).await;
         assert_eq!(reply.state, EnrolState::Pending);
@@ -133,6 +134,24 @@ async fn a_token_that_ended_was_revoked_or_was_never_made_admits_nobody_and_the_
     let mut malformed = serde_json::to_value(machine.request(&greeted.session)).unwrap();
     malformed["token"] = request["token"].clone();
     assert_eq!(lab.nobody().post("/v1/enrol", &malformed).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[test]
+fn a_token_that_no_machine_could_ever_use_is_not_made() {
+    let lab = Lab::strict();
+    for (words, why) in [
+        (&["enrol-token", "create", "--any", "--life", "0s"][..], "it would have ended already"),
+        (&["enrol-token", "create", "--serial", " "], "it is blank"),
+        (&["enrol-token", "create", "--serial", ""], "it is blank"),
+        (&["token", "create", "short", "--expires", "0d"], "it would have ended already"),
+        (&["token", "create", "short", "--expires", "0d", "--offline"], "it would have ended already"),
+    ] {
+        let refused = lab.verb(words);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("E-INPUT") && said.contains(why), "{words:?}: {said}");
+    }
+    assert_eq!(lab.says(&["enrol-token", "list"]).lines().count(), 1, "the header");
+    assert!(!lab.says(&["token", "list"]).contains("short"));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
 };
 use protocol::{
     Code, Failure,
-    enrol_token::{EnrolToken, EnrolTokenMade, EnrolTokenRequest, EnrolTokenSummary},
+    enrol_token::{Bound, EnrolToken, EnrolTokenMade, EnrolTokenRequest, EnrolTokenSummary},
     failure::Result,
 };
 use serde_json::json;
@@ -18,8 +18,13 @@ impl Admission {
     /// Makes a token. Only its hash is kept.
     ///
     /// # Errors
-    /// `E-INPUT` for a life that no calendar has; `E-WRONG-STATE` where there are too many.
+    /// `E-INPUT` for a life that no calendar has or that is over at once, and for a blank serial number; `E-WRONG-STATE` where there are too many.
     pub async fn make_token(&self, request: &EnrolTokenRequest, actor: &Actor) -> Result<EnrolTokenMade> {
+        if matches!(&request.bound, Bound::Serial(serial) if serial.trim().is_empty()) {
+            let cause = "making a one-time token at bound.serial: it is blank, and no machine has such a serial number";
+            return Err(Failure::new(Code::Input, cause)
+                .with_remedy("give the serial number of the machine, its card (--mac), or --any"));
+        }
         let mut unit = self.state.begin().await?;
         let expires = expiry("a one-time token", request.life_seconds, unit.now())?;
         let token = EnrolToken::new(&random::bytes::<16>()?);

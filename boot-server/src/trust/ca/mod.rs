@@ -129,6 +129,13 @@ impl Ca {
         named.filter(is_ours).or(now.before).unwrap_or_else(|| now.authority.spki())
     }
 
+    /// Whether the key is one of those that issue, or of a root that is believed.
+    pub fn is_own_key(&self, key: &Sha256) -> bool {
+        let now = self.now();
+        let issues = now.authority.certificates().iter().any(|one| one.spki == *key);
+        issues || now.generations.iter().any(|one| one.spki == *key)
+    }
+
     /// Whom nodes and members trust, the one under which certificates are issued first.
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
         self.now().generations.iter().map(|one| one.root.clone()).collect()

@@ -18,6 +18,7 @@ use protocol::{
     encoding::Sha256,
     failure::Result,
     tokens::{CertificateRequest, Kind, Scope, TokenMade, TokenRequest, TokenSummary},
+    trust::SERVER_ROLE,
 };
 use serde_json::json;
 use std::{
@@ -194,20 +195,34 @@ impl Tokens {
         make(&self.state, request, actor).await
     }
 
-    /// Takes a certificate as an admin's, whoever issued it: he is known by its key, until it ends or the request says.
+    /// Takes a certificate as an admin's, whoever issued it: he is known by its key, until it ends or the request says. `page` is
+    /// the key of the page's certificate.
     ///
     /// # Errors
-    /// `E-INPUT` for one that cannot be used; `E-WRONG-STATE` where its name or its key is taken, the key is a node's, or it
-    /// leads to our CA.
-    pub async fn take(&self, request: &CertificateRequest, ca: &Ca, actor: &Actor) -> Result<TokenSummary> {
+    /// `E-INPUT` for one that cannot be used, or is a CA's; `E-WRONG-STATE` where its name or its key is taken, the key is a
+    /// node's or the server's, or it leads to our CA.
+    pub async fn take(
+        &self,
+        request: &CertificateRequest,
+        ca: &Ca,
+        page: Option<Sha256>,
+        actor: &Actor,
+    ) -> Result<TokenSummary> {
         let CertificateRequest { name, scope, life_seconds, certificate } = request;
-        let facts = admins::read(certificate, now())?;
         let wanted = life_seconds.map(|life| expiry("a token", life, now())).transpose()?;
+        let facts = admins::read(certificate, now())?;
         let expires = wanted.map_or(facts.until, |end| end.min(facts.until));
         let taken = |text: &str, remedy: &str| {
             let cause = format!("taking the certificate {name}: {text}");
             Failure::new(Code::WrongState, cause).with_remedy(remedy)
         };
+        let has_role = facts.uris.iter().any(|uri| uri == SERVER_ROLE);
+        if has_role || ca.is_own_key(&facts.spki) || page == Some(facts.spki) {
+            return Err(taken(
+                "its key is this server's own, which is no admin's",
+                "make one of the admin's own: boot-server token create NAME --client-certificate FILE",
+            ));
+        }
         if admins::leads_to(certificate, ca.roots(), ca.authority().chain(), now()) {
             return Err(taken(
                 "it leads to the CA of the nodes, and every etcd would take it, whatever its scope",
@@ -287,8 +302,12 @@ pub async fn make(state: &State, request: &TokenRequest, actor: &Actor) -> Resul
 /// When that ends which is made now and lives so long.
 ///
 /// # Errors
-/// `E-INPUT` for an end that no calendar has.
+/// `E-INPUT` for an end that no calendar has, and for what would have ended already.
 pub fn expiry(of: &str, life_seconds: u64, now: Timestamp) -> Result<Timestamp> {
+    if life_seconds == 0 {
+        return Err(Failure::new(Code::Input, format!("making {of} at life_seconds: it would have ended already"))
+            .with_remedy("give it a life, such as 12h"));
+    }
     let life = i64::try_from(life_seconds).ok().map(Duration::seconds);
     life.and_then(|life| now.checked_add(life))
         .ok_or_else(|| Failure::new(Code::Input, format!("making {of} at life_seconds: no calendar has that day")))

@@ -11,6 +11,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use host::{certificate, http::pem};
 use protocol::calls::{self, Nothing};
 use std::sync::Arc;
 
@@ -34,7 +35,9 @@ pub async fn take(
     Admin(actor): Admin,
     In(request): In<calls::TakeCertificate>,
 ) -> Answer<calls::TakeCertificate> {
-    Ok(Json(services.tokens.take(&request, &services.ca, &actor).await?))
+    let page = services.config.https.certificate.as_deref().and_then(|path| pem::certificates(path).ok());
+    let page = page.and_then(|chain| certificate::spki(chain.first()?));
+    Ok(Json(services.tokens.take(&request, &services.ca, page, &actor).await?))
 }
 
 /// Revokes one.
