@@ -75,6 +75,29 @@ async fn a_machine_that_waits_is_refused_is_told_so_and_waits_again_when_that_is
 }
 
 #[tokio::test]
+async fn a_machine_that_is_refused_again_keeps_its_reason_until_another_one_is_given() {
+    let lab = Lab::strict();
+    let machine = Machine::new(MAC, "run-1");
+    let (greeted, _) = asks(&lab, &machine).await;
+    let name = name_of(&machine);
+    for (more, reason) in [
+        (&["--reason", "stolen"][..], "stolen"),
+        (&[], "stolen"),
+        (&["--reason", "  "], "stolen"),
+        (&["--reason", "found again"], "found again"),
+    ] {
+        lab.says(&[&["reject", &name], more].concat());
+        let list = lab.says(&["get", "rejections"]);
+        assert!(list.matches(&name).count() == 1 && list.contains(reason), "{more:?}: {list}");
+        assert!(poll(&lab, &greeted).await.missing[0].contains(reason));
+    }
+    let audit = lab.says(&["audit", "export"]);
+    let last = audit.lines().rfind(|line| line.contains("machine-rejected")).unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&last["before"]["reason"], &last["after"]["reason"]), (&"stolen".into(), &"found again".into()));
+}
+
+#[tokio::test]
 async fn it_stays_refused_with_another_key_over_a_restart_of_the_server_and_in_an_open_lab() {
     let mut lab = Lab::open();
     let machine = Machine::new(MAC, "run-1");

@@ -37,8 +37,9 @@ impl Admission {
                 .with_remedy("a machine that is a node goes by boot-server cluster replace or decommission"));
         }
         let mut rejections = unit.rejections().await?;
-        // Said twice, the last word holds.
-        rejections.retain(|known| known.key != enrolment.key || known.claims != enrolment.claims);
+        // Said twice, the last word holds; who says no reason takes none back.
+        let is_it = |known: &Rejection| known.key == enrolment.key && known.claims == enrolment.claims;
+        let before = rejections.iter().position(is_it).map(|place| rejections.remove(place));
         if rejections.len() >= MOST {
             let cause = format!("refusing {machine}: {MOST} machines are refused already");
             return Err(Failure::new(Code::WrongState, cause).with_remedy(
@@ -51,14 +52,15 @@ impl Admission {
             key: enrolment.key,
             claims: enrolment.claims.clone(),
             ek: enrolment.tpm.proven_ek(),
-            reason: request.reason(),
+            reason: request.reason().or_else(|| before.as_ref()?.reason.clone()),
             by: actor.name.clone(),
             time: unit.now(),
         };
         rejections.push(rejection.clone());
         let why = rejection.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let deed = Action::MachineRejected.says(format!("refused {}{why}: {}", rejection.machine, describe(enrolment)));
-        unit.note(actor, rejection.node.as_ref(), deed.changing(None, json!(rejection))).await?;
+        let deed = deed.changing(before.map(|before| json!(before)), json!(rejection));
+        unit.note(actor, rejection.node.as_ref(), deed).await?;
         self.set_rejected(&mut unit, enrolment, rejection.node.as_ref(), &rejections).await?;
         unit.keep_rejections(rejections).await?;
         unit.commit().await?;
