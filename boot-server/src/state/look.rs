@@ -35,8 +35,7 @@ async fn check(connection: &mut SqliteConnection, path: &Path, activity: &str) -
     }
     let version: i64 = sqlx::query_scalar(VERSION).fetch_one(&mut *connection).await.doing(activity)?;
     if !MIGRATIONS.version_exists(version) {
-        let cause = format!("{activity}: it is of a newer release, which has changed it {version} times");
-        return Err(Failure::new(Code::System, cause).with_remedy("run the release that it was run with last"));
+        return Err(super::of_newer_release(activity, version));
     }
     check_secrets(connection, path, &tables).await
 }
@@ -64,4 +63,25 @@ async fn check_secrets(connection: &mut SqliteConnection, path: &Path, tables: &
         vault.unseal(&node, sealed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::health::Health, state::path_in};
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_release_is_refused_by_the_look_as_by_the_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path_in(dir.path());
+        let state = State::create(&path, Health::default()).await.unwrap();
+        State::check(&path).await.unwrap();
+        let newer = "INSERT INTO _sqlx_migrations SELECT 9999, description, installed_on, success, checksum, execution_time \
+            FROM _sqlx_migrations LIMIT 1";
+        sqlx::query(newer).execute(&state.writer).await.unwrap();
+        state.close().await;
+        let checked = State::check(&path).await.unwrap_err();
+        assert!(checked.cause.contains("version 9999") && checked.remedy.contains("run with last"), "{checked}");
+        assert_eq!(State::open(&path, Health::default()).await.expect_err("it is newer"), checked);
+    }
 }

@@ -40,6 +40,7 @@ use protocol::{
 };
 use sqlx::{
     Sqlite, SqlitePool,
+    migrate::MigrateError,
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -199,7 +200,10 @@ impl State {
             SqlitePoolOptions::new().max_connections(connections).min_connections(1).test_before_acquire(false)
         };
         let writer = pool(1).connect_with(options.clone()).await.doing(&activity)?;
-        MIGRATIONS.run(&writer).await.doing(&activity)?;
+        match MIGRATIONS.run(&writer).await {
+            Err(MigrateError::VersionMissing(version)) => return Err(of_newer_release(&activity, version)),
+            migrated => migrated.doing(&activity)?,
+        }
         let readers = pool(3).connect_with(options).await.doing(&activity)?;
         let vault = Arc::new(Self::vault_of(path, &writer).await?);
         let (memory, changed, written) = (Arc::default(), Bell::default(), Bell::default());
@@ -271,6 +275,11 @@ fn refuse_missing(path: &Path) -> Result<()> {
         return Err(Failure::new(Code::System, activity() + ": it is empty").with_remedy(damage::REMEDY));
     }
     Ok(())
+}
+
+fn of_newer_release(activity: &str, version: i64) -> Failure {
+    Failure::new(Code::System, format!("{activity}: a newer release has made it (version {version} of its tables)"))
+        .with_remedy("run the release that it was run with last, or restore a backup of before: boot-server cluster restore --force")
 }
 
 /// Secrets are sealed, and their key is gone.
