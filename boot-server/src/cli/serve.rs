@@ -34,6 +34,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
+use tracing_subscriber::EnvFilter;
 
 /// Run the server
 #[derive(Debug, clap::Args)]
@@ -261,8 +262,11 @@ fn told_to_stop() -> Result<impl Future<Output = ()>> {
 }
 
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CENTRA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // What h2 warns of are frames, as many as a stranger sends; who asks for them gets them (CENTRA_LOG=info,h2=warn).
+    let filter = |wanted: &str| EnvFilter::try_new(format!("h2=off,{wanted}"));
+    let wanted =
+        std::env::var("CENTRA_LOG").ok().filter(|wanted| !wanted.is_empty()).and_then(|wanted| filter(&wanted).ok());
+    let filter = wanted.or_else(|| filter("info").ok()).unwrap_or_default();
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     if let Err(error) = subscriber.try_init() {

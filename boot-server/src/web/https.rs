@@ -52,7 +52,8 @@ const RENEWAL: Duration = Duration::from_secs(60);
 const TOLD: Duration = Duration::from_secs(60);
 /// A connection has so many requests at once.
 const STREAMS: u32 = 32;
-/// What a connection may have sent that nobody has asked for yet, and what it may leave unread of each answer.
+/// What a connection may have sent that nobody has asked for yet, and what it may leave unread of each answer; a head of HTTP/1 is
+/// no longer.
 const WINDOW: u32 = 256 << 10;
 const UNREAD: usize = 64 << 10;
 /// A connection whose key was revoked is cut off then.
@@ -191,7 +192,7 @@ async fn serve_connection(
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(UNREAD);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -8,7 +8,8 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder, RootCertStore,
+    client::WantsClientCert,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
@@ -19,6 +20,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_boot-server");
 pub const TOPLEVEL: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos";
@@ -131,14 +134,9 @@ impl Lab {
         let mut roots = RootCertStore::empty();
         let all = host::http::pem::decode(roots_pem).unwrap();
         all.into_iter().for_each(|root| roots.add(root).unwrap());
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let address = format!("127.0.0.1:{}", self.port("https"));
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let config = trusting(roots).with_no_client_auth();
+        let stream = self.dial().await;
+        let connector = TlsConnector::from(Arc::new(config));
         let stream = connector.connect(name.try_into().unwrap(), stream).await.ok()?;
         let chain = stream.get_ref().1.peer_certificates().unwrap();
         Some(chain.iter().map(|one| host::certificate::spki(one).unwrap()).collect())
@@ -186,6 +184,23 @@ impl Lab {
         self.caller(None, Some(self.token()))
     }
 
+    async fn dial(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port("https") as u16)).await.unwrap()
+    }
+
+    /// A connection after its handshake, by which this protocol is spoken.
+    pub async fn connection(&self, protocol: &str, identity: Option<Identity>) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.ca_pem().as_bytes()).unwrap()).unwrap();
+        let mut config = match identity {
+            Some((chain, key)) => trusting(roots).with_client_auth_cert(chain, key).unwrap(),
+            None => trusting(roots).with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![protocol.into()];
+        let name = "127.0.0.1".try_into().unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, self.dial().await).await.unwrap()
+    }
+
     pub fn caller(&self, identity: Option<Identity>, token: Option<String>) -> Caller {
         Caller::new(self.port("https"), &self.ca_pem(), identity, token)
     }
@@ -225,6 +240,11 @@ impl Lab {
     pub fn state_of(&self, name: &str) -> String {
         self.describe(name)["summary"]["state"].as_str().unwrap().to_owned()
     }
+}
+
+fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots)
 }
 
 pub fn path(path: &Path) -> &str {
@@ -269,10 +289,7 @@ impl Caller {
     fn new(port: u64, ca: &str, identity: Option<Identity>, token: Option<String>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-        let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
+        let tls = trusting(roots);
         let tls = match identity {
             Some((chain, key)) => tls.with_client_auth_cert(chain, key).unwrap(),
             None => tls.with_no_client_auth(),

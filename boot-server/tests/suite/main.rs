@@ -20,6 +20,7 @@ mod durability;
 mod earlier;
 mod enrolment;
 mod event_log;
+mod floods;
 mod health;
 mod installing;
 mod ipxe_trust;
