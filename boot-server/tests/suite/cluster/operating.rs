@@ -6,10 +6,13 @@ use super::{
     site::Site,
 };
 use crate::{
-    lab::{Identity, Lab, path},
+    lab::{Lab, path},
     machine::Machine,
 };
-use hyper::StatusCode;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::{Request, StatusCode, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use protocol::{
     arbiter::Turn,
     enrol::EnrolState,
@@ -17,11 +20,8 @@ use protocol::{
     report::{PlanReport, WipedReport},
     service::Service,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
 use serde_json::json;
 use std::{os::unix::fs::PermissionsExt, process::Output, sync::Arc, time::Duration};
-use tokio::io::AsyncReadExt;
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// A hook that notes how it was called, and fails while a file `broken` stands beside it.
 fn hook(lab: &Lab) -> std::path::PathBuf {
@@ -47,17 +47,6 @@ fn restart(lab: &mut Lab, admission: &str, more: &str) {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A connection with the node's certificate, after the handshake.
-async fn connected(lab: &Lab, (chain, key): Identity) -> TlsStream<tokio::net::TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(chain[1].clone()).unwrap();
-    let tls = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-    let tls = tls.unwrap().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", lab.port("https") as u16)).await.unwrap();
-    let name = "127.0.0.1".try_into().unwrap();
-    TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap()
 }
 
 async fn verb(lab: &Arc<Lab>, words: &'static [&'static str]) -> (bool, String) {
@@ -116,7 +105,6 @@ async fn a_revoked_key_is_refused_everywhere_and_does_not_come_back() {
     let greeted = machine.greet(&lab).await;
     let reply = machine.ask(&lab, &greeted).await;
     let node = machine.node(&lab, &reply);
-    let mut open = connected(&lab, machine.identity(&reply)).await;
     node.manifest(&lab).await;
     node.installed(1).await;
     let new = Machine::new(&Site::mac(1), "run-2");
@@ -128,13 +116,44 @@ async fn a_revoked_key_is_refused_everywhere_and_does_not_come_back() {
         assert_eq!(node.caller.post(address, &json!({})).await.0, StatusCode::FORBIDDEN, "{address}");
     }
     assert_eq!(node.caller.get("/health").await.0, StatusCode::FORBIDDEN);
-    let mut byte = [0];
-    let closed = tokio::time::timeout(Duration::from_secs(10), open.read(&mut byte)).await;
-    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "its open connection is closed: {closed:?}");
     let greeted = machine.greet(&lab).await;
     let (_, failure) = lab.nobody().post("/v1/enrol", &machine.request(&greeted.session)).await;
     assert_eq!(failure["code"], "E-ENROL-REJECTED", "{failure}");
     assert!(lab.says(&["describe", "node", "n1"]).contains("revoked the key"));
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_on_a_connection_that_is_open_and_that_ends() {
+    let lab = Arc::new(Lab::open());
+    lab.apply("n1", &Site::mac(1));
+    let machine = Machine::new(&Site::mac(1), "run-1");
+    let greeted = machine.greet(&lab).await;
+    let reply = machine.ask(&lab, &greeted).await;
+    let node = machine.node(&lab, &reply);
+    node.manifest(&lab).await;
+    node.installed(1).await;
+    let stream = TokioIo::new(lab.connection("h2", Some(machine.identity(&reply))).await);
+    let (mut sender, open) = http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), stream).await.unwrap();
+    let open = tokio::spawn(open);
+    let mut ask = async || {
+        let request = Request::get("https://127.0.0.1/health").body(Empty::new()).unwrap();
+        sender.send_request(request).await.map(|answer| answer.status())
+    };
+    assert_eq!(ask().await.unwrap(), StatusCode::OK);
+    let its = lab.clone();
+    let replaced = tokio::spawn(async move { verb(&its, &["cluster", "replace", "n1", "--yes"]).await });
+    let refused = loop {
+        match ask().await {
+            Ok(StatusCode::OK) => tokio::time::sleep(Duration::from_millis(20)).await,
+            other => break other.unwrap(),
+        }
+    };
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+    // A node that asks nothing is left 90 seconds.
+    let ended = tokio::time::timeout(Duration::from_secs(20), open).await;
+    assert!(ended.is_ok(), "it is still open");
+    assert!(ask().await.is_err());
+    assert!(replaced.await.unwrap().0);
 }
 
 #[tokio::test]
