@@ -218,3 +218,49 @@ fn roots(believe: &Believe) -> Result<Vec<CertificateDer<'static>>> {
     revocation::check(&believe.revoked).map_err(|failure| refused(&failure.cause))?;
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qemu_tests::{
+        certificates::Ca,
+        cluster_peer::{self, Peer, Reply},
+    };
+    use time::{Duration, OffsetDateTime, macros::datetime};
+
+    /// A server whose certificate is good between these times.
+    fn server(ca: &Ca, from: OffsetDateTime, until: OffsetDateTime) -> String {
+        let leaf = ca.leaf_until(from, until);
+        let tls = cluster_peer::tls_of_anyone(vec![leaf.der, ca.der.clone()], leaf.key).unwrap();
+        let reply = serde_json::json!({"session": "s", "nonce": "", "time": "2026-01-01T00:00:00Z", "signature": ""});
+        let peer = Peer::start(tls, move |_| Reply::Json(200, reply.clone())).unwrap();
+        format!("https://127.0.0.1:{}", peer.port)
+    }
+
+    fn anchors(ca: &Ca) -> TrustAnchors {
+        TrustAnchors {
+            ca_spki_sha256: vec![Sha256::of(&ca.spki)],
+            manifest_keys: vec![],
+            earlier_ca_spki_sha256: vec![],
+            build_time: None,
+        }
+    }
+
+    async fn greets(server: Result<BootServer>) -> Result<HelloReply> {
+        let hello = HelloRequest { nonce: vec![], csr_sha256: Sha256::of(b""), ca_spki_sha256: None };
+        server.unwrap().hello(&hello).await
+    }
+
+    #[tokio::test]
+    async fn a_machine_whose_clock_is_decades_off_greets_the_pinned_server_and_nobody_else() {
+        let (ca, other) = (Ca::new("ca"), Ca::new("ca"));
+        for from in [datetime!(1970-01-01 0:00 UTC), datetime!(2038-01-19 3:14:08 UTC), datetime!(2099-01-01 0:00 UTC)]
+        {
+            let url = server(&ca, from, from + Duration::days(30));
+            assert!(greets(BootServer::before_the_clock(&url, &anchors(&ca))).await.is_ok(), "{from}");
+            assert_eq!(greets(BootServer::new(&url, &anchors(&ca), None)).await.unwrap_err().code, Code::Tls, "{from}");
+            let failure = greets(BootServer::before_the_clock(&url, &anchors(&other))).await.unwrap_err();
+            assert_eq!(failure.code, Code::Tls, "{from}");
+        }
+    }
+}

@@ -233,6 +233,7 @@ fn judge(reply: EnrolReply, code: &str) -> Result<Judged> {
 mod tests {
     use super::*;
     use protocol::trust::PublicKey;
+    use qemu_tests::{certificates::Ca, cluster_peer::Reply};
     use ring::signature::{Ed25519KeyPair, KeyPair};
     use time::macros::datetime;
 
@@ -263,6 +264,39 @@ mod tests {
         assert!(!is_signed(&anchors, b"another", signature.as_ref()));
         let other = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).unwrap();
         assert!(!is_signed(&anchors, b"statement", other.sign(b"statement").as_ref()));
+    }
+
+    fn anchors(ca: &Ca, key: &Ed25519KeyPair) -> TrustAnchors {
+        TrustAnchors {
+            ca_spki_sha256: vec![Sha256::of(&ca.spki)],
+            manifest_keys: vec![PublicKey(key.public_key().as_ref().to_vec())],
+            earlier_ca_spki_sha256: vec![],
+            build_time: None,
+        }
+    }
+
+    /// A server's answer to this hello, signed.
+    fn answer(hello: &HelloRequest, key: &Ed25519KeyPair) -> HelloReply {
+        let (nonce, time) = (vec![5; NONCE_BYTES], datetime!(2026-11-21 12:00 UTC));
+        let signature = key.sign(&hello_statement(&hello.nonce, &nonce, time)).as_ref().to_vec();
+        HelloReply { session: "session".into(), nonce, time, signature }
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_an_earlier_hello_is_refused() {
+        let (ca, signer) = (Ca::new("ca"), Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap());
+        let anchors = anchors(&ca, &signer);
+        let recorded = std::sync::OnceLock::new();
+        let replays = ca.peer_of_anyone(move |request| {
+            let hello = serde_json::from_value(request.body.clone()).unwrap();
+            Reply::Json(200, serde_json::to_value(recorded.get_or_init(|| answer(&hello, &signer))).unwrap())
+        });
+        let server = BootServer::before_the_clock(&format!("https://127.0.0.1:{}", replays.port), &anchors).unwrap();
+        let identity = Identity::make().unwrap();
+        assert!(hello(&server, &anchors, &identity).await.is_ok(), "the first is for this machine");
+        let failure = hello(&server, &anchors, &identity).await.unwrap_err();
+        assert_eq!(failure.code, Code::Tls);
+        assert!(failure.cause.contains("not signed"), "{failure}");
     }
 
     #[test]

@@ -134,23 +134,49 @@ mod tests {
         assert_eq!(check(&manifest(), 1, Some(&marker(2))).unwrap().generation, 2);
     }
 
+    fn why(manifest: &Manifest, seed: u8, seen: Option<&InstallMarker>) -> String {
+        let failure = check(manifest, seed, seen).unwrap_err();
+        assert_eq!(failure.code, Code::ManifestRefused);
+        failure.cause
+    }
+
+    /// Why one is refused that differs from what is believed by this alone.
+    fn refused(change: impl FnOnce(&mut Manifest)) -> String {
+        let mut changed = manifest();
+        change(&mut changed);
+        why(&changed, 1, None)
+    }
+
     #[test]
-    fn everything_else_is_refused() {
-        let refused = |change: fn(&mut Manifest)| {
-            let mut changed = manifest();
-            change(&mut changed);
-            assert_eq!(check(&changed, 1, None).unwrap_err().code, Code::ManifestRefused);
-        };
-        refused(|manifest| manifest.node = "n2".parse().unwrap());
-        refused(|manifest| manifest.node_key = Sha256::of(b"other"));
-        refused(|manifest| manifest.nonce = b"replayed".to_vec());
-        refused(|manifest| manifest.expires = NOW - Duration::seconds(1));
-        refused(|manifest| manifest.issued = NOW + Duration::hours(1));
-        assert_eq!(check(&manifest(), 9, None).unwrap_err().code, Code::ManifestRefused, "another key signed");
-        assert_eq!(
-            check(&manifest(), 1, Some(&marker(3))).unwrap_err().code,
-            Code::ManifestRefused,
-            "older generation"
-        );
+    fn a_manifest_that_answered_another_request_is_refused() {
+        assert!(refused(|manifest| manifest.nonce = b"replayed".to_vec()).contains("nonce"));
+    }
+
+    #[test]
+    fn a_manifest_for_another_key_is_refused() {
+        assert!(refused(|manifest| manifest.node_key = Sha256::of(b"other")).contains("key"));
+    }
+
+    #[test]
+    fn a_manifest_for_another_node_is_refused() {
+        assert!(refused(|manifest| manifest.node = "n2".parse().unwrap()).contains("it is for n2"));
+    }
+
+    #[test]
+    fn a_manifest_that_has_ended_or_is_of_the_future_is_refused() {
+        assert!(refused(|manifest| manifest.expires = NOW - Duration::seconds(1)).contains("not valid at this time"));
+        assert!(refused(|manifest| manifest.issued = NOW + Duration::hours(1)).contains("not valid at this time"));
+    }
+
+    #[test]
+    fn a_manifest_of_an_older_generation_than_the_disk_s_is_refused() {
+        assert!(why(&manifest(), 1, Some(&marker(3))).contains("older"));
+        let of_another = InstallMarker { node: "n9".parse().unwrap(), ..marker(3) };
+        assert!(check(&manifest(), 1, Some(&of_another)).is_ok(), "the disk was another node's");
+    }
+
+    #[test]
+    fn a_manifest_that_no_key_of_the_image_signed_is_refused() {
+        assert!(why(&manifest(), 9, None).contains("not signed"));
     }
 }
