@@ -311,6 +311,7 @@ mod tests {
         base::{clock::now, health::Health},
         state::path_in,
     };
+    use time::macros::datetime;
 
     #[tokio::test]
     async fn whose_certificate_is_known_has_no_token_of_its_public_key_and_the_other_way_round() {
@@ -332,5 +333,32 @@ mod tests {
         assert!(state.memory.admins.holds(&public), "not before the commit");
         unit.commit().await.unwrap();
         assert!(!state.memory.admins.holds(&public));
+    }
+
+    #[tokio::test]
+    async fn tokens_and_sessions_last_as_long_in_1970_after_2038_and_in_2099() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::create(&path_in(dir.path()), Health::default()).await.unwrap();
+        for at in [
+            datetime!(1970-01-01 0:00:10 UTC),
+            datetime!(2038-01-19 3:14:07 UTC),
+            datetime!(2038-01-20 0:00 UTC),
+            datetime!(2099-12-31 23:59 UTC),
+        ] {
+            let (secret, cookie) = (format!("secret of {at}"), format!("cookie of {at}"));
+            let mut unit = state.begin().await.unwrap();
+            unit.now = at;
+            let (shown, ends) = (Credential::Token(&secret), at + Duration::hours(2));
+            assert!(unit.add_token(&secret, shown, Scope::View, Some(ends)).await.unwrap());
+            unit.begin_session(&cookie, &shown.hash(), Duration::HOUR).await.unwrap();
+            unit.commit().await.unwrap();
+            for (hours, token_lasts) in [(0, true), (1, true), (2, false), (3, false)] {
+                let token = state.token(shown, at + Duration::hours(hours)).await.unwrap();
+                assert_eq!(token.is_some(), token_lasts, "{at}, after {hours} hours");
+            }
+            let session = async |now| state.token_of_session(&cookie, Duration::HOUR, now).await.unwrap();
+            assert_eq!(session(at + Duration::minutes(59)).await.unwrap().1, at);
+            assert!(session(at + Duration::HOUR).await.is_none() && session(at - Duration::HOUR).await.is_none());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Certificates of admins. Whose they are hangs on their key alone, which the server keeps: they lead to no CA of ours, so
 //! that no service of a cluster, which trusts that CA, ever takes one: whoever may only look would have all of it.
 
+use super::ca::{BACKDATE, since};
 use host::certificate::Certificate;
 use protocol::{
     Code, Failure, Timestamp,
@@ -22,7 +23,6 @@ use time::Duration;
 pub const LIFE: Duration = Duration::days(365);
 /// A certificate is some 2 KiB.
 const MOST: usize = 32 << 10;
-const BACKDATE: Duration = Duration::hours(1);
 
 /// Reads the certificate that an admin is to be known by, whoever issued it.
 ///
@@ -81,7 +81,7 @@ pub fn make(name: &str, now: Timestamp, life: Duration) -> Result<(String, Strin
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    (params.not_before, params.not_after) = (now - BACKDATE, ends);
+    (params.not_before, params.not_after) = (since(now, BACKDATE), ends);
     let certificate = params.self_signed(&key).or_fail(Code::Internal, making)?;
     Ok((certificate.pem(), key.serialize_pem()))
 }
@@ -89,6 +89,7 @@ pub fn make(name: &str, now: Timestamp, life: Duration) -> Result<(String, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use time::macros::datetime;
     use x509_parser::prelude::{FromDer, X509Certificate};
 
     fn now() -> Timestamp {
@@ -109,6 +110,15 @@ mod tests {
         assert!(read(&certificate, facts.until).unwrap_err().cause.contains("it ended 2027-02-14"));
         for text in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &"x".repeat(MOST + 1)] {
             assert_eq!(read(text, now()).unwrap_err().code, Code::Input);
+        }
+    }
+
+    #[test]
+    fn a_certificate_made_in_1970_after_2038_and_in_2099_is_read_then() {
+        for at in [datetime!(1970-01-01 0:00:10 UTC), datetime!(2038-01-20 0:00 UTC), datetime!(2099-12-31 0:00 UTC)] {
+            let (certificate, _) = make("alice", at, Duration::days(30)).unwrap();
+            assert_eq!(super::read(&certificate, at).unwrap().until, at + Duration::days(30));
+            assert!(super::read(&certificate, at + Duration::days(30)).is_err());
         }
     }
 }

@@ -251,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_decades_off_is_set_whichever_of_the_two_it_is() {
+        let times = [
+            datetime!(1970-01-01 0:00 UTC),
+            datetime!(2026-11-21 12:00 UTC),
+            datetime!(2038-01-19 3:14:08 UTC),
+            datetime!(2099-12-31 0:00 UTC),
+        ];
+        for (own, server) in times.iter().flat_map(|own| times.map(|server| (*own, server))) {
+            let offset = clock_offset(own, server, None);
+            assert_eq!(offset.map(|offset| own + offset), (own != server).then_some(server));
+        }
+    }
+
+    #[test]
     fn only_a_key_of_the_image_signs() {
         let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         let anchors = TrustAnchors {

@@ -1,6 +1,6 @@
 //! Who issues: a chain from the issuing certificate to the root, and the issuing key.
 
-use super::{BACKDATE, Issued, LIST_LIFE, SERVER_LIFE, make};
+use super::{BACKDATE, Issued, LIST_LIFE, SERVER_LIFE, make, since};
 use crate::{
     state::beliefs::Revoked,
     trust::folder::{ISSUING, ISSUING_KEY, ROOT, ROOT_KEY},
@@ -172,7 +172,7 @@ impl Authority {
             })
         });
         let list = CertificateRevocationListParams {
-            this_update: now - BACKDATE,
+            this_update: since(now, BACKDATE),
             next_update: now + LIST_LIFE,
             // It grows with the time.
             crl_number: u64::try_from(now.unix_timestamp()).unwrap_or_default().into(),
@@ -277,7 +277,7 @@ impl Authority {
         let serial = make::serial()?;
         params.serial_number = Some(serial.clone());
         // What is meant to be short is not half over when it begins.
-        (params.not_before, params.not_after) = (now - BACKDATE.min(life / 2_i32), now + life);
+        (params.not_before, params.not_after) = (since(now, BACKDATE.min(life / 2_i32)), now + life);
         let leaf =
             params.signed_by(key, &self.issuer).map_err(|error| make::internal("signing a certificate", &error))?;
         let chain: Vec<_> = [leaf.der()].into_iter().chain(&self.chain).cloned().collect();

@@ -1,6 +1,6 @@
 //! Roots and issuing certificates, made.
 
-use super::BACKDATE;
+use super::{BACKDATE, since};
 use host::certificate::Certificate;
 use protocol::{Code, Failure, Timestamp, failure::Result};
 use rcgen::{
@@ -147,7 +147,7 @@ fn issuer(name: &str, now: Timestamp, life: Duration) -> Result<CertificateParam
     let mark = &data_encoding::HEXLOWER.encode(&serial.to_bytes())[..8];
     params.distinguished_name.push(DnType::CommonName, format!("{name} {mark}"));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    (params.not_before, params.not_after) = (now - BACKDATE, now + life);
+    (params.not_before, params.not_after) = (since(now, BACKDATE), now + life);
     params.serial_number = Some(serial);
     Ok(params)
 }

@@ -33,7 +33,7 @@ const SERVER_RENEWAL: Duration = Duration::days(10);
 /// Nodes fetch the list of revoked certificates every hour.
 const LIST_LIFE: Duration = Duration::days(7);
 /// Clocks of machines are a little behind.
-const BACKDATE: Duration = Duration::hours(1);
+pub const BACKDATE: Duration = Duration::hours(1);
 
 /// A certificate that was issued.
 #[derive(Debug, Clone)]
@@ -146,6 +146,11 @@ impl std::fmt::Debug for Ca {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Ca({})", self.spki())
     }
+}
+
+/// From when on something is good that is made now. Nobody reads a time before 1970, where a clock begins that has no battery.
+pub fn since(now: Timestamp, back: Duration) -> Timestamp {
+    (now - back).max(Timestamp::UNIX_EPOCH)
 }
 
 /// Whether the server needs a certificate anew that was made then: its end is near, or the clock was wrong when it was made

@@ -12,7 +12,13 @@ use crate::{
 use host::{certificate::Certificate, http::pem};
 use protocol::trust::SERVER_ROLE;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
-use std::{fs, net::IpAddr, process::Command};
+use rustls::{
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    pki_types::UnixTime,
+    server::WebPkiClientVerifier,
+};
+use std::{fs, net::IpAddr, process::Command, sync::Arc};
+use time::macros::datetime;
 
 fn now() -> Timestamp {
     Timestamp::from_unix_timestamp(Timestamp::now_utc().unix_timestamp()).unwrap()
@@ -20,11 +26,16 @@ fn now() -> Timestamp {
 
 /// A folder with a root whose key is elsewhere, and who issues for it.
 fn folder(permits: &[&str]) -> tempfile::TempDir {
+    folder_of(permits, now())
+}
+
+/// One that was made then.
+fn folder_of(permits: &[&str], now: Timestamp) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let (root, root_key) = make::root(now()).unwrap();
+    let (root, root_key) = make::root(now).unwrap();
     let permits: Vec<Permit> = permits.iter().map(|permit| permit.parse().unwrap()).collect();
     let permits = make::with_own(&permits, IpAddr::from([10, 77, 0, 1]));
-    let (issuing, issuing_key) = make::issuing(&root, &root_key, &permits, now()).unwrap();
+    let (issuing, issuing_key) = make::issuing(&root, &root_key, &permits, now).unwrap();
     for (name, content) in [(ROOT, root), (ISSUING, issuing), (ISSUING_KEY, issuing_key), ("elsewhere", root_key)] {
         fs::write(dir.path().join(name), content).unwrap();
     }
@@ -242,4 +253,55 @@ fn what_a_company_s_ca_excludes_is_known_as_well() {
     let chain = vec![pem::decode(&issuing).unwrap().remove(0), root.der().clone()];
     let authority = Authority::of(chain, KeyPair::from_pem(&issuing_key).unwrap()).unwrap();
     assert_eq!(authority.refused(&names(&["n1.secret.example", "n1.example"])), ["n1.secret.example"]);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test asks another implementation")]
+fn certificates_made_in_1970_after_2038_and_in_2099_are_taken_then_and_no_longer_than_they_last() {
+    for at in [
+        datetime!(1970-01-01 0:00:10 UTC),
+        datetime!(1970-01-01 2:00 UTC),
+        datetime!(2038-01-19 3:14:00 UTC),
+        datetime!(2038-02-01 0:00 UTC),
+        // From 2050 on, X.509 writes times in another way.
+        datetime!(2049-12-30 0:00 UTC),
+        datetime!(2099-12-31 23:59:59 UTC),
+    ] {
+        let dir = folder_of(&["n1", "10.77.0.0/16"], at);
+        let ca = Ca::load(dir.path()).unwrap();
+        let authority = ca.authority();
+        let (node, _) = authority.issue_with_key("n1", &names(&["n1"]), at, Duration::days(7)).unwrap();
+        let (server, _) = authority.server_identity(&names(&["10.77.0.1"]), at).unwrap();
+        assert_eq!(Certificate::read(&node.chain[0]).unwrap().until, at + Duration::days(7));
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(host::http::store(&ca.roots()).unwrap());
+        let of_nodes = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build().unwrap();
+        let of_servers = WebPkiServerVerifier::builder_with_provider(roots, provider).build().unwrap();
+        for (after, good) in [(Duration::ZERO, true), (Duration::days(6), true), (Duration::days(8), false)] {
+            let then = UnixTime::since_unix_epoch((at + after - Timestamp::UNIX_EPOCH).unsigned_abs());
+            let taken = of_nodes.verify_client_cert(&node.chain[0], &node.chain[1..], then);
+            assert_eq!(taken.is_ok(), good, "{at}, {after} later: {taken:?}");
+            let name = "10.77.0.1".try_into().unwrap();
+            let taken = of_servers.verify_server_cert(&server[0], &server[1..], &name, &[], then);
+            assert!(taken.is_ok(), "{at}, {after} later: {taken:?}");
+        }
+
+        let list = authority.revocation_list(&[Revoked { serial: node.serial.clone(), since: at }], at).unwrap();
+        let file = |name: &str, text: &str| {
+            fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name)
+        };
+        let (leaf, list) = (file("leaf.pem", &node.chain_pem), file("ca.crl", &list));
+        let verified = |more: &[&std::ffi::OsStr]| {
+            let mut verify = Command::new("openssl");
+            verify.args(["verify", "-attime", &at.unix_timestamp().to_string(), "-CAfile"]).arg(dir.path().join(ROOT));
+            verify.arg("-untrusted").arg(dir.path().join(ISSUING)).args(more).arg(&leaf);
+            let output = verify.output().unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        assert!(verified(&[]).ends_with("OK\n"), "{at}: {}", verified(&[]));
+        let revoked = verified(&["-crl_check".as_ref(), "-CRLfile".as_ref(), list.as_ref()]);
+        assert!(revoked.contains("certificate revoked"), "{at}: {revoked}");
+    }
 }
