@@ -2,6 +2,7 @@
 
 use super::lab::Lab;
 use hyper::StatusCode;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -153,4 +154,34 @@ async fn a_head_of_http_1_is_refused_at_64_kib() {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn more_silent_peers_than_there_are_places_displace_themselves_and_others_are_answered() {
+    // The places of boot HTTP, and of this host on the HTTPS port.
+    const HTTP: usize = 4096;
+    const HTTPS: usize = 512;
+    let mut lab = Lab::made("", &[]);
+    // Started with the usual limit of open files, which the server raises to what it may have.
+    lab.serve_by(&["sh", "-c", "ulimit -S -n 1024; exec \"$@\"", "sh"].map(str::to_owned));
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let files = || std::fs::read_dir(format!("/proc/{}/fd", lab.process())).unwrap().count();
+    let before = files();
+    let mut silent = Vec::new();
+    for (port, count) in [("http", HTTP + 404), ("https", HTTPS + 288)] {
+        for _ in 0..count {
+            let address = ("127.0.0.1", lab.port(port) as u16);
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+    }
+    is_answered(&lab).await;
+    let health = format!("http://127.0.0.1:{}/health", lab.port("http"));
+    let asked = tokio::process::Command::new("curl").args(["-sf", &health]).output().await.unwrap();
+    assert!(asked.status.success(), "{asked:?}");
+    let mut first = [0];
+    let end = tokio::time::timeout(PATIENCE, silent[0].read(&mut first)).await;
+    assert!(matches!(end, Ok(Ok(0) | Err(_))), "who is silent for longest gives way: {end:?}");
+    let held = files() - before;
+    assert!(HTTP / 2 < held && held < HTTP + HTTPS + 300, "{held} files");
 }
