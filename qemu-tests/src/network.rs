@@ -6,6 +6,7 @@ use nix::sched::{CloneFlags, setns};
 use std::{
     ffi::OsStr,
     fs::File,
+    net::Ipv4Addr,
     os::{fd::AsFd, unix::process::CommandExt},
     process::Command,
     sync::{
@@ -16,6 +17,8 @@ use std::{
 
 /// Address of the boot-server and of everything else that is not a machine.
 pub const HOST: &str = "10.77.0.1";
+/// 256 addresses, of which a neighbour may be each ([`Network::crowd`]).
+pub const CROWD: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 0);
 /// The bridge.
 pub const BRIDGE: &str = "br0";
 /// Names of our namespaces: `centra-PID-N`.
@@ -53,6 +56,17 @@ impl Network {
         self.ip(&["link", "set", &port, "master", BRIDGE, "up"])?;
         host.ip(&["addr", "add", &format!("10.77.0.{number}/24"), "dev", "eth0"])?;
         host.ip(&["link", "set", "eth0", "up"])?;
+        Ok(host)
+    }
+
+    /// The same, which has all addresses of [`CROWD`] as well.
+    ///
+    /// # Errors
+    /// As [`Network::create`].
+    pub fn crowd(&self, number: u8) -> Result<Self> {
+        let (host, crowd) = (self.neighbour(number)?, format!("{CROWD}/24"));
+        host.ip(&["route", "add", "local", &crowd, "dev", "lo"])?;
+        self.ip(&["route", "add", &crowd, "via", &format!("10.77.0.{number}")])?;
         Ok(host)
     }
 

@@ -16,7 +16,7 @@ use std::{path::PathBuf, sync::Arc, thread::sleep, time::Duration};
 struct Args {
     /// Folder to make
     dir: PathBuf,
-    /// silence, bodies, enrolments, readers, transfers, scripts [default: all of them]; `--way none` for none
+    /// silence, crowd, bodies, enrolments, readers, transfers, scripts [default: all of them]; `--way none` for none
     #[arg(long = "way", value_name = "WAY")]
     ways: Vec<String>,
     /// How long
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     Server::init(&args.dir)?;
     let mut server = Server::configure(&args.dir, Admission::OpenLab, &args.dir.join("cache"))?;
     server.start(&network)?;
-    let stranger = Arc::new(network.neighbour(200)?);
+    let stranger = Arc::new(network.crowd(200)?);
     let process = server.process().context("a server that was started has a process")?;
     println!("{} {HOST} {process}", network.name());
     let flood = Flood::begin(&stranger, &args.dir.join("ca.crt"), &ways)?;

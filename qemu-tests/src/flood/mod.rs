@@ -2,10 +2,12 @@
 //! Each way is bounded in number and pace, so that what it costs is the server's and not the host's.
 
 mod boot;
+mod crowd;
 mod https;
 
 use crate::network::Network;
 use anyhow::{Context, Result};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     path::Path,
     str::FromStr,
@@ -22,6 +24,8 @@ use std::{
 pub enum Way {
     /// HTTPS connections that say nothing: at each point where one may fall silent.
     Silence,
+    /// The same by thousands and from many addresses, on both ports.
+    Crowd,
     /// Bodies of 4 MB, for hello and for telemetry of a session that has only greeted; some never end.
     Bodies,
     /// Enrolments with a new key each, thousands of cards and an inventory of a megabyte.
@@ -36,12 +40,14 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Way; 6] = [Way::Silence, Way::Bodies, Way::Enrolments, Way::Readers, Way::Transfers, Way::Scripts];
+    pub const ALL: [Way; 7] =
+        [Way::Silence, Way::Crowd, Way::Bodies, Way::Enrolments, Way::Readers, Way::Transfers, Way::Scripts];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Way::Silence => "silence",
+            Way::Crowd => "crowd",
             Way::Bodies => "bodies",
             Way::Enrolments => "enrolments",
             Way::Readers => "readers",
@@ -54,6 +60,7 @@ impl Way {
     fn again(self, held: &mut Held) -> Result<Duration> {
         match self {
             Way::Silence => https::fall_silent(held),
+            Way::Crowd => crowd::gather(held),
             Way::Bodies => https::send_much(held),
             Way::Enrolments => https::enrol(held),
             Way::Readers => boot::read_slowly(held),
@@ -77,6 +84,7 @@ struct Held {
     tls: https::Client,
     count: usize,
     connections: https::Silent,
+    crowd: crowd::Crowd,
     readers: boot::Readers,
     transfers: boot::Transfers,
 }
@@ -89,12 +97,15 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Begins it from a network namespace, each way in a thread of its own. `ca` is the server's certificate authority.
+    /// Begins it from a network namespace, which is a [`Network::crowd`], each way in a thread of its own. `ca` is the server's
+    /// certificate authority.
     ///
     /// # Errors
-    /// The certificate cannot be read.
+    /// The certificate cannot be read, or this process may not open as many files.
     pub fn begin(stranger: &Arc<Network>, ca: &Path, ways: &[Way]) -> Result<Self> {
         let client = https::Client::new(ca)?;
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).context("raising the limit of open files")?;
         let stop = Arc::new(AtomicBool::new(false));
         let (mut threads, mut counts) = (Vec::new(), Vec::new());
         for way in ways.iter().copied() {
@@ -126,6 +137,7 @@ fn go_on(way: Way, client: https::Client, stop: &AtomicBool, count: &AtomicU64) 
         tls: client,
         count: 0,
         connections: https::Silent::default(),
+        crowd: crowd::Crowd::default(),
         readers: boot::Readers::default(),
         transfers: boot::Transfers::default(),
     };

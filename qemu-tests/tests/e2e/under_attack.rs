@@ -17,7 +17,7 @@ use std::{
 };
 
 /// What the bounds of docs/threat-model.md let one source have of the server's memory: bodies that are read, 64 connections
-/// with what they leave unread, 256 plain ones, and the server itself.
+/// with what they leave unread, 256 plain ones; what silent ones of all sources have, some 50 MiB; and the server itself.
 const MEMORY: u64 = 256;
 /// What they let it keep on the disk: 256 machines that wait and, of each, what it told; a flood of a few minutes comes
 /// nowhere near, as long as nothing of it is kept without a bound.
@@ -26,7 +26,7 @@ const STATE: u64 = 64;
 /// Does something while the stranger does his worst, in every way at once.
 pub fn under_attack<T>(lab: &mut Lab, body: impl FnOnce(&mut Lab) -> Result<T>) -> Result<T> {
     let server = lab.server.process().context("the boot-server runs")?;
-    let stranger = Arc::new(lab.network.neighbour(200)?);
+    let stranger = Arc::new(lab.network.crowd(200)?);
     let flood = Flood::begin(&stranger, &lab.server.dir.join("ca.crt"), &Way::ALL)?;
     let watch = Watch::begin(lab);
     let done = body(lab)?;
