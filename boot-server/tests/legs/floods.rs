@@ -9,8 +9,11 @@ use std::{
     fs,
     io::{ErrorKind, Read, Write},
     net::{TcpStream, UdpSocket},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -112,4 +115,33 @@ fn one_source_has_16_transfers_of_tftp_and_another_is_served() {
     ]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(fs::read(target).unwrap(), vec![7; 300_000]);
+}
+
+#[test]
+fn what_nobody_serves_is_refused_every_time_and_fills_no_log() {
+    const ASKED: usize = 2000;
+    let network = Namespace::with_bridge();
+    let files = tempfile::tempdir().unwrap();
+    let (policy, lines) = (Arc::new(Table::default()), Arc::new(AtomicUsize::new(0)));
+    let (folder, written) = (files.path().join("ipxe"), lines.clone());
+    let _serving = network.serve("tftp", &context(&policy, files.path()), move |context| async move {
+        let log = tracing_subscriber::fmt().with_writer(move || {
+            written.fetch_add(1, Ordering::Relaxed);
+            std::io::sink()
+        });
+        let _log = tracing::subscriber::set_default(log.finish());
+        tftp::serve(tftp::bind(&Config::default(), SERVER)?, folder, context).await
+    });
+    let begun = Instant::now();
+    let asked = host(&network, 2).inside(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        for _ in 0..ASKED {
+            socket.send_to(b"\0\x02ipxe.efi\0octet\0", (SERVER, 69)).unwrap();
+            assert!(socket.recv(&mut [0; 600]).unwrap() > 4);
+        }
+    });
+    asked.join().unwrap();
+    let (lines, seconds) = (lines.load(Ordering::Relaxed), begun.elapsed().as_secs() as usize);
+    assert!((1..=50 * (seconds + 2)).contains(&lines), "{lines} lines in {seconds} s");
 }

@@ -13,7 +13,10 @@ mod store;
 
 pub use settings::{Config, Mode};
 
-use crate::netboot::{context::Context, interface, router_advert};
+use crate::{
+    base::pace::Pace,
+    netboot::{context::Context, interface, router_advert},
+};
 use decide::{Decision, Notice, Reservations};
 use lease::Leases;
 use protocol::{Code, failure::OrFail, failure::Result};
@@ -24,7 +27,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     pin::pin,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 use store::Store;
 use tokio::net::UdpSocket;
@@ -37,6 +40,8 @@ const MAX_MESSAGE: usize = 2048;
 /// The same matter is not reported again for so long.
 const NOTICE_SECONDS: u64 = 600;
 const MAX_NOTICES: usize = 256;
+/// Whoever sends it may name an address that nobody reaches, again and again.
+static UNANSWERED: Pace = Pace::new(50);
 
 /// Serves until it is dropped, or fails. Returns at once where there is nothing to serve.
 ///
@@ -155,8 +160,10 @@ impl Server {
         let Some(reply) = decision.reply else { return };
         let message = &reply.message;
         tracing::debug!(client = ?request.client, kind = ?message.opts().msg_type(), address = %message.yiaddr(), to = %reply.to, "DHCP");
-        if let Err(error) = send(socket, &reply).await {
-            tracing::warn!("answering DHCP client {:?} at {}: {error}", request.client, reply.to);
+        if let Err(error) = send(socket, &reply).await
+            && let Some(not_told) = UNANSWERED.allows(Instant::now())
+        {
+            tracing::warn!(not_told, "answering DHCP client {:?} at {}: {error}", request.client, reply.to);
         }
     }
 

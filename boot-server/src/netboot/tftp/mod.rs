@@ -5,7 +5,10 @@
 mod packet;
 mod transfer;
 
-use crate::{base::files, netboot::context::Context};
+use crate::{
+    base::{files, pace::Pace},
+    netboot::context::Context,
+};
 use packet::{ErrorCode, Message, ReadRequest};
 use protocol::{
     Code,
@@ -34,6 +37,8 @@ const OF_ONE_ADDRESS: usize = 16;
 const STALLED: Duration = Duration::from_secs(2);
 /// A full house is told so often.
 const TOLD: Duration = Duration::from_secs(60);
+/// What a rack needs; a stranger who sends all the time fills no log.
+static LINES: Pace = Pace::new(50);
 /// What nearly every network needs.
 const EXPECTED: [&str; 2] = ["undionly.kpxe", "ipxe.efi"];
 const MAX_REQUEST: usize = 1024;
@@ -101,7 +106,7 @@ pub async fn serve(socket: Option<std::net::UdpSocket>, folder: PathBuf, context
                 tokio::spawn(answer(shared.clone(), client, request));
             }
             Some(Message::Other) => {
-                tracing::info!("TFTP: {client} asks for something else than reading a file in octet mode");
+                tell(|| format!("{client} asks for something else than reading a file in octet mode"));
                 let refusal = packet::error(ErrorCode::Illegal, "only reading files in octet mode is possible here");
                 let _ = socket.try_send_to(&refusal, client);
             }
@@ -136,8 +141,14 @@ async fn answer(shared: Arc<Shared>, client: SocketAddr, request: ReadRequest) {
         () = place.running.makes_room.notified() => Err(io::Error::other("it stalls, and others wait")),
     };
     match transferred {
-        Ok(bytes) => tracing::info!("TFTP: {client} has {:?} ({bytes} bytes)", request.file),
-        Err(error) => tracing::info!("TFTP: sending {:?} to {client}: {error}", request.file),
+        Ok(bytes) => tell(|| format!("{client} has {:?} ({bytes} bytes)", request.file)),
+        Err(error) => tell(|| format!("sending {:?} to {client}: {error}", request.file)),
+    }
+}
+
+fn tell(text: impl FnOnce() -> String) {
+    if let Some(not_told) = LINES.allows(Instant::now()) {
+        tracing::info!(not_told, "TFTP: {}", text());
     }
 }
 
