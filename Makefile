@@ -50,7 +50,7 @@ audit: ## What needs the network: advisories; and the rules of deny.toml, read b
 	.ci/cargo-deny check
 
 FUZZ_SECONDS := 300
-FUZZ := crates/nix-store:nar crates/nix-store:narinfo crates/disk:layout crates/tpm:claims crates/tpm:log crates/protocol:requests boot-server:packets
+FUZZ := crates/nix-store:nar crates/nix-store:narinfo crates/disk:layout crates/tpm:claims crates/tpm:log crates/protocol:requests boot-server:packets boot-server:web
 
 fuzz: ## What peers send, fuzzed for FUZZ_SECONDS each (needs cargo-fuzz and a nightly toolchain)
 	for target in $(FUZZ); do \

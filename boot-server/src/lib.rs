@@ -29,4 +29,7 @@ pub mod server;
 
 mod web;
 
+#[cfg(fuzzing)]
+pub use web::properties;
+
 pub mod cli;

@@ -12,6 +12,14 @@ pub fn packets(bytes: &[u8]) {
     http::read(bytes);
 }
 
+/// Nothing of a boot script is written by who asks for it.
+///
+/// # Panics
+/// Where something is.
+pub fn scripts(query: &str) {
+    http::read_query(query);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{prelude::*, sample::Index};

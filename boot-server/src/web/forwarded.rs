@@ -44,6 +44,19 @@ fn address(hop: &[u8]) -> Option<IpAddr> {
     read.map(|address| address.to_canonical())
 }
 
+/// Whatever is in the headers: who is no proxy of ours names nobody, and what stands before the word of one changes nothing; for
+/// [`super::properties`].
+#[cfg(any(test, fuzzing))]
+pub(super) fn read(headers: &HeaderMap) {
+    let Ok(ours) = "10.0.0.0/8".parse() else { return };
+    let (proxy, stranger): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [192, 0, 2, 1].into());
+    assert_eq!(source(stranger, headers, &[ours]), stranger);
+    let _ = source(proxy, headers, &[ours]);
+    let mut longer = headers.clone();
+    longer.append(FORWARDED, axum::http::HeaderValue::from_static("192.0.2.1, 10.0.0.2"));
+    assert_eq!(source(proxy, &longer, &[ours]), stranger);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,5 +7,7 @@ pub mod https;
 mod listed;
 pub mod page_certificate;
 pub mod peer;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod seat;
 pub mod ui;

@@ -260,5 +260,14 @@ fn panicked(error: &JoinError) -> Response {
 pub(super) fn read(bytes: &[u8]) {
     if let head::Head::Plain(plain) = head::read(bytes) {
         assert!(plain.length <= bytes.len());
+        script::read(plain.request.uri());
+    }
+}
+
+/// The script for this query.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_query(query: &str) {
+    if let Ok(uri) = format!("/boot/ipxe/boot.ipxe?{query}").parse() {
+        script::read(&uri);
     }
 }

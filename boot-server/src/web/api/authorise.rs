@@ -190,7 +190,7 @@ pub async fn pusher(services: &Services, headers: &HeaderMap, extensions: &Exten
     Ok(Some(Admin(token.actor(from))))
 }
 
-fn password(headers: &HeaderMap) -> Option<String> {
+pub(super) fn password(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let pair = String::from_utf8(BASE64.decode(text.trim().as_bytes()).ok()?).ok()?;
     pair.split_once(':').map(|(_, password)| password.to_owned())

@@ -70,3 +70,19 @@ async fn health(
 
 #[cfg(test)]
 mod tests;
+
+/// Who says who he is in these headers, for [`super::properties`].
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_headers(headers: &axum::http::HeaderMap) {
+    let longest = headers.values().map(axum::http::HeaderValue::len).max().unwrap_or_default();
+    let cookies = [request::cookie(headers), admin::cookie_of_login(headers)];
+    assert!(cookies.into_iter().flatten().all(|cookie| cookie.len() < longest && !cookie.contains(';')));
+    assert!(request::bearer(headers).is_none_or(|token| token.len() < longest && !token.contains(char::is_control)));
+    assert!(authorise::password(headers).is_none_or(|password| password.len() < longest));
+}
+
+/// Who comes back from the OIDC provider with this query, likewise.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_callback(query: &str) {
+    admin::read_callback(query);
+}

@@ -52,9 +52,13 @@ fn index(provider: Option<&str>) -> String {
 
 /// A page with some words, and the way back to the login.
 pub fn word(title: &str, words: &[&str]) -> Response {
+    file("text/html; charset=utf-8", page_of(title, words))
+}
+
+/// The HTML of it.
+pub fn page_of(title: &str, words: &[&str]) -> String {
     let words: String = words.iter().map(|word| format!("<p>{}</p>", escaped(word))).collect();
-    let content = include_str!("word.html").replace("{title}", &escaped(title)).replace("{words}", &words);
-    file("text/html; charset=utf-8", content)
+    include_str!("word.html").replace("{title}", &escaped(title)).replace("{words}", &words)
 }
 
 /// Text in HTML, between tags and in attributes.

@@ -19,6 +19,8 @@ mod secrets;
 mod tokens;
 
 use super::routes::Routes;
+#[cfg(any(test, fuzzing))]
+pub use oidc::{cookie_of_login, read_callback};
 use protocol::calls;
 
 /// The admin's calls.

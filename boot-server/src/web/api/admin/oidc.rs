@@ -129,6 +129,26 @@ impl IntoResponse for FailurePage {
     }
 }
 
+/// The cookie of a login that was begun, for [`crate::web::properties`].
+#[cfg(any(test, fuzzing))]
+pub fn cookie_of_login(headers: &HeaderMap) -> Option<&str> {
+    cookie_named(headers, COOKIE)
+}
+
+/// Whatever comes back, a page that says it has the tags of one that says nothing; likewise.
+#[cfg(any(test, fuzzing))]
+pub fn read_callback(query: &str) {
+    use protocol::calls::LogInReturned;
+
+    let Ok(uri) = format!("{}?{query}", LogInReturned::PATH).parse::<Uri>() else { return };
+    let _ = asked::<Elsewhere>(&uri).map(|elsewhere| elsewhere.moved);
+    let Ok(Returned { state, code, iss, error, error_description }) = asked(&uri) else { return };
+    let said: String = [state, code, iss, error, error_description].into_iter().flatten().collect();
+    let tags =
+        |page: String| page.split('<').skip(1).map(|tag| tag.split('>').next().map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!(tags(ui::page_of("Not logged in", &[&said, ""])), tags(ui::page_of("Not logged in", &["", ""])));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
