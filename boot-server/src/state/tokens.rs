@@ -72,6 +72,13 @@ impl Token {
     }
 }
 
+/// Of a [`Row`].
+macro_rules! columns {
+    () => {
+        "tokens.sha256, kind, name, scope, created, expires, used, subject"
+    };
+}
+
 #[derive(sqlx::FromRow)]
 struct Session {
     began: i64,
@@ -163,13 +170,11 @@ impl Unit {
             .execute(&mut *self.connection)
             .await
             .doing("ending sessions")?;
-        let removed: Option<Row> = sqlx::query_as(
-            "DELETE FROM tokens WHERE name = ? RETURNING sha256, kind, name, scope, created, expires, used, subject",
-        )
-        .bind(name)
-        .fetch_optional(&mut *self.connection)
-        .await
-        .doing("revoking a token")?;
+        let removed: Option<Row> = sqlx::query_as(concat!("DELETE FROM tokens WHERE name = ? RETURNING ", columns!()))
+            .bind(name)
+            .fetch_optional(&mut *self.connection)
+            .await
+            .doing("revoking a token")?;
         let Some(removed) = removed else { return Ok(None) };
         // Who reads a journal with it is to hear of that.
         self.after.changed = true;
@@ -248,10 +253,11 @@ impl State {
 
     /// The same by what is kept of it.
     pub async fn token_of_hash(&self, hash: &Sha256, kind: Kind, now: Timestamp) -> Result<Option<Token>> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT sha256, kind, name, scope, created, expires, used, subject FROM tokens WHERE sha256 = ?1 \
-             AND (expires IS NULL OR expires > ?2) AND kind = ?3",
-        )
+        let row: Option<Row> = sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM tokens WHERE sha256 = ?1 AND (expires IS NULL OR expires > ?2) AND kind = ?3"
+        ))
         .bind(hash.hex())
         .bind(millis(now))
         .bind(kind.name())
@@ -269,10 +275,12 @@ impl State {
         life: Duration,
         now: Timestamp,
     ) -> Result<Option<(Token, Timestamp)>> {
-        let row: Option<Session> = sqlx::query_as(
-            "SELECT began, tokens.sha256, kind, name, scope, created, expires, used, subject FROM sessions JOIN tokens ON tokens.sha256 = token \
-             WHERE sessions.sha256 = ?1 AND began > ?2 AND began < ?3 AND (expires IS NULL OR expires > ?4)",
-        )
+        let row: Option<Session> = sqlx::query_as(concat!(
+            "SELECT began, ",
+            columns!(),
+            " FROM sessions JOIN tokens ON tokens.sha256 = token \
+                 WHERE sessions.sha256 = ?1 AND began > ?2 AND began < ?3 AND (expires IS NULL OR expires > ?4)"
+        ))
         .bind(Sha256::of(cookie.as_bytes()).hex())
         .bind(millis(now - life))
         .bind(millis(now + Duration::MINUTE))
@@ -294,12 +302,10 @@ impl State {
 
     /// Every token, by name.
     pub async fn tokens(&self) -> Result<Vec<TokenSummary>> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT sha256, kind, name, scope, created, expires, used, subject FROM tokens ORDER BY name",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .doing(READING)?;
+        let rows: Vec<Row> = sqlx::query_as(concat!("SELECT ", columns!(), " FROM tokens ORDER BY name"))
+            .fetch_all(&self.readers)
+            .await
+            .doing(READING)?;
         rows.into_iter().map(Row::summary).collect()
     }
 }

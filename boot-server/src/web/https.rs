@@ -8,7 +8,7 @@ use super::{
     listed::only_listed,
     page_certificate::{Page, Shown},
     peer::Peer,
-    seat::{Rooms, Seat},
+    seat::{Asks, Rooms, Seat},
 };
 use crate::{
     base::{clock, requests::Cost},
@@ -93,17 +93,20 @@ pub async fn serve(services: Arc<Services>, listener: TcpListener, boot: axum::R
                 continue;
             }
         };
-        let seat =
-            match Seat::take(&rooms, address.ip(), is_proxy(address.ip(), &services.config.https.trusted_proxies)) {
-                Ok(seat) => seat,
-                Err(full) => {
-                    if told.is_none_or(|told: Instant| told.elapsed() > TOLD) {
-                        told = Some(Instant::now());
-                        tracing::warn!(%address, ?full, "an HTTPS connection found no place: {}", rooms.report());
-                    }
-                    continue;
+        let asks = match is_proxy(address.ip(), &services.config.https.trusted_proxies) {
+            true => Asks::ForOthers,
+            false => Asks::ForItself,
+        };
+        let seat = match Seat::take(&rooms, address.ip(), asks) {
+            Ok(seat) => seat,
+            Err(full) => {
+                if told.is_none_or(|told: Instant| told.elapsed() > TOLD) {
+                    told = Some(Instant::now());
+                    tracing::warn!(%address, ?full, "an HTTPS connection found no place: {}", rooms.report());
                 }
-            };
+                continue;
+            }
+        };
         let acceptor = TlsAcceptor::from(tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         let (routes, watcher) = (routes.clone(), graceful.watcher());
         let services = services.clone();

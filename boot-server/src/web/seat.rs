@@ -91,16 +91,25 @@ enum Standing {
     Proxy,
 }
 
+/// For whom a peer asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// It is who it seems.
+    ForItself,
+    /// It is a proxy whose word counts.
+    ForOthers,
+}
+
 impl Seat {
     /// A place for a connection from this address.
     ///
     /// # Errors
     /// Which bound is reached.
-    pub fn take(rooms: &Rooms, address: IpAddr, is_proxy: bool) -> Result<Arc<Self>, Full> {
-        let (room, standing) = match address.to_canonical().is_loopback() {
-            _ if is_proxy => (&rooms.proxies, Standing::Proxy),
-            true => (&rooms.local, Standing::Known),
-            false => (&rooms.strangers, Standing::New),
+    pub fn take(rooms: &Rooms, address: IpAddr, asks: Asks) -> Result<Arc<Self>, Full> {
+        let (room, standing) = match asks {
+            Asks::ForOthers => (&rooms.proxies, Standing::Proxy),
+            Asks::ForItself if address.to_canonical().is_loopback() => (&rooms.local, Standing::Known),
+            Asks::ForItself => (&rooms.strangers, Standing::New),
         };
         let doing = Doing { place: room.take(address)?, standing, under_way: 0, idle: Instant::now() };
         Ok(Arc::new(Self { rooms: rooms.clone(), address, doing: Mutex::new(doing) }))
@@ -255,7 +264,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_asks_nothing_loses_its_place_and_one_that_is_answered_keeps_it() {
         let rooms = rooms();
-        let seat = Seat::take(&rooms, address("10.0.0.1"), false).unwrap();
+        let seat = Seat::take(&rooms, address("10.0.0.1"), Asks::ForItself).unwrap();
         assert_eq!(idle_for(&seat).await, 10);
         let exchange = seat.begin();
         assert!(tokio::time::timeout(Duration::from_secs(600), seat.left_idle()).await.is_err());
@@ -273,18 +282,18 @@ mod tests {
     async fn strangers_leave_room_for_others_and_for_those_who_are_known() {
         let rooms = rooms();
         let held: Vec<_> = ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.3", "10.0.0.3", "10.0.0.4"]
-            .map(|from| Seat::take(&rooms, address(from), false).unwrap())
+            .map(|from| Seat::take(&rooms, address(from), Asks::ForItself).unwrap())
             .into();
         assert_eq!(idle_for(&held[2]).await, 2, "places are scarce");
-        let newcomer = Seat::take(&rooms, address("10.0.0.1"), false).unwrap();
+        let newcomer = Seat::take(&rooms, address("10.0.0.1"), Asks::ForItself).unwrap();
         assert_eq!(idle_for(&held[0]).await, 0, "the one of its source that was idle for longest gives way");
         let _exchanges = (newcomer.begin(), held[1].begin());
         assert_eq!(
-            Seat::take(&rooms, address("10.0.0.1"), false).unwrap_err(),
+            Seat::take(&rooms, address("10.0.0.1"), Asks::ForItself).unwrap_err(),
             Full::Source,
             "what is under way does not"
         );
-        assert!(Seat::take(&rooms, address("127.0.0.1"), false).is_ok(), "this host has its own");
+        assert!(Seat::take(&rooms, address("127.0.0.1"), Asks::ForItself).is_ok(), "this host has its own");
         held[1].is_known();
         assert_eq!((rooms.strangers.taken(), rooms.known.taken()), (6, 1));
         held[2].is_known();
@@ -294,13 +303,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_proxy_has_places_of_its_own_for_those_behind_it_whoever_they_are() {
         let rooms = rooms();
-        let take = || Seat::take(&rooms, address("10.0.0.1"), true).unwrap();
+        let take = || Seat::take(&rooms, address("10.0.0.1"), Asks::ForOthers).unwrap();
         let held: Vec<_> = (0..3).map(|_| take()).collect();
         held[0].is_known();
         drop(held[1].begin());
         assert_eq!((rooms.strangers.taken(), rooms.known.taken(), rooms.proxies.taken()), (0, 0, 3));
         assert_eq!(idle_for(&held[1]).await, 90);
-        let local = Seat::take(&rooms, address("127.0.0.1"), true);
+        let local = Seat::take(&rooms, address("127.0.0.1"), Asks::ForOthers);
         assert!(local.is_ok() && rooms.local.taken() == 0);
     }
 
@@ -310,16 +319,20 @@ mod tests {
         let of = |source: u32, count: usize| -> Vec<_> {
             let address = IpAddr::from((0x0a00_0000 + source).to_be_bytes());
             (0..count)
-                .map(|_| Seat::take(&rooms, address, false).map(|seat| seat.begin()))
+                .map(|_| Seat::take(&rooms, address, Asks::ForItself).map(|seat| seat.begin()))
                 .collect::<Result<_, _>>()
                 .unwrap()
         };
         let mut busy = of(1, 64);
-        assert_eq!(Seat::take(&rooms, address("10.0.0.1"), false).unwrap_err(), Full::Source);
+        assert_eq!(Seat::take(&rooms, address("10.0.0.1"), Asks::ForItself).unwrap_err(), Full::Source);
         busy.extend((2..=32).flat_map(|source| of(source, 64)));
-        assert_eq!(Seat::take(&rooms, address("10.0.0.99"), false).unwrap_err(), Full::All, "2048 that are busy");
+        assert_eq!(
+            Seat::take(&rooms, address("10.0.0.99"), Asks::ForItself).unwrap_err(),
+            Full::All,
+            "2048 that are busy"
+        );
         let node = || {
-            let exchange = Seat::take(&rooms, address("10.0.0.1"), false).map(|seat| seat.begin());
+            let exchange = Seat::take(&rooms, address("10.0.0.1"), Asks::ForItself).map(|seat| seat.begin());
             exchange.map(|exchange| exchange.0.is_known())
         };
         busy.truncate(63);

@@ -50,11 +50,14 @@ impl Session {
         derive(&self.key, b"CFB\0", &[newer, older].concat(), 256)
     }
 
-    /// Of a command or an answer, over all that it says.
-    fn tag(&self, said: &digest::Digest, newer: &[u8], older: &[u8], attributes: u8) -> hmac::Tag {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.key);
-        hmac::sign(&key, &[said.as_ref(), newer, older, &[attributes]].concat())
+    fn tags(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.key)
     }
+}
+
+/// What a command or an answer is tagged over: all that it says, and what both sides drew.
+fn tagged(said: &digest::Digest, newer: &[u8], older: &[u8], attributes: u8) -> Vec<u8> {
+    [said.as_ref(), newer, older, &[attributes]].concat()
 }
 
 impl<T: Transport> Tpm<T> {
@@ -109,7 +112,7 @@ impl<T: Transport> Tpm<T> {
         }
         let code = (command as u32).to_be_bytes();
         let said = digest::digest(&digest::SHA256, &[&code[..], &name.bytes(), &parameters].concat());
-        let tag = session.tag(&said, &ours, &session.drawn, attributes);
+        let tag = hmac::sign(&session.tags(), &tagged(&said, &ours, &session.drawn, attributes));
         let area = Writer::new().u32(session.handle).sized(&ours).u8(attributes).sized(tag.as_ref()).done();
         let body = Writer::new().u32(handle).u32(area.len() as u32).bytes(&area).bytes(&parameters).done();
         let answer = self.run(command, SESSIONS, &body, activity)?;
@@ -120,8 +123,7 @@ impl<T: Transport> Tpm<T> {
         };
         let (mut parameters, drawn, attributes, tag) = read().map_err(malformed)?;
         let said = digest::digest(&digest::SHA256, &[&[0; 4][..], &code, &parameters].concat());
-        let signed = [said.as_ref(), drawn, &ours, &[attributes]].concat();
-        hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &session.key), &signed, tag)
+        hmac::verify(&session.tags(), &tagged(&said, drawn, &ours, attributes), tag)
             .map_err(|_| failed(activity, &"the answer is not of the TPM that was asked"))?;
         if hides == Hides::Answer {
             let pad = session.pad(drawn, &ours);

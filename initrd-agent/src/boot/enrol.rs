@@ -216,11 +216,11 @@ fn judge(reply: EnrolReply, code: &str) -> Result<Judged> {
         EnrolState::Pending | EnrolState::Conflict => {
             Ok(Judged::Waiting(format!("code {code} -- waiting for: {missing}")))
         }
-        EnrolState::Rejected if missing.is_empty() => {
-            Ok(Judged::Waiting(format!("code {code} -- refused: an admin has refused this machine")))
-        }
         // He may think better of it.
-        EnrolState::Rejected => Ok(Judged::Waiting(format!("code {code} -- refused: {missing}"))),
+        EnrolState::Rejected => {
+            let why = if missing.is_empty() { "an admin has refused this machine" } else { &missing };
+            Ok(Judged::Waiting(format!("code {code} -- refused: {why}")))
+        }
         EnrolState::Approved => match (reply.node, reply.certificate) {
             (Some(node), Some(certificate)) => Ok(Judged::Approved(Approved { node, certificate })),
             _ => refused(Code::Protocol, "approved without a name or a certificate"),

@@ -3,7 +3,7 @@
 use super::{super::router, World};
 use crate::web::{
     peer::Peer,
-    seat::{Rooms, Seat},
+    seat::{Asks, Rooms, Seat},
 };
 use axum::{
     body::Body,
@@ -23,7 +23,7 @@ async fn a_source_that_calls_far_too_often_is_to_come_later_and_others_and_nodes
     let routes = TowerToHyperService::new(router(world.services.clone()));
     let call = async |from: &str, key: Option<Sha256>, path: &str| -> Response {
         let address = from.parse().unwrap();
-        let seat = Seat::take(&Rooms::default(), address, false).unwrap();
+        let seat = Seat::take(&Rooms::default(), address, Asks::ForItself).unwrap();
         let mut request = Request::post(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(Peer { address, key, admin: None, certificate_ends: None, seat });
         routes.call(request).await.unwrap()
