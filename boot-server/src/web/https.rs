@@ -22,6 +22,7 @@ use hyper_util::{
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use protocol::{
     Code, Failure, Timestamp,
     calls::{self, Call},
@@ -50,6 +51,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 const RENEWAL: Duration = Duration::from_secs(60);
 /// A full room is told so often.
 const TOLD: Duration = Duration::from_secs(60);
+/// Who takes nothing of what was sent for so long has gone, or wants to hold its memory.
+const SILENCE_MILLISECONDS: u32 = 60_000;
 /// A connection has so many requests at once.
 const STREAMS: u32 = 32;
 /// What a connection may have sent that nobody has asked for yet, and what it may leave unread of each answer; a head of HTTP/1 is
@@ -140,6 +143,7 @@ async fn serve_connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
+    let _ = setsockopt(&stream, TcpUserTimeout, &SILENCE_MILLISECONDS);
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(seat.handshake(), acceptor.accept(stream)) => shaken,
         () = seat.lost() => return,

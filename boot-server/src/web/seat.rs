@@ -22,6 +22,10 @@ const STRANGER_BEGINS: Duration = Duration::from_secs(10);
 const STRANGER_PAUSES: Duration = Duration::from_secs(30);
 /// The same while places are scarce.
 const STRANGER_HURRIES: Duration = Duration::from_secs(2);
+/// From a request to the end of its answer, and of those that come meanwhile: the files of an image over a slow link.
+const STRANGER_READS: Duration = Duration::from_secs(60 * 60);
+/// The same while places are scarce.
+const STRANGER_READS_FAST: Duration = Duration::from_secs(10 * 60);
 const KNOWN_PAUSES: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -75,8 +79,8 @@ struct Doing {
     standing: Standing,
     /// Requests whose answer is not out yet.
     under_way: usize,
-    /// Since when there is none.
-    idle: Instant,
+    /// Since when there is none, or there are some.
+    since: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +115,7 @@ impl Seat {
             Asks::ForItself if address.to_canonical().is_loopback() => (&rooms.local, Standing::Known),
             Asks::ForItself => (&rooms.strangers, Standing::New),
         };
-        let doing = Doing { place: room.take(address)?, standing, under_way: 0, idle: Instant::now() };
+        let doing = Doing { place: room.take(address)?, standing, under_way: 0, since: Instant::now() };
         Ok(Arc::new(Self { rooms: rooms.clone(), address, doing: Mutex::new(doing) }))
     }
 
@@ -141,6 +145,9 @@ impl Seat {
     /// A request has come; it is under way until the last byte of its answer is out.
     pub fn begin(self: &Arc<Self>) -> Exchange {
         let mut doing = self.lock();
+        if doing.under_way == 0 {
+            doing.since = Instant::now();
+        }
         doing.under_way += 1;
         doing.place.is_busy(true);
         if doing.standing == Standing::New {
@@ -159,15 +166,17 @@ impl Seat {
         self.lock().place.lost()
     }
 
-    /// Ends when the connection has asked nothing for too long, or another one has been given its place.
+    /// Ends when the connection has asked nothing for too long, when a stranger has taken an answer for too long, or when another
+    /// one has been given its place.
     pub async fn left_idle(&self) {
         loop {
             let (left, lost) = {
                 let doing = self.lock();
-                let left = match doing.under_way {
-                    0 => self.patience(doing.standing).saturating_sub(doing.idle.elapsed()),
-                    _ => LOOK,
+                let patience = match doing.under_way {
+                    0 => Some(self.patience(doing.standing)),
+                    _ => self.patience_with_answers(doing.standing),
                 };
+                let left = patience.map_or(LOOK, |patience| patience.saturating_sub(doing.since.elapsed()));
                 (left, doing.place.lost())
             };
             if left.is_zero() {
@@ -186,6 +195,15 @@ impl Seat {
             Standing::New | Standing::Stranger if self.rooms.strangers.are_scarce() => STRANGER_HURRIES,
             Standing::New => STRANGER_BEGINS,
             Standing::Stranger => STRANGER_PAUSES,
+        }
+    }
+
+    /// How long answers may be under way: an admin follows a log for days.
+    fn patience_with_answers(&self, standing: Standing) -> Option<Duration> {
+        match standing {
+            Standing::Known | Standing::Proxy => None,
+            Standing::New | Standing::Stranger if self.rooms.strangers.are_scarce() => Some(STRANGER_READS_FAST),
+            Standing::New | Standing::Stranger => Some(STRANGER_READS),
         }
     }
 
@@ -211,7 +229,7 @@ impl Drop for Exchange {
         doing.under_way = doing.under_way.saturating_sub(1);
         if doing.under_way == 0 {
             doing.place.is_busy(false);
-            doing.idle = Instant::now();
+            doing.since = Instant::now();
         }
     }
 }
@@ -276,6 +294,20 @@ mod tests {
         assert_eq!(idle_for(&seat).await, 90);
         drop(seat);
         assert_eq!(rooms.known.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_who_never_ends_reading_loses_his_place_and_whoever_is_known_does_not() {
+        let rooms = Rooms { known: Places::new(8, 8), ..rooms() };
+        let seat = Seat::take(&rooms, address("10.0.0.1"), Asks::ForItself).unwrap();
+        let _never_read = seat.begin();
+        tokio::time::sleep(Duration::from_secs(1000)).await;
+        let _later = seat.begin();
+        assert_eq!(idle_for(&seat).await, 2600, "an hour from the first that is not out yet");
+        let known = Seat::take(&rooms, address("10.0.0.2"), Asks::ForItself).unwrap();
+        known.is_known();
+        let _follows_a_log = known.begin();
+        assert!(tokio::time::timeout(Duration::from_secs(100_000), known.left_idle()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
