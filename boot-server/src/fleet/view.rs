@@ -276,6 +276,7 @@ impl View {
                 .chain(other_system(subject, running.as_ref()))
                 .chain(new_certificate(subject, now()))
                 .chain(another_tpm(subject))
+                .chain(another_key(subject))
                 .chain(turn.map(|turn| Missing::new(Need::Turn, turn.reason)))
                 .collect(),
             generation: record.map_or(0, |record| record.generation),
@@ -370,6 +371,16 @@ fn new_certificate(subject: &Subject, now: Timestamp) -> Option<Missing> {
     has_ended(ends, now).map(|text| Missing::new(Need::Certificate, text))
 }
 
+/// What an operator has revoked comes back by nobody else.
+fn another_key(subject: &Subject) -> Option<Missing> {
+    let Subject::Node(node, _) = subject else { return None };
+    let name = (node.record.state == NodeState::Revoked).then_some(&node.name)?;
+    let text = format!(
+        "an admin: its key was revoked. A machine with a new key becomes it by boot-server cluster replace {name} --yes"
+    );
+    Some(Missing::new(Need::Decision, text))
+}
+
 /// Its key is in another machine, as far as anybody can see.
 fn another_tpm(subject: &Subject) -> Option<Missing> {
     let Subject::Node(node, None) = subject else { return None };
@@ -398,7 +409,8 @@ fn running_system(health: Option<&NodeHealth>, node: &Node) -> Option<StorePath>
 /// Applying a spec changes nothing on a node that is installed.
 fn other_system(subject: &Subject, running: Option<&StorePath>) -> Option<Missing> {
     let Subject::Node(node, None) = subject else { return None };
-    let wanted = &node.spec.as_ref().filter(|_| node.record.used && node.record.state != NodeState::Retired)?.system;
+    let runs = node.record.used && !matches!(node.record.state, NodeState::Retired | NodeState::Revoked);
+    let wanted = &node.spec.as_ref().filter(|_| runs)?.system;
     let name = &node.name;
     (*running? != wanted.toplevel).then(|| {
         let text = format!("its spec names another system than the one that runs: boot-server reinstall {name} --yes");

@@ -57,6 +57,8 @@ async fn a_node_whose_key_was_revoked_can_do_nothing_until_another_one_takes_its
     let said = lab.says(&["revoke", "n1", "--yes"]);
     assert!(said.contains(&machine.spki().hex()[..12]) && said.contains("cluster replace n1"), "{said}");
     assert_eq!(lab.state_of("n1"), "revoked");
+    let needs = lab.describe("n1")["summary"]["missing"].to_string();
+    assert!(needs.contains("its key was revoked") && needs.contains("cluster replace n1"), "{needs}");
     assert_eq!(node.health(1, true).await.0, StatusCode::FORBIDDEN);
     assert!(!revoked(&lab, &other).await.contains("no revoked certificates"));
     let greeted = machine.greet(&lab).await;
