@@ -55,8 +55,9 @@ pub fn waits_for(stage: Stage, generations: &[Generation], nodes: &[Node], belie
             Stage::Switched => believed.issued_under == generations.first().map(|one| one.spki),
         })
     };
-    // A machine that is being installed learns with its installation.
-    let lives = |node: &&Node| node.record.used && node.record.state != NodeState::Retired;
+    // A machine that is being installed learns with its installation, and one whose key is revoked learns nothing more.
+    let lives =
+        |node: &&Node| node.record.used && !matches!(node.record.state, NodeState::Retired | NodeState::Revoked);
     nodes.iter().filter(lives).filter(|node| !is_ready(node)).map(|node| node.name.to_string()).collect()
 }
 

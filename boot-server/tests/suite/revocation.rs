@@ -61,6 +61,10 @@ async fn a_node_whose_key_was_revoked_can_do_nothing_until_another_one_takes_its
     assert!(needs.contains("its key was revoked") && needs.contains("cluster replace n1"), "{needs}");
     assert_eq!(node.health(1, true).await.0, StatusCode::FORBIDDEN);
     assert!(!revoked(&lab, &other).await.contains("no revoked certificates"));
+    lab.says(&["ca", "rotate"]);
+    let shown: serde_json::Value = serde_json::from_str(&lab.says(&["ca", "show", "--json"])).unwrap();
+    assert_eq!(shown["waits_for"].as_array().map(Vec::len), Some(0), "a rotation waits for it no more");
+    lab.says(&["ca", "rotate", "--cancel"]);
     let greeted = machine.greet(&lab).await;
     let (status, refused) = lab.nobody().post("/v1/enrol", &machine.request(&greeted.session)).await;
     assert!(!status.is_success() && refused["code"] == "E-ENROL-REJECTED", "{refused}");
