@@ -18,11 +18,18 @@ pub fn id(token: &Sha256) -> String {
     token.hex()[..8].to_owned()
 }
 
-/// Of an enrolment's row: what is known of the token that the machine has shown, as JSON.
+/// What is known of the token with this hash, as JSON: of an enrolment's row, that which the machine has shown.
 macro_rules! shown_token {
     () => {
-        "(SELECT json_object('bound', json(bound), 'expires', expires, 'used', used) \
-         FROM enrol_tokens WHERE sha256 = token_sha256)"
+        shown_token!("token_sha256")
+    };
+    ($hash:literal) => {
+        concat!(
+            "(SELECT json_object('bound', json(bound), 'expires', expires, 'used', used) \
+             FROM enrol_tokens WHERE sha256 = ",
+            $hash,
+            ")"
+        )
     };
 }
 pub(super) use shown_token;
@@ -69,13 +76,11 @@ impl Row {
 impl State {
     /// What is known of a token that a machine shows.
     pub async fn enrol_token(&self, token: &Sha256) -> Result<Shown> {
-        let known: Option<String> = sqlx::query_scalar(
-            "SELECT json_object('bound', json(bound), 'expires', expires, 'used', used) FROM enrol_tokens WHERE sha256 = ?",
-        )
-        .bind(token.hex())
-        .fetch_optional(&self.readers)
-        .await
-        .doing("reading a one-time token")?;
+        let known: Option<String> = sqlx::query_scalar(concat!("SELECT ", shown_token!("?")))
+            .bind(token.hex())
+            .fetch_one(&self.readers)
+            .await
+            .doing("reading a one-time token")?;
         shown(Some(token), known.as_deref())
     }
 

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use protocol::{
-    Code, Failure, Timestamp,
+    Code, Failure,
     encoding::Sha256,
     enrol::{self, EnrolReply, EnrolRequest, EnrolState, HelloReply, HelloRequest, NONCE_BYTES},
     enrol_token::EnrolToken,
@@ -29,7 +29,6 @@ use protocol::{
     text::cut,
 };
 use std::{net::IpAddr, time::Instant};
-use time::Duration;
 
 /// Whether a machine that another one is in the way of may go on is looked at so often.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(10);
@@ -192,9 +191,6 @@ impl Admission {
             tpm: Tpm::of(request.tpm, |certificate, key| self.prover.vouch(certificate, key)),
             heard: now(),
         };
-        if let Some(token) = &enrolment.token {
-            enrolment.shown = self.state.enrol_token(token).await?;
-        }
         self.make_room(&enrolment, source).await?;
         let mut unit = self.state.begin().await?;
         // It may have been revoked since the request came.
@@ -254,16 +250,17 @@ impl Admission {
         if !is_bound(waiting, room::MOST) && !is_bound(of_source, room::MOST_OF_SOURCE) {
             return Ok(());
         }
-        if matches!(self.decision(newcomer), Decision::Approve { by: By::Key | By::Token { .. }, .. }) {
+        let shown = match &newcomer.token {
+            Some(token) => self.state.enrol_token(token).await?,
+            None => Shown::Nothing,
+        };
+        let newcomer = Enrolment { shown, ..newcomer.clone() };
+        if matches!(self.decision(&newcomer), Decision::Approve { by: By::Key | By::Token { .. }, .. }) {
             return Ok(());
         }
-        let silent = |id, heard: Timestamp| {
-            let asked = self.state.memory.presence.of_waiting(id, Instant::now(), now());
-            (now() - asked.unwrap_or(heard)).max(Duration::ZERO)
-        };
         let all = self.state.sources_of_waiting().await?.into_iter();
         let all: Vec<Waiting> =
-            all.map(|(id, source, heard)| Waiting { id, source, silent: silent(id, heard) }).collect();
+            all.map(|(id, source, heard)| Waiting { id, source, silent: self.silence(id, heard) }).collect();
         let gone = room::give_way(&all, source).map_err(|full| no_room(full, source))?;
         let mut unit = self.state.begin().await?;
         for id in gone {

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 use protocol::{
-    Code, Failure,
+    Code, Failure, Timestamp,
     failure::Result,
     names::{NodeName, RunId},
     rejection::Rejection,
@@ -188,8 +188,12 @@ impl Admission {
 
     /// How long the machine has not asked.
     pub fn silent_for(&self, enrolment: &Enrolment) -> Duration {
-        let asked = self.state.memory.presence.of_waiting(enrolment.id, Instant::now(), now());
-        (now() - asked.unwrap_or(enrolment.heard)).max(Duration::ZERO)
+        self.silence(enrolment.id, enrolment.heard)
+    }
+
+    fn silence(&self, id: i64, heard: Timestamp) -> Duration {
+        let asked = self.state.memory.presence.of_waiting(id, Instant::now(), now());
+        (now() - asked.unwrap_or(heard)).max(Duration::ZERO)
     }
 
     async fn settle(&self, enrolment: &Enrolment) -> Result<()> {
